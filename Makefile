@@ -1,0 +1,40 @@
+# make run and make test work on a fresh machine with Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# make setup TORCH_INDEX=https://… takes torch from that index (for example its CPU wheels).
+TORCH_INDEX ?=
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: setup run test lint clean
+
+setup: $(VENV)/.runtime
+
+run: $(VENV)/.runtime
+	$(BIN)/python app.py
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip setuptools wheel
+
+$(VENV)/.runtime: requirements.txt | $(BIN)/python
+	@echo "Installing what the app needs (a few minutes the first time)"
+	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
+	$(BIN)/python -m ser_core doctor --repair
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime train/requirements.txt requirements-dev.txt
+	@echo "Installing what the tests need"
+	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt -r train/requirements.txt -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,74 @@
+"""The one result type: everything that leaves the program is made from `Analysis`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ser_core.audio import AudioError
+from ser_core.emotions import BY_NAME, NO_SPEECH, UNKNOWN
+from ser_core.quality import Quality
+
+SCHEMA = 1  # of the JSON in DESIGN.md; raised when a field changes its meaning
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a stretch of speech sounds like."""
+
+    label: str  # an emotion, `unknown`, or `no_speech`
+    confidence: float  # probability of the most probable emotion, 0 to 1
+    probabilities: Mapping[str, float]  # every class of the model; sums to 1, or empty without speech
+
+
+@dataclass(frozen=True)
+class Segment(Verdict):
+    """One stretch of speech and its emotion. Times in seconds from the start of the recording."""
+
+    start: float
+    end: float
+    valence: float  # expected value under the probabilities, -1 to 1
+    arousal: float  # expected value under the probabilities, -1 to 1
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found in one recording."""
+
+    source: str  # file name as given
+    duration: float  # s
+    model_name: str
+    model_version: str
+    quality: Quality | None = None  # None where the file could not be read
+    segments: tuple[Segment, ...] = ()
+    summary: Verdict = field(default_factory=lambda: Verdict(NO_SPEECH, 0.0, {}))
+    error: AudioError | None = None
+
+
+def verdict(probabilities: Mapping[str, float], threshold: float) -> Verdict:
+    """The most probable emotion, or `unknown` where its probability is under `threshold` (0 to 1)."""
+    best = max(probabilities, key=lambda name: probabilities[name])
+    confidence = probabilities[best]
+    return Verdict(best if confidence >= threshold else UNKNOWN, confidence, dict(probabilities))
+
+
+def make_segment(start: float, end: float, probabilities: Mapping[str, float], threshold: float) -> Segment:
+    """A `Segment` from its times in seconds and the class probabilities."""
+    found = verdict(probabilities, threshold)
+    return Segment(
+        label=found.label,
+        confidence=found.confidence,
+        probabilities=found.probabilities,
+        start=start,
+        end=end,
+        valence=sum(p * BY_NAME[name].valence for name, p in probabilities.items()),
+        arousal=sum(p * BY_NAME[name].arousal for name, p in probabilities.items()),
+    )
+
+
+def summarise(segments: Sequence[Segment], threshold: float) -> Verdict:
+    """The whole recording's verdict: segment probabilities averaged by duration; `no_speech` without any."""
+    total = sum(segment.end - segment.start for segment in segments)
+    if not total:
+        return Verdict(NO_SPEECH, 0.0, {})
+    names = segments[0].probabilities
+    mean = {name: sum((s.end - s.start) * s.probabilities[name] for s in segments) / total for name in names}
+    return verdict(mean, threshold)
