@@ -1,0 +1,201 @@
+"""A checkpoint: one folder with `model.safetensors` and `bundle.json`. No pickle, ever.
+
+`bundle.json` says everything that turns sound into probabilities with these weights, and where they come
+from; `metrics.json` beside it, where there is one, holds the measured results.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ser_core.emotions import BY_NAME
+from ser_core.features import FeatureSpec
+from ser_core.models import ARCHITECTURES, build
+
+FORMAT = 1  # of bundle.json; raised when older programs can no longer read it
+WEIGHTS = "model.safetensors"
+DESCRIPTION = "bundle.json"
+METRICS = "metrics.json"
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+DEFAULT = "default"  # the checkpoint the app uses
+
+
+class BundleError(Exception):
+    """A checkpoint that cannot be used. `code` is stable, `message` says what happened and what to do."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything but the weights: what `bundle.json` holds, and the content of `metrics.json`."""
+
+    name: str
+    version: str
+    architecture: str  # a name in `models.ARCHITECTURES`
+    labels: tuple[str, ...]  # in the order of the logits
+    features: FeatureSpec
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the architecture
+    window_s: float = 10.0  # longest stretch the model is given at once
+    temperature: float = 1.0  # logits are divided by it
+    threshold: float = 0.0  # confidence below which the answer is `unknown`, 0 to 1
+    training_data: tuple[str, ...] = ()
+    licence: str = ""
+    parameters: int = 0
+    size_bytes: int = 0  # of the weights file
+    sha256: str = ""  # of the weights file
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None  # the folder it was read from
+
+
+NOT_IN_FILE = ("metrics", "path")
+
+
+def read(name_or_path: str | Path) -> Bundle:
+    """The description of a checkpoint, by its name under `checkpoints/` or its folder; weights stay unread.
+
+    Raises BundleError with code `not_found`, `bad_description`, `newer_format`, `unknown_architecture` or
+    `bad_labels`.
+    """
+    folder = _folder(name_or_path)
+    raw = _json(folder / DESCRIPTION)
+    if raw.get("format") != FORMAT:
+        raise BundleError(
+            "newer_format",
+            f"{folder.name} has format {raw.get('format')!r}, this program reads format {FORMAT}: "
+            "update SER Studio or export the checkpoint again",
+        )
+    known = {f.name for f in fields(Bundle)} - set(NOT_IN_FILE)
+    try:
+        values = {key: value for key, value in raw.items() if key in known}
+        values["features"] = FeatureSpec(**values["features"])
+        values["labels"] = tuple(values["labels"])
+        values["training_data"] = tuple(values.get("training_data", ()))
+        bundle = Bundle(**values, path=folder)
+    except (KeyError, TypeError) as error:
+        raise BundleError(
+            "bad_description", f"{folder.name}/{DESCRIPTION} is incomplete ({error}): export it again"
+        ) from None
+    if bundle.architecture not in ARCHITECTURES:
+        raise BundleError(
+            "unknown_architecture",
+            f"{folder.name} needs the architecture {bundle.architecture!r}; "
+            f"this program has {', '.join(ARCHITECTURES)}",
+        )
+    strangers = [label for label in bundle.labels if label not in BY_NAME]
+    if strangers or not bundle.labels or len(set(bundle.labels)) != len(bundle.labels):
+        raise BundleError(
+            "bad_labels", f"{folder.name} has labels {list(bundle.labels)}; known are {', '.join(BY_NAME)}"
+        )
+    metrics = _json(folder / METRICS) if (folder / METRICS).is_file() else {}
+    return replace(bundle, metrics=metrics)
+
+
+def load(name_or_path: str | Path) -> tuple[Bundle, nn.Module]:
+    """A checkpoint's description and its model in float32, in evaluation mode, on the CPU.
+
+    Raises BundleError as `read` and `verify` do, and with code `wrong_weights` where the weights are not of
+    the architecture.
+    """
+    bundle = read(name_or_path)
+    assert bundle.path is not None
+    _check_hash(bundle)
+    try:
+        weights = load_file(bundle.path / WEIGHTS)
+        model = build(bundle.architecture, len(bundle.labels), **bundle.options)
+        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+    except (SafetensorError, RuntimeError, TypeError) as error:
+        raise BundleError(
+            "wrong_weights", f"{bundle.path.name}: the weights do not fit {bundle.architecture}: {error}"
+        ) from None
+    return bundle, model.eval()
+
+
+def save(folder: Path, bundle: Bundle, model: nn.Module) -> Bundle:
+    """Writes weights in float16 and the description; returns the bundle with size, hash and path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        key: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
+        for key, value in model.state_dict().items()
+    }
+    partial = folder / (WEIGHTS + ".partial")
+    save_file(weights, partial)
+    bundle = replace(
+        bundle,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        size_bytes=partial.stat().st_size,
+        sha256=_sha256(partial),
+        path=folder,
+    )
+    os.replace(partial, folder / WEIGHTS)
+    described = {"format": FORMAT, **asdict(bundle)}
+    for key in NOT_IN_FILE:
+        described.pop(key)
+    (folder / DESCRIPTION).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    return bundle
+
+
+def verify(name_or_path: str | Path) -> None:
+    """Raises BundleError where a checkpoint is missing, incomplete or was changed since it was saved."""
+    _check_hash(read(name_or_path))
+
+
+def shipped() -> list[Bundle]:
+    """The checkpoints that come with the program, the default first.
+
+    Raises BundleError as `read` does.
+    """
+    folders = sorted(path.parent for path in CHECKPOINTS.glob(f"*/{DESCRIPTION}"))
+    return [read(folder) for folder in sorted(folders, key=lambda folder: folder.name != DEFAULT)]
+
+
+def _folder(name_or_path: str | Path) -> Path:
+    folder = Path(name_or_path)
+    if not (folder / DESCRIPTION).is_file():
+        folder = CHECKPOINTS / name_or_path
+    if not (folder / DESCRIPTION).is_file():
+        there = sorted(path.parent.name for path in CHECKPOINTS.glob(f"*/{DESCRIPTION}"))
+        raise BundleError(
+            "not_found",
+            f"there is no checkpoint {str(name_or_path)!r}; shipped: {', '.join(there) or 'none'}",
+        )
+    return folder
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        name = f"{path.parent.name}/{path.name}"
+        raise BundleError("bad_description", f"{name} cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise BundleError("bad_description", f"{path.parent.name}/{path.name} is not a JSON object")
+    return content
+
+
+def _check_hash(bundle: Bundle) -> None:
+    assert bundle.path is not None
+    weights = bundle.path / WEIGHTS
+    if not weights.is_file():
+        raise BundleError("not_found", f"{bundle.path.name} has no {WEIGHTS}: fetch the checkpoint again")
+    if _sha256(weights) != bundle.sha256:
+        raise BundleError(
+            "hash_mismatch",
+            f"{bundle.path.name}/{WEIGHTS} is not the file that was saved (SHA-256 differs): fetch it again",
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

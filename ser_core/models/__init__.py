@@ -1,0 +1,33 @@
+"""The architectures, by name. Each maps `(features, lengths)` to logits `(batch, class)`.
+
+`features` `(batch, band, frame)` come from `FeatureExtractor(model.features)`, `lengths` `(batch,)` are in
+frames. Any length of speech goes in; what lies behind an utterance's length never changes its logits.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from ser_core.models.parallel_cnn_transformer import ParallelCnnTransformer
+from ser_core.models.whisper import WhisperClassifier
+
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "parallel_cnn_transformer": ParallelCnnTransformer,
+    "whisper_tiny": WhisperClassifier.tiny,
+    "whisper_base": WhisperClassifier.base,
+}
+
+
+def build(name: str, num_classes: int, **options: Any) -> nn.Module:
+    """The architecture `name` with random weights; `options` are its own (see its docstring).
+
+    Raises ValueError for a name that is not in `ARCHITECTURES`.
+
+    >>> model = build("parallel_cnn_transformer", 8)
+    >>> sum(parameter.numel() for parameter in model.parameters())
+    395176
+    """
+    if name not in ARCHITECTURES:
+        raise ValueError(f"no architecture is called {name!r}; known: {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[name](num_classes, **options)

@@ -1,0 +1,21 @@
+"""What the tests share: real recordings where they are at hand."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of corpora; skips where it is absent."""
+    if not (SHARED / "data" / "ravdess").is_dir():
+        pytest.skip("needs the corpora of ../shared/data")
+    return SHARED / "data"
+
+
+@pytest.fixture(scope="session")
+def ravdess_angry(shared_data: Path) -> Path:
+    """A RAVDESS clip of an angry man (actor 05), 3.6 s."""
+    return shared_data / "ravdess" / "Actor_05" / "03-01-05-02-01-01-05.flac"
