@@ -89,9 +89,10 @@ def check_soundfile() -> Check:
         return Check("soundfile", False, f"{first_line(error)}; {REINSTALL}")
     missing = sorted(NEEDED_FORMATS - set(soundfile.available_formats()))
     if missing:
-        text = f"{soundfile.__libsndfile_version__} cannot read {', '.join(missing)}; {REINSTALL}"
-        return Check("soundfile", False, text)
-    return Check("soundfile", True, f"libsndfile {soundfile.__libsndfile_version__}: WAV, FLAC, Ogg, Opus, MP3")
+        return Check("soundfile", False, f"cannot read {', '.join(missing)}; {REINSTALL}")
+    return Check(
+        "soundfile", True, f"libsndfile {soundfile.__libsndfile_version__}: WAV, FLAC, Ogg, Opus, MP3"
+    )
 
 
 def check_pyav() -> Check:
@@ -153,7 +154,7 @@ def check_checkpoints() -> Iterator[Check]:
 
 
 def probe_torchaudio() -> tuple[bool, str]:
-    """Import torchaudio in a fresh process: whether it works, and its version or the last line of the error."""
+    """Import torchaudio in a fresh process: whether it works, and its version or the error's last line."""
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=False)
     lines = (done.stderr if done.returncode else done.stdout).strip().splitlines()
     return done.returncode == 0, lines[-1] if lines else f"the process ended with {done.returncode}"
@@ -162,8 +163,8 @@ def probe_torchaudio() -> tuple[bool, str]:
 def repair_torchaudio() -> Check:
     """Make `import torchaudio` work beside a CPU-only torch; change nothing in any other case.
 
-    torchaudio 2.11's Linux wheel loads an extension built for CUDA at import and raises OSError where torch has
-    no CUDA. It runs without the extension, which only serves functions that are not used here.
+    torchaudio 2.11's Linux wheel loads an extension built for CUDA at import and raises OSError where torch
+    has no CUDA. It runs without the extension, which only serves functions that are not used here.
     """
     works, text = probe_torchaudio()
     if works:
@@ -183,11 +184,11 @@ def repair_torchaudio() -> Check:
     if not works:
         return Check("torchaudio", False, f"still broken ({text}); {REINSTALL}")
     names = ", ".join(path.name for path in moved)
-    return Check("torchaudio", True, f"{text}, set aside its CUDA extension, which this torch cannot load: {names}")
+    return Check("torchaudio", True, f"{text}; set aside what this torch cannot load: {names}")
 
 
 def set_aside_cuda_extensions(package: Path) -> list[Path]:
-    """Rename the extensions in `package`/lib that are linked against CUDA to *.so.unused; returns the old paths."""
+    """Rename extensions in `package`/lib linked against CUDA to *.so.unused; returns their old paths."""
     linked = [path for path in sorted((package / "lib").glob("*.so")) if CUDA_LIBRARY in path.read_bytes()]
     for path in linked:
         os.replace(path, path.with_name(path.name + UNUSED_SUFFIX))

@@ -1,0 +1,60 @@
+"""JSON: a list of analyses, the schema of which is in DESIGN.md and numbered by `analysis.SCHEMA`."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ser_core.analysis import SCHEMA, Analysis, Segment, Verdict
+from ser_core.export.text import PROBABILITY_DIGITS, TIME_DIGITS, utf8
+from ser_core.quality import Quality
+
+LEVEL_DIGITS = 1  # dB
+SHARE_DIGITS = 6  # of samples
+
+
+def dumps(analyses: Sequence[Analysis]) -> str:
+    """A JSON list with one object an analysis, UTF-8 safe and ending in a newline."""
+    return json.dumps([to_dict(a) for a in analyses], indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_dict(analysis: Analysis) -> dict[str, Any]:
+    """One analysis as JSON-ready values: times in s to the ms, probabilities to four digits."""
+    error = analysis.error
+    return {
+        "schema": SCHEMA,
+        "source": utf8(analysis.source),
+        "duration": round(analysis.duration, TIME_DIGITS),
+        "model": {"name": analysis.model_name, "version": analysis.model_version},
+        "quality": analysis.quality and _quality(analysis.quality),
+        "segments": [_segment(segment) for segment in analysis.segments],
+        "summary": _verdict(analysis.summary),
+        "error": error and {"code": error.code, "message": utf8(error.message)},
+    }
+
+
+def _quality(quality: Quality) -> dict[str, Any]:
+    return {
+        "peak_dbfs": round(quality.peak_dbfs, LEVEL_DIGITS),
+        "clipped": round(quality.clipped, SHARE_DIGITS),
+        "snr_db": round(quality.snr_db, LEVEL_DIGITS),
+        "bandwidth_hz": quality.bandwidth_hz,
+        "warnings": list(quality.warnings),
+    }
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    return {
+        "start": round(segment.start, TIME_DIGITS),
+        "end": round(segment.end, TIME_DIGITS),
+        **_verdict(segment),
+        "valence": round(segment.valence, PROBABILITY_DIGITS),
+        "arousal": round(segment.arousal, PROBABILITY_DIGITS),
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "label": verdict.label,
+        "confidence": round(verdict.confidence, PROBABILITY_DIGITS),
+        "probabilities": {name: round(p, PROBABILITY_DIGITS) for name, p in verdict.probabilities.items()},
+    }
