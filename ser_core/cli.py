@@ -1,30 +1,215 @@
-"""Commands of `python -m ser_core`."""
+"""Commands of `python -m ser_core`.
 
-from typing import Annotated
+`doctor` must run where half of the packages are broken, so what the other commands use is imported in them.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from ser_core import doctor as health
 
-app = typer.Typer(help="Which emotion sounds where in recorded speech.", no_args_is_help=True, add_completion=False)
+if TYPE_CHECKING:
+    from ser_core.analysis import Analysis
+    from ser_core.bundle import Bundle
+    from ser_core.inputs import Input
+    from ser_core.recognizer import Recognizer
+
+SOME_FAILED, USAGE = 1, 2  # exit codes
+DEVICES = ("auto", "cpu", "cuda")
+HEADLINE = "ravdess_5fold"  # the protocol in metrics.json that a model's accuracy is quoted from
+CLEAR_LINE = "\r\x1b[K"
+
+app = typer.Typer(
+    help="Which emotion sounds where in recorded speech.", no_args_is_help=True, add_completion=False
+)
 
 
-@app.callback()
-def main() -> None:
-    """Keep `doctor` a subcommand while it is alone."""
+@app.command()
+def analyze(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH…", help="Files, folders and patterns.")],
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="A shipped checkpoint, or a folder.")
+    ] = "default",
+    format_: Annotated[str, typer.Option("--format", metavar="json|csv")] = "json",
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="FILE_OR_DIR", help="A folder gets a file for each recording, a file gets all."),
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="|".join(DEVICES))] = "auto",
+) -> None:
+    """Which emotion sounds where in each recording: results on stdout or in --out, progress on stderr.
+
+    Exit code: 0 all good, 1 some recordings could not be read, 2 usage.
+    """
+    from ser_core import export, inputs
+
+    if format_ not in export.WRITERS:
+        stop(f"no format is called {format_!r}; there are {', '.join(export.WRITERS)}")
+    if device not in DEVICES:
+        stop(f"no device is called {device!r}; there are {', '.join(DEVICES)}")
+    items = inputs.expand(paths)
+    targets = _targets(out, [item.path for item in items], format_)
+    recognizer = _load(model, device)
+    failed = False
+    results = zip(targets, _analyses(recognizer, items), strict=True)
+    for target, group in groupby(results, key=lambda result: result[0]):
+        analyses = [analysis for _, analysis in group]
+        failed = failed or any(analysis.error for analysis in analyses)
+        _write(target, export.WRITERS[format_](analyses))
+    raise typer.Exit(SOME_FAILED if failed else 0)
+
+
+@app.command()
+def models(format_: Annotated[str, typer.Option("--format", metavar="text|json")] = "text") -> None:
+    """The shipped checkpoints and how often they are right about speakers they have never heard."""
+    from ser_core import bundle
+
+    if format_ not in ("text", "json"):
+        stop(f"no format is called {format_!r}; there are text, json")
+    try:
+        shipped = [_described(found) for found in bundle.shipped()]
+    except bundle.BundleError as error:
+        say(f"{error.code}: {error.message}")
+        raise typer.Exit(SOME_FAILED) from None
+    text = json.dumps(shipped, indent=2) + "\n" if format_ == "json" else "\n".join(map(_paragraph, shipped))
+    _write(None, text)
 
 
 @app.command()
 def doctor(
     repair: Annotated[bool, typer.Option("--repair", help="Mend torchaudio's import.")] = False,
 ) -> None:
-    """What is there and what is missing, one line each."""
-    if repair:
-        mended = health.repair_torchaudio()
-        typer.echo(mended.line)
-        raise typer.Exit(0 if mended.ok else 1)
+    """What is there and what is missing, one line each; exit code 1 if something needed is missing."""
+    found = [health.repair_torchaudio()] if repair else health.checks()
     failed = False
-    for check in health.checks():
+    for check in found:
         typer.echo(check.line)
         failed = failed or (check.needed and not check.ok)
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(SOME_FAILED if failed else 0)
+
+
+def say(message: str) -> None:
+    """One line on stderr, in place of an unfinished progress line."""
+    line = _printable(" ".join(message.split()))
+    typer.echo((CLEAR_LINE if sys.stderr.isatty() else "") + line, err=True)
+
+
+def stop(message: str) -> NoReturn:
+    """Ends the command over how it was called."""
+    say(f"Error: {message}")
+    raise typer.Exit(USAGE)
+
+
+def _load(model: str, device: str) -> "Recognizer":
+    from ser_core.bundle import BundleError
+    from ser_core.recognizer import DeviceError, Recognizer
+
+    try:
+        return Recognizer.load(model, device)
+    except (BundleError, DeviceError) as error:
+        stop(str(error))
+
+
+def _targets(out: str | None, sources: Sequence[str], extension: str) -> Sequence[Path | None]:
+    """Where each recording's results go, None for stdout; refuses what could only fail or do harm later."""
+    from ser_core.export import files
+
+    if out is None:
+        return [None] * len(sources)
+    targets = files.targets(out, sources, extension)
+    recordings = {os.path.realpath(source) for source in sources}
+    for target in dict.fromkeys(targets):
+        if os.path.realpath(target) in recordings:
+            stop(f"--out {target} would overwrite a recording")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            stop(f"--out {target} cannot be written: {error.strerror}")
+        if not os.access(target.parent, os.W_OK):
+            stop(f"--out {target} cannot be written: no permission")
+    return targets
+
+
+def _analyses(recognizer: "Recognizer", items: Sequence["Input"]) -> Iterator["Analysis"]:
+    """The analysis of each item, told about on stderr."""
+    from ser_core.analysis import Analysis
+
+    name, version = recognizer.bundle.name, recognizer.bundle.version
+    say(f"{len(items)} to analyse with {name} {version} on {recognizer.device}")
+    readable = [item.path for item in items if not item.error]
+    found = recognizer.analyze_files(readable, progress=_show_seconds if sys.stderr.isatty() else None)
+    for number, item in enumerate(items, start=1):
+        analysis = Analysis(item.path, 0.0, name, version, error=item.error) if item.error else next(found)
+        if analysis.error:
+            say(f"{analysis.source}: {analysis.error.code}: {analysis.error.message}")
+        else:
+            summary = analysis.summary
+            sure = f" {summary.confidence:.0%}" if analysis.segments else ""
+            say(f"[{number}/{len(items)}] {analysis.source}: {summary.label}{sure}")
+        yield analysis
+
+
+def _show_seconds(source: str, seconds: float) -> None:
+    typer.echo(f"{CLEAR_LINE}{_printable(source)}: {seconds:.0f} s heard", err=True, nl=False)
+
+
+def _printable(text: str) -> str:
+    """`text` without the stray bytes a file name may hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _write(target: Path | None, text: str) -> None:
+    """Puts `text` in `target`, or on stdout; UTF-8 whatever the terminal's encoding."""
+    from ser_core.export import files
+
+    if target is None:
+        sys.stdout.buffer.write(text.encode("utf-8"))
+        sys.stdout.flush()
+        return
+    try:
+        files.write(target, text)
+    except OSError as error:
+        stop(f"--out {target} cannot be written: {error.strerror}")
+
+
+def _described(bundle: "Bundle") -> dict[str, Any]:
+    """What `models` says about a checkpoint; accuracy in percent, None where it was not measured."""
+    accuracy = bundle.metrics.get("protocols", {}).get(HEADLINE, {}).get("accuracy")
+    return {
+        "name": bundle.name,
+        "version": bundle.version,
+        "architecture": bundle.architecture,
+        "parameters": bundle.parameters,
+        "size_bytes": bundle.size_bytes,
+        "labels": list(bundle.labels),
+        "training_data": list(bundle.training_data),
+        "licence": bundle.licence,
+        "accuracy": accuracy and {"protocol": HEADLINE, "mean": accuracy["mean"], "ci95": accuracy["ci95"]},
+    }
+
+
+def _paragraph(model: dict[str, Any]) -> str:
+    """A described checkpoint as text."""
+    accuracy = "not measured"
+    if model["accuracy"]:
+        low, high = model["accuracy"]["ci95"]
+        mean = model["accuracy"]["mean"]
+        accuracy = f"{mean:.1f} % (95 % interval {low:.1f} to {high:.1f}), RAVDESS, five folds, actors unseen"
+    rows = {
+        "architecture": model["architecture"],
+        "parameters": f"{model['parameters']:,}",
+        "size": f"{model['size_bytes'] / 1e6:.1f} MB",
+        "labels": ", ".join(model["labels"]),
+        "accuracy": accuracy,
+        "trained on": ", ".join(model["training_data"]) or "not stated",
+        "licence": model["licence"] or "not stated",
+    }
+    lines = [f"  {name:<13}{value}" for name, value in rows.items()]
+    return "\n".join([f"{model['name']} {model['version']}", *lines, ""])

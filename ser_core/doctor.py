@@ -144,13 +144,19 @@ def check_checkpoints() -> Iterator[Check]:
     if bundle.DEFAULT not in [folder.name for folder in folders]:
         text = f"missing from {bundle.CHECKPOINTS}: restore it with `git checkout -- checkpoints`"
         yield Check(f"checkpoint {bundle.DEFAULT}", False, text)
-    for folder in folders:
-        try:
-            bundle.verify(folder)
-        except bundle.BundleError as error:
-            yield Check(f"checkpoint {folder.name}", False, f"{error.code}: {error.message}")
-        else:
-            yield Check(f"checkpoint {folder.name}", True, "SHA-256 matches")
+    yield from map(check_checkpoint, folders)
+
+
+def check_checkpoint(folder: Path) -> Check:
+    """One checkpoint's weights against their SHA-256."""
+    from ser_core import bundle
+
+    name = f"checkpoint {folder.name}"
+    try:
+        bundle.verify(folder)
+    except bundle.BundleError as error:
+        return Check(name, False, f"{error.code}: {error.message}")
+    return Check(name, True, "SHA-256 matches")
 
 
 def probe_torchaudio() -> tuple[bool, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write(path: Path, text: str) -> None:
-    """Writes `text` as UTF-8 under `path` at once: whoever reads it sees the old file or the new one, whole."""
+    """Writes `text` as UTF-8 to `path` at once: whoever reads it sees the old file or the whole new one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(text.encode("utf-8"))
@@ -15,14 +15,19 @@ def write(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-def mirror(sources: Sequence[str], folder: Path, extension: str) -> list[Path]:
-    """A path in `folder` for each source, laid out as the sources lie under what they have in common.
+def targets(out: str, sources: Sequence[str], extension: str) -> list[Path]:
+    """The file each source's results go to: `out` itself for all, or one each where `out` is a folder.
 
-    The extension is added, not put in place of the old one, so that `a.wav` and `a.flac` stay apart.
+    A folder is what is one already, or has no extension. In it the results lie as their sources lie under
+    what these have in common; the extension is added to theirs, so that `a.wav` and `a.flac` stay apart.
 
-    >>> [str(path) for path in mirror(["x/a/1.wav", "x/b/1.wav"], Path("out"), "json")]
-    ['out/a/1.wav.json', 'out/b/1.wav.json']
+    >>> [path.as_posix() for path in targets("out.json", ["x/1.wav", "y/1.wav"], "json")]
+    ['out.json', 'out.json']
+    >>> [path.as_posix() for path in targets("out", ["x/1.wav", "y/1.wav"], "json")]
+    ['out/x/1.wav.json', 'out/y/1.wav.json']
     """
+    if not (os.path.isdir(out) or out.endswith(os.sep) or not Path(out).suffix):
+        return [Path(out)] * len(sources)
     absolute = [os.path.abspath(source) for source in sources]
     root = os.path.commonpath([os.path.dirname(path) for path in absolute])
-    return [folder / f"{os.path.relpath(path, root)}.{extension}" for path in absolute]
+    return [Path(out) / f"{os.path.relpath(path, root)}.{extension}" for path in absolute]

@@ -1,0 +1,247 @@
+"""From sound to `Analysis`: streamed from disk, batched over the segments of several files.
+
+Only what is still needed of a recording is held: the stretch being spoken, and the segments that wait for a
+full batch. An hour costs no more memory than a minute.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ser_core import audio, bundle, calibration
+from ser_core.analysis import Analysis, Segment, make_segment, summarise
+from ser_core.audio import SAMPLE_RATE, AudioError, DecodeLimits, Waveform
+from ser_core.bundle import DEFAULT, Bundle
+from ser_core.features import FeatureExtractor, pad
+from ser_core.quality import Quality, QualityMeter
+from ser_core.vad import Segmenter, Span, VadOptions
+
+BLOCK_SAMPLES = 10 * SAMPLE_RATE  # a waveform is fed in pieces of this size
+BATCH_SIZE = 16  # windows the model is given at once
+PENDING_SEGMENTS = 64  # segments gathered before the model runs: enough to sort them by length
+
+Samples = NDArray[np.float32]  # (n_samples,) mono at SAMPLE_RATE
+Progress = Callable[[str, float], None]  # is told the source and how many seconds of it were heard
+
+
+class DeviceError(Exception):
+    """A device this machine does not have; the message says which there are."""
+
+
+@dataclass
+class _Recording:
+    """One recording on its way to an `Analysis`."""
+
+    source: str
+    blocks: Iterable[Samples]
+    heard: int = 0  # samples
+    waiting: int = 0  # segments cut and not yet recognised
+    ended: bool = False
+    quality: Quality | None = None
+    error: AudioError | None = None
+    segments: list[Segment] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        return self.ended and not self.waiting
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """One segment waiting for the model."""
+
+    recording: _Recording
+    span: Span
+    samples: Samples
+
+
+class Recognizer:
+    """A model ready to recognise emotion in speech.
+
+    >>> Recognizer.load().analyze_file("a.wav").summary.label  # doctest: +SKIP
+    'angry'
+    """
+
+    def __init__(self, bundle: Bundle, model: nn.Module, device: str = "auto") -> None:
+        """`device`: `auto` (cuda, else mps, else cpu) or one of these; DeviceError where it is not here."""
+        self.bundle = bundle
+        self.device = choose_device(device)
+        self._model = model.to(self.device).eval()
+        self._extract = FeatureExtractor(bundle.features).to(self.device).eval()
+
+    @classmethod
+    def load(cls, name: str | Path = DEFAULT, device: str = "auto") -> "Recognizer":
+        """The checkpoint of that name or folder; raises BundleError and DeviceError."""
+        return cls(*bundle.load(name), device=device)
+
+    def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
+        """Class probabilities `(clip, class)` of stretches of speech at 16 kHz.
+
+        A clip has at least one sample. One longer than the bundle's window is cut evenly and its windows'
+        probabilities are averaged. What a clip gets does not depend on the clips beside it.
+        """
+        limit = int(self.bundle.window_s * SAMPLE_RATE)
+        windows = [
+            (row, window)
+            for row, clip in enumerate(clips)
+            for window in np.array_split(clip, ceil(len(clip) / limit))
+        ]
+        windows.sort(key=lambda item: len(item[1]))  # neighbours in length share a batch: little padding
+        total = np.zeros((len(clips), len(self.bundle.labels)))
+        for first in range(0, len(windows), BATCH_SIZE):
+            batch = windows[first : first + BATCH_SIZE]
+            np.add.at(total, [row for row, _ in batch], self._forward([window for _, window in batch]))
+        return total / total.sum(axis=1, keepdims=True)
+
+    def analyze(self, waveform: Waveform, source: str = "", progress: Progress | None = None) -> Analysis:
+        """What is spoken how in `waveform`, which must be at 16 kHz."""
+        if waveform.sample_rate != SAMPLE_RATE:
+            raise ValueError(f"expected {SAMPLE_RATE} Hz, got {waveform.sample_rate}")
+        samples = waveform.samples
+        blocks = (samples[at : at + BLOCK_SAMPLES] for at in range(0, len(samples), BLOCK_SAMPLES))
+        return next(self._run([_Recording(source, blocks)], progress))
+
+    def analyze_file(
+        self,
+        file: Path | str | bytes,
+        source: str | None = None,
+        limits: DecodeLimits = DecodeLimits(),
+        progress: Progress | None = None,
+    ) -> Analysis:
+        """What is spoken how in a file, or in the bytes of one; one that cannot be read has `Analysis.error`.
+
+        `source`: what to call it, else the path as given.
+        """
+        if source is None:
+            source = "" if isinstance(file, bytes) else str(file)
+        return next(self._run([_Recording(source, _blocks(file, limits))], progress))
+
+    def analyze_files(
+        self,
+        paths: Iterable[Path | str],
+        limits: DecodeLimits = DecodeLimits(),
+        progress: Progress | None = None,
+    ) -> Iterator[Analysis]:
+        """As `analyze_file`, for each of `paths` in order, with segments of several files in one batch."""
+        return self._run((_Recording(str(path), _blocks(path, limits)) for path in paths), progress)
+
+    def _run(self, recordings: Iterable[_Recording], progress: Progress | None) -> Iterator[Analysis]:
+        """The one way from sound to results, whatever it came in as."""
+        begun: deque[_Recording] = deque()  # in order of arrival, until their turn to be handed out
+        pending: list[_Clip] = []
+        for recording in recordings:
+            begun.append(recording)
+            for clip in _clips(recording, progress):
+                pending.append(clip)
+                if len(pending) == PENDING_SEGMENTS:
+                    self._recognise(pending)
+            while begun and begun[0].complete:
+                yield self._analysis(begun.popleft())
+        self._recognise(pending)
+        yield from map(self._analysis, begun)
+
+    def _recognise(self, pending: list[_Clip]) -> None:
+        """Turns the clips in `pending` into segments of their recordings, and empties it."""
+        rows = self.probabilities([clip.samples for clip in pending])
+        for clip, row in zip(pending, rows.tolist(), strict=True):
+            found = dict(zip(self.bundle.labels, row, strict=True))
+            segment = make_segment(clip.span.start_s, clip.span.end_s, found, self.bundle.threshold)
+            clip.recording.segments.append(segment)
+            clip.recording.waiting -= 1
+        pending.clear()
+
+    def _analysis(self, recording: _Recording) -> Analysis:
+        """The result for a complete recording."""
+        empty = Analysis(
+            source=recording.source,
+            duration=recording.heard / SAMPLE_RATE,
+            model_name=self.bundle.name,
+            model_version=self.bundle.version,
+            error=recording.error,
+        )
+        if recording.error:
+            return empty
+        return replace(
+            empty,
+            quality=recording.quality,
+            segments=tuple(recording.segments),
+            summary=summarise(recording.segments, self.bundle.threshold),
+        )
+
+    def _forward(self, windows: list[Samples]) -> NDArray[np.float64]:
+        """Class probabilities `(window, class)` of one batch."""
+        with torch.inference_mode():
+            samples, lengths = pad([torch.from_numpy(window) for window in windows])
+            features, n_frames = self._extract(samples.to(self.device), lengths.to(self.device))
+            logits = self._model(features, n_frames).float().cpu()
+            found: NDArray[np.float64] = (
+                calibration.probabilities(logits, self.bundle.temperature).double().numpy()
+            )
+        return found
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device called `name`; `auto` takes cuda, else mps, else cpu. Raises DeviceError."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    there = [device for device, is_there in available.items() if is_there]
+    if name == "auto":
+        name = there[0]
+    if name not in there:
+        raise DeviceError(f"this machine has no device {name!r}; it has {', '.join(there)}")
+    return torch.device(name)
+
+
+def _blocks(file: Path | str | bytes, limits: DecodeLimits) -> Iterator[Samples]:
+    """The file's blocks; opened when the first one is asked for, so that errors surface in one place."""
+    yield from audio.stream(file, limits)
+
+
+def _clips(recording: _Recording, progress: Progress | None) -> Iterator[_Clip]:
+    """The segments of `recording` as they end, and at last its quality or its error."""
+    segmenter, meter, tail = Segmenter(VadOptions()), QualityMeter(), _Tail()
+
+    def cut(spans: Iterable[Span]) -> Iterator[_Clip]:
+        for span in spans:
+            recording.waiting += 1
+            yield _Clip(recording, span, tail.cut(span))
+
+    try:
+        for block in recording.blocks:
+            meter.push(block)
+            tail.append(block)
+            yield from cut(segmenter.push(block))
+            tail.forget(segmenter.keep_from)
+            recording.heard += len(block)
+            if progress:
+                progress(recording.source, recording.heard / SAMPLE_RATE)
+        yield from cut(segmenter.flush())
+        recording.quality = meter.report()
+    except AudioError as error:
+        recording.error = error
+    recording.ended = True
+
+
+class _Tail:
+    """The end of a stream, addressed by sample index from the stream's start."""
+
+    def __init__(self) -> None:
+        self._first = 0  # index of the first sample held
+        self._samples: Samples = np.zeros(0, np.float32)
+
+    def append(self, block: Samples) -> None:
+        self._samples = np.concatenate([self._samples, block])
+
+    def cut(self, span: Span) -> Samples:
+        """A copy of the samples in `span`, so that the stream itself can go."""
+        return self._samples[span.start - self._first : span.end - self._first].copy()
+
+    def forget(self, before: int) -> None:
+        self._samples = self._samples[before - self._first :].copy()
+        self._first = before

@@ -1,0 +1,103 @@
+"""The import rules of DESIGN.md section 2, and that nothing here can unpickle."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Who must not be imported by whom: app -> ser_ui -> ser_core, train -> ser_core, never the other way.
+FORBIDDEN = {
+    "ser_core": {"gradio", "train", "ser_ui", "app"},
+    "ser_ui": {"train", "app"},
+    "train": {"gradio", "ser_ui", "app"},
+}
+UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+UNPICKLING_CALLS = {"torch.load", "torch.hub.load", "read_pickle", "torch.export.load"}
+
+
+def sources(*rooms: str) -> list[Path]:
+    found = [path for room in rooms for path in sorted((ROOT / room).rglob("*.py"))]
+    assert found, f"nothing to check in {rooms}"
+    return found
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Every module that is imported anywhere in `tree`, also inside functions, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module or ""
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            yield from (str(ast.literal_eval(a)) for a in node.args if isinstance(a, ast.Constant))
+
+
+def unpickling(tree: ast.AST) -> Iterator[str]:
+    """What in `tree` could run code that a file brings along."""
+    yield from (name for name in imported(tree) if name.split(".")[0] in UNPICKLERS)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node).endswith(tuple(UNPICKLING_CALLS)):
+            yield ast.unparse(node)
+        elif isinstance(node, ast.ImportFrom) and node.module in ("torch", "torch.hub"):
+            yield from (alias.name for alias in node.names if alias.name == "load")
+        elif isinstance(node, ast.keyword) and ast.unparse(node) == "allow_pickle=True":
+            yield ast.unparse(node)
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_a_room_imports_only_what_lies_below_it(room):
+    for path in sources(room):
+        names = {name.split(".")[0] for name in imported(ast.parse(path.read_text()))}
+        assert not names & FORBIDDEN[room], f"{path.relative_to(ROOT)} imports {names & FORBIDDEN[room]}"
+
+
+def test_nothing_unpickles():
+    for path in [*sources("ser_core", "ser_ui", "benchmarks"), *ROOT.glob("*.py")]:
+        found = list(unpickling(ast.parse(path.read_text())))
+        assert not found, f"{path.relative_to(ROOT)} uses {found}"
+
+
+def test_training_reads_back_only_the_tensors_of_its_own_runs():
+    for path in sources("train"):
+        tree = ast.parse(path.read_text())
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        loads = [call for call in calls if ast.unparse(call.func) == "torch.load"]
+        careless = [c for c in loads if "weights_only=True" not in map(ast.unparse, c.keywords)]
+        found = [*map(ast.unparse, careless), *set(unpickling(tree)) - {"torch.load"}]
+        assert not found, f"{path.relative_to(ROOT)} uses {found}"
+
+
+@pytest.mark.parametrize(
+    ("code", "module"),
+    [
+        ("import gradio as gr", "gradio"),
+        ("from train.corpora import read", "train.corpora"),
+        ("def late():\n    import ser_ui.page", "ser_ui.page"),
+        ("import_module('train')", "train"),
+    ],
+)
+def test_the_check_sees_every_way_to_import(code, module):
+    assert module in imported(ast.parse(code))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle",
+        "from joblib import load",
+        "torch.load(path)",
+        "torch.load(path, weights_only=True)",
+        "from torch import load",
+        "np.load(path, allow_pickle=True)",
+        "pandas.read_pickle(path)",
+    ],
+)
+def test_the_check_sees_every_way_to_unpickle(code):
+    assert list(unpickling(ast.parse(code)))
+
+
+@pytest.mark.parametrize("code", ["np.load(path)", "json.load(file)", "safetensors.torch.load_file(path)"])
+def test_the_check_lets_plain_reading_pass(code):
+    assert not list(unpickling(ast.parse(code)))
