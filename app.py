@@ -1,0 +1,77 @@
+"""SER Studio's page, here and on a Hugging Face Space: `python app.py [--model NAME]`.
+
+Address and port come from GRADIO_SERVER_NAME (127.0.0.1) and GRADIO_SERVER_PORT (7860).
+"""
+
+import argparse
+import logging
+import time
+
+import gradio as gr
+import matplotlib
+import numpy as np
+
+from ser_core import plots
+from ser_core.audio import SAMPLE_RATE, Waveform
+from ser_core.bundle import CHECKPOINTS, DEFAULT, BundleError
+from ser_core.recognizer import Recognizer
+from ser_ui import page, theme
+
+QUEUE_SIZE = 20  # recordings waiting; the next visitor is told that the page is busy
+SESSIONS = 200  # visitors whose last result is remembered
+log = logging.getLogger("app")
+
+
+def main() -> None:
+    """Load the model, launch the page, and only then make the first analysis quick."""
+    arguments = argparse.ArgumentParser(description="Recognise emotion in speech, in a browser.")
+    arguments.add_argument("--model", default=DEFAULT, help="a name in checkpoints/ or a checkpoint's folder")
+    name = arguments.parse_args().model
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    # Figures reach the page as SVG: their text stays text, in the page's own font.
+    matplotlib.rcParams["svg.fonttype"] = "none"
+
+    recognizer, trouble = None, ""
+    try:
+        recognizer = Recognizer.load(name)
+    except BundleError as error:
+        trouble = f"The model could not be loaded: {error.message}"
+        log.error(trouble)
+    blocks = page.build(recognizer, trouble)
+    launch(blocks)
+    if recognizer:
+        warm_up(recognizer)
+    blocks.block_thread()
+
+
+def launch(blocks: gr.Blocks) -> None:
+    """Serve the page, offline and with nothing reported to anyone."""
+    blocks.queue(max_size=QUEUE_SIZE)
+    blocks.launch(
+        prevent_thread_lock=True,
+        theme=theme.theme(),
+        css_paths=theme.STYLE,
+        max_file_size="100mb",
+        blocked_paths=[str(CHECKPOINTS)],
+        state_session_capacity=SESSIONS,
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        show_error=False,
+        ssr_mode=False,
+        pwa=False,
+        quiet=True,
+    )
+
+
+def warm_up(recognizer: Recognizer) -> None:
+    """Run model and spectrogram once on noise: their first run imports and compiles for seconds."""
+    started = time.monotonic()
+    noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
+    recognizer.probabilities([noise])
+    plots.log_mel_figure(Waveform(noise), [])
+    log.info("warmed up in %.1f s", time.monotonic() - started)
+
+
+if __name__ == "__main__":
+    main()

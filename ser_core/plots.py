@@ -1,0 +1,252 @@
+"""Matplotlib figures of one analysis: waveform with its segments, log-mel spectrogram, probability bars.
+
+Every figure is a `matplotlib.figure.Figure` of its own, without pyplot and its global state, so that threads
+can draw at once. One unit is one CSS pixel (72 dots an inch). Backgrounds are transparent and the ink follows
+`dark`. Waveform and spectrogram of the same width share their left and right edges: stacked, their time axes
+line up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, MultipleLocator
+from numpy.typing import NDArray
+
+from ser_core.analysis import Segment, Verdict
+from ser_core.audio import Waveform
+from ser_core.emotions import EMOTIONS, color_of
+
+PIXELS_PER_INCH = 72  # a figure's inch in SVG, so that sizes below are CSS pixels
+LEFT, RIGHT = 60, 14  # pixels beside the axes of waveform and spectrogram
+FONT_PX = 12
+CHARACTER_PX = 7.2  # mean advance of a letter at FONT_PX, on the wide side
+WAVEFORM_PX, LOG_MEL_PX, BAR_PX = 190, 210, 30  # heights: two figures, and one bar with its gap
+TICK_PX = 80  # at least this much between two times on an axis
+TICKS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+
+ENVELOPE_COLUMNS = 1200  # more than the pixels a waveform is drawn on
+N_FFT = 512  # 32 ms at 16 kHz
+HOP_LENGTH = 160  # 10 ms at 16 kHz
+MEL_BANDS = 64
+MAX_FRAMES = 1500  # of a spectrogram; a long recording gets a longer hop
+TOP_DB = 70.0  # dynamic range shown
+
+
+@dataclass(frozen=True)
+class Ink:
+    """The colours of everything that is not data."""
+
+    text: str
+    faint: str
+    wave: str
+
+
+LIGHT_INK = Ink(text="#2b3440", faint="#c3c9d1", wave="#3f4a57")
+DARK_INK = Ink(text="#dfe5ec", faint="#4b5664", wave="#c3ccd6")
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A waveform's outline, small enough to keep and quick to draw whatever its length."""
+
+    lows: NDArray[np.float32]  # shape (columns,), smallest sample of each column
+    highs: NDArray[np.float32]  # shape (columns,), largest sample of each column
+    duration_s: float
+
+
+def envelope(waveform: Waveform) -> Envelope:
+    """The smallest and largest sample in each of `ENVELOPE_COLUMNS` stretches of equal length.
+
+    Raises ValueError if `waveform` has no samples.
+    """
+    samples = waveform.samples
+    if not len(samples):
+        raise ValueError("an empty waveform has no envelope")
+    columns = min(ENVELOPE_COLUMNS, len(samples))
+    starts = np.arange(columns) * len(samples) // columns
+    return Envelope(
+        np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts), waveform.duration_s
+    )
+
+
+def waveform_figure(
+    outline: Envelope,
+    segments: Sequence[Segment],
+    chosen: int | None = None,
+    dark: bool = False,
+    width: int = 960,
+) -> Figure:
+    """The waveform, each segment tinted and named above it; `chosen` (an index) is framed.
+
+    `width` in pixels. A name that does not fit above its segment gives way to the segment's number, counted
+    from 1; the chosen one is always named.
+    """
+    ink = _ink(dark)
+    figure, axes = _timeline_axes(width, WAVEFORM_PX, bottom=24, ink=ink)
+    peak = max(float(np.abs(outline.lows).max()), float(np.abs(outline.highs).max()), 1e-3)
+    times = np.linspace(0.0, outline.duration_s, len(outline.lows))
+    axes.fill_between(
+        times, outline.lows / peak, outline.highs / peak, color=ink.wave, linewidth=0.6, zorder=3
+    )
+    axes.set_ylim(-1.08, 1.5)
+    axes.set_yticks([])
+    _label_axes(axes, outline.duration_s, width, "level", ink)
+    pixels_per_second = (width - LEFT - RIGHT) / outline.duration_s
+    for index, segment in enumerate(segments):
+        _draw_segment(axes, index, segment, index == chosen, pixels_per_second, ink)
+    return figure
+
+
+def log_mel_figure(
+    waveform: Waveform, segments: Sequence[Segment], dark: bool = False, width: int = 960
+) -> Figure:
+    """The log-mel spectrogram (dB under its maximum) on librosa's time and mel axes, segments marked.
+
+    `width` in pixels. Recordings over `MAX_FRAMES` hops are shown with a longer hop.
+    """
+    import librosa.display  # here, because importing both takes a while
+    import torch
+    from torchaudio.transforms import MelSpectrogram
+
+    ink = _ink(dark)
+    rate, samples = waveform.sample_rate, waveform.samples
+    hop_length = max(HOP_LENGTH, -(-len(samples) // MAX_FRAMES))
+    # Not librosa's own transform: numba compiles it for 15 s at its first use on a machine.
+    transform = MelSpectrogram(
+        rate, N_FFT, hop_length=hop_length, n_mels=MEL_BANDS, norm="slaney", mel_scale="slaney"
+    )
+    power = transform(torch.from_numpy(samples)).numpy()  # (mel, frame)
+    decibels = 10 * np.log10(np.maximum(power, 1e-10))
+    figure, axes = _timeline_axes(width, LOG_MEL_PX, bottom=40, ink=ink)
+    librosa.display.specshow(
+        np.maximum(decibels - decibels.max(), -TOP_DB),
+        sr=rate,
+        hop_length=hop_length,
+        n_fft=N_FFT,
+        fmax=rate / 2,
+        x_axis="time",
+        y_axis="mel",
+        cmap="magma",
+        ax=axes,
+        rasterized=True,
+    )
+    axes.set_xlabel("time (min:s)" if waveform.duration_s >= 60 else "time (s)")
+    _label_axes(axes, waveform.duration_s, width, "Hz", ink)
+    for segment in segments:
+        for edge in (segment.start, segment.end):
+            axes.axvline(edge, color="white", linewidth=1.0, linestyle=(0, (3, 3)), alpha=0.9)
+    return figure
+
+
+def probability_figure(found: Verdict, dark: bool = False, width: int = 460) -> Figure:
+    """One bar an emotion, in the order of `EMOTIONS`, each with its name and its share in per cent.
+
+    `width` in pixels; the bar of the most probable emotion has bold text. Classes that the model does not
+    know are left out.
+    """
+    ink = _ink(dark)
+    known = [emotion for emotion in EMOTIONS if emotion.name in found.probabilities]
+    height = BAR_PX * len(known) + 8
+    figure = Figure(figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH), dpi=PIXELS_PER_INCH)
+    figure.patch.set_alpha(0.0)
+    names_px, shares_px = 84, 56
+    axes = figure.add_axes((names_px / width, 0.0, 1 - (names_px + shares_px) / width, 1.0))
+    axes.set_axis_off()
+    axes.set_xlim(0.0, 1.0)
+    axes.set_ylim(len(known) - 0.4, -0.6)
+    best = max(found.probabilities, key=lambda name: found.probabilities[name], default=None)
+    for row, emotion in enumerate(known):
+        share = found.probabilities[emotion.name]
+        weight = "bold" if emotion.name == best else "normal"
+        axes.barh(row, 1.0, height=0.56, color=ink.faint, alpha=0.28)
+        axes.barh(row, share, height=0.56, color=emotion.color, edgecolor=ink.text, linewidth=0.8)
+        for text, x, offset in ((emotion.name, 0, -10), (f"{share:.0%}", 1, shares_px - 6)):
+            axes.annotate(
+                text,
+                (x, row),
+                xytext=(offset, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=FONT_PX + 1,
+                color=ink.text,
+                fontweight=weight,
+            )
+    return figure
+
+
+def _ink(dark: bool) -> Ink:
+    return DARK_INK if dark else LIGHT_INK
+
+
+def _timeline_axes(width: int, height: int, bottom: int, ink: Ink) -> tuple[Figure, Axes]:
+    """A figure of `width` by `height` pixels whose axes end at LEFT and RIGHT, `bottom` pixels up."""
+    figure = Figure(figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH), dpi=PIXELS_PER_INCH)
+    figure.patch.set_alpha(0.0)
+    axes = figure.add_axes(
+        (LEFT / width, bottom / height, (width - LEFT - RIGHT) / width, (height - bottom - 6) / height)
+    )
+    axes.patch.set_alpha(0.0)
+    for spine in axes.spines.values():
+        spine.set_color(ink.faint)
+    return figure, axes
+
+
+def _label_axes(axes: Axes, duration_s: float, width: int, ylabel: str, ink: Ink) -> None:
+    """The time axis from 0 to `duration_s` and the same look for both panels of a timeline."""
+    plot_px = width - LEFT - RIGHT
+    step = next((step for step in TICKS_S if plot_px * step / duration_s >= TICK_PX), TICKS_S[-1])
+    axes.set_xlim(0.0, duration_s)
+    axes.xaxis.set_major_locator(MultipleLocator(step))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _clock(seconds, duration_s)))
+    axes.tick_params(labelcolor=ink.text, labelsize=FONT_PX, length=3, color=ink.faint)
+    axes.set_xlabel(axes.get_xlabel(), color=ink.text, fontsize=FONT_PX)
+    axes.set_ylabel(ylabel, color=ink.text, fontsize=FONT_PX)
+    axes.yaxis.set_label_coords((20 - LEFT) / plot_px, 0.5)
+
+
+def _draw_segment(
+    axes: Axes, index: int, segment: Segment, chosen: bool, pixels_per_second: float, ink: Ink
+) -> None:
+    """Tint a segment's stretch and put a chip with its name above it."""
+    length, color = segment.end - segment.start, color_of(segment.label)
+    axes.axvspan(segment.start, segment.end, color=color, alpha=0.24, linewidth=0, zorder=1)
+    axes.add_patch(Rectangle((segment.start, 1.12), length, 0.33, color=color, linewidth=0, zorder=2))
+    if chosen:
+        frame = Rectangle(
+            (segment.start, -1.05), length, 2.52, fill=False, edgecolor=ink.text, linewidth=2, zorder=5
+        )
+        axes.add_patch(frame)
+    room = int((length * pixels_per_second - 6) / CHARACTER_PX)
+    name = f"{index + 1} {segment.label}"
+    text = next((t for t in (name, str(index + 1)) if len(t) <= room), "")
+    axes.text(
+        segment.start + length / 2,
+        1.285,
+        text,
+        ha="center",
+        va="center_baseline",
+        fontsize=FONT_PX,
+        color=_readable_on(color),
+        fontweight="bold" if chosen else "normal",
+        zorder=4,
+    )
+
+
+def _readable_on(color: str) -> str:
+    """Black or white, whichever has more contrast on `color` (WCAG 2.2, relative luminance)."""
+    channels = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    luminance = float(linear @ [0.2126, 0.7152, 0.0722])
+    return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
+
+
+def _clock(seconds: float, duration_s: float) -> str:
+    """`seconds` as a label on the axis of a recording of `duration_s`: `7.5`, or `1:05` from a minute on."""
+    if duration_s < 60:
+        return f"{seconds:g}"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -1,0 +1,42 @@
+"""Matplotlib figures as inline SVG, described in words for those who do not see them."""
+
+import io
+from html import escape
+
+from matplotlib.figure import Figure
+
+from ser_core.analysis import Analysis, Segment, Verdict
+from ser_ui.text import clock
+
+RASTER_DPI = 144  # of the spectrogram inside the SVG: two dots a pixel
+
+
+def inline_svg(figure: Figure, description: str) -> str:
+    """`figure` as HTML that fills the width it is given; `description` is what a screen reader says."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", dpi=RASTER_DPI)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]  # without the XML and DOCTYPE lines, which HTML does not know
+    return f'<div class="figure" role="img" aria-label="{escape(description)}">{svg}</div>'
+
+
+def describe_timeline(analysis: Analysis) -> str:
+    """The waveform's segments in words."""
+    named = "; ".join(
+        f"{index} {segment.label} from {clock(segment.start)} to {clock(segment.end)}"
+        for index, segment in enumerate(analysis.segments, start=1)
+    )
+    return f"Waveform with segments: {named}" if named else "Waveform; no speech found"
+
+
+def describe_probabilities(found: Verdict) -> str:
+    """The probability bars in words."""
+    named = ", ".join(f"{name} {share:.0%}" for name, share in found.probabilities.items())
+    return f"Probabilities: {named}"
+
+
+def title_of(chosen: int | None, segments: tuple[Segment, ...]) -> str:
+    """What the probability bars belong to."""
+    if chosen is None:
+        return "Whole recording"
+    return f"Segment {chosen + 1}, {clock(segments[chosen].start)}–{clock(segments[chosen].end)}"

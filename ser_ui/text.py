@@ -1,0 +1,169 @@
+"""The page's words, as escaped HTML: verdict, segments, quality, problems and notes.
+
+Every emotion is named in words beside its colour. Whatever comes from outside (file names above all) goes
+through `html.escape`.
+"""
+
+from html import escape
+from urllib.parse import quote
+
+from ser_core.analysis import Analysis, Verdict
+from ser_core.emotions import NO_SPEECH, UNKNOWN, color_of
+
+LOGO_BARS = (10, 18, 30, 22, 36, 26, 14, 20)  # pixels; one bar an emotion
+LOGO_COLORS = ("#8C8C8C", "#56B4E9", "#E69F00", "#0072B2", "#D55E00", "#CC79A7", "#009E73", "#F0E442")
+
+WELCOME = (
+    '<div class="verdict empty"><h2>Nothing to hear yet</h2>'
+    "<p>Press <b>Record</b> and speak, or drop an audio file. The answer appears here by itself when you "
+    "stop or the file has arrived. Up to 10 minutes; WAV, FLAC, MP3, Ogg, Opus, M4A and WebM.</p></div>"
+)
+NOTES = (
+    '<div class="notes"><section><h3>What the answer means</h3><p>The model compares a voice with acted '
+    "emotions from a few speech corpora and says which they sound most like. The per cent figure is its own "
+    "estimate of being right on such recordings. Nobody can hear for certain what a person feels, and "
+    "neither can this: do not decide anything about anyone with it.</p></section><section><h3>Your "
+    "recording</h3><p>It is analysed in the memory of the computer that serves this page and sent nowhere "
+    "else. A temporary copy for playback is deleted within 20 minutes; nothing else is kept.</p></section>"
+    "</div>"
+)
+
+
+def header() -> str:
+    """The page's title and its one sentence."""
+    bars = "".join(
+        f'<rect x="{7 * i}" y="{20 - height / 2:g}" width="4" height="{height}" rx="2" fill="{color}"/>'
+        for i, (height, color) in enumerate(zip(LOGO_BARS, LOGO_COLORS, strict=True))
+    )
+    return (
+        f'<header class="masthead"><svg viewBox="0 0 53 40" aria-hidden="true">{bars}</svg>'
+        "<div><h1>SER Studio</h1><p>Hears which emotion a voice carries, and where in the recording.</p>"
+        "</div></header>"
+    )
+
+
+def listening(source: str) -> str:
+    """What is shown while the model works."""
+    return f'<div class="verdict empty"><h2>Listening…</h2><p>{escape(source)}</p></div>'
+
+
+def problem(message: str, source: str = "") -> str:
+    """An error in words; screen readers announce it at once."""
+    about = f"<p>{escape(source)}</p>" if source else ""
+    return (
+        '<div class="verdict problem" role="alert"><h2>This cannot be analysed</h2>'
+        f"<p>{escape(_sentence(message))}</p>{about}</div>"
+    )
+
+
+def headline(found: Verdict) -> str:
+    """A verdict in a few words.
+
+    >>> headline(Verdict("angry", 0.912, {"angry": 0.912, "calm": 0.088}))
+    'Angry — 91% sure'
+    >>> headline(Verdict("unknown", 0.4, {"sad": 0.4, "calm": 0.3, "happy": 0.3}))
+    'Not sure — most likely sad (40%)'
+    """
+    if found.label == NO_SPEECH:
+        return "No speech found"
+    if found.label == UNKNOWN:
+        return f"Not sure — most likely {likeliest(found)} ({found.confidence:.0%})"
+    return f"{found.label.capitalize()} — {found.confidence:.0%} sure"
+
+
+def likeliest(found: Verdict) -> str:
+    """The most probable emotion of a verdict, also where it is too unsure to be its label."""
+    return max(found.probabilities, key=lambda name: found.probabilities[name])
+
+
+def verdict(analysis: Analysis) -> str:
+    """The whole recording's answer: headline, what was heard, and what is wrong with the recording."""
+    spoken = sum(segment.end - segment.start for segment in analysis.segments)
+    count = len(analysis.segments)
+    facts = [escape(analysis.source), duration(analysis.duration)]
+    if count:
+        facts.append(f"{duration(spoken)} of speech in {count} segment{'s' if count > 1 else ''}")
+    facts.append(f"model {escape(analysis.model_name)} {escape(analysis.model_version)}")
+    advice = (
+        ""
+        if count
+        else "<p>Nobody seems to speak here. Move closer to the microphone, or try another file.</p>"
+    )
+    color = "transparent" if analysis.summary.label == NO_SPEECH else color_of(analysis.summary.label)
+    return (
+        f'<div class="verdict" style="--emotion:{color}"><h2>{headline(analysis.summary)}</h2>{advice}'
+        f'<p class="facts">{" · ".join(facts)}</p>{_quality(analysis)}</div>'
+    )
+
+
+def player(path: str, source: str) -> str:
+    """The browser's own player for the file at `path`, one that Gradio serves."""
+    address = escape(f"gradio_api/file={quote(path)}")
+    return f'<audio controls preload="metadata" src="{address}" aria-label="Play {escape(source)}"></audio>'
+
+
+def segment_table(analysis: Analysis) -> str:
+    """The whole recording and its segments as a table whose rows are chosen by mouse or arrow keys."""
+    whole = _row("", 0.0, analysis.duration, analysis.summary, first=True)
+    rows = "".join(
+        _row(str(index), segment.start, segment.end, segment)
+        for index, segment in enumerate(analysis.segments, start=1)
+    )
+    return (
+        '<div class="segments"><table><caption>Choose a row to see its probabilities</caption><thead><tr>'
+        '<th scope="col">No.</th><th scope="col">Start</th><th scope="col">End</th>'
+        '<th scope="col">Emotion</th><th scope="col">Confidence</th></tr></thead>'
+        f"<tbody>{whole}{rows}</tbody></table></div>"
+    )
+
+
+def clock(seconds: float) -> str:
+    """A time in a recording.
+
+    >>> clock(65.25)
+    '1:05.25'
+    """
+    minutes, hundredths = divmod(round(seconds * 100), 6000)
+    return f"{minutes}:{hundredths // 100:02d}.{hundredths % 100:02d}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in words.
+
+    >>> duration(3.3), duration(65)
+    ('3.3 s', '1 min 5 s')
+    """
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+def _row(number: str, start: float, end: float, found: Verdict, first: bool = False) -> str:
+    """One row; its radio button's value is the segment's number, empty for the whole recording."""
+    name = f"Segment {number}" if number else "Whole recording"
+    label = f"unknown ({likeliest(found)}?)" if found.label == UNKNOWN else found.label
+    return (
+        f'<tr><td><label><input type="radio" name="segment" value="{number}" data-start="{start:.3f}"'
+        f"{' checked' if first else ''} "
+        f'aria-label="{name}, {label}, {found.confidence:.0%}"><span>{number or "All"}</span></label></td>'
+        f"<td>{clock(start)}</td><td>{clock(end)}</td>"
+        f'<td><span class="emotion"><i style="background:{color_of(found.label)}"></i>{label}</span></td>'
+        f"<td>{found.confidence:.0%}</td></tr>"
+    )
+
+
+def _quality(analysis: Analysis) -> str:
+    """What the recording's quality means for the answer."""
+    if analysis.quality is None:
+        return ""
+    if not analysis.quality.warnings:
+        return '<p class="quality">Recording quality: nothing to complain about.</p>'
+    items = "".join(f"<li>{escape(_sentence(warning))}</li>" for warning in analysis.quality.warnings)
+    return f'<div class="quality"><b>Recording quality</b><ul>{items}</ul></div>'
+
+
+def _sentence(words: str) -> str:
+    """`words` with a capital at the start and a full stop at the end."""
+    words = words.strip()
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
