@@ -18,11 +18,9 @@ FORMANTS_HZ = (700, 1220, 2600)  # of the vowel in "father" (Peterson & Barney 1
 def random_bundle(folder: Path, **changes) -> Path:
     """A checkpoint with random weights, saved in `folder`; `changes` are fields of its `Bundle`."""
     torch.manual_seed(7)
-    spec = FeatureSpec(n_mels=128)
-    fields = {"name": "random", "version": "0.1", "architecture": "parallel_cnn_transformer"} | changes
-    bundle.save(
-        folder, Bundle(labels=LABELS, features=spec, **fields), models.build(fields["architecture"], 8)
-    )
+    fields = {"name": "random", "version": "0.1", "architecture": "parallel_cnn_transformer"}
+    described = Bundle(**fields | {"labels": LABELS, "features": FeatureSpec(n_mels=128)} | changes)
+    bundle.save(folder, described, models.build(described.architecture, len(described.labels)))
     return folder
 
 
