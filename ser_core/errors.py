@@ -1,0 +1,26 @@
+"""The error every unusable recording ends in.
+
+Codes of `AudioError`:
+
+    not_found           no file there
+    is_directory        a folder
+    no_permission       the system does not let us open it
+    empty               0 bytes
+    unsupported_format  none of the formats we read: text, zip, picture, ...
+    corrupt             one of our formats, but damaged from the start
+    truncated           the data end, or turn to garbage, before the header says they do
+    bad_sample_rate     outside the limits
+    too_many_channels   outside the limits
+    no_audio            a video without sound
+    too_short, too_long outside the limits
+    not_finite          NaN or infinity among the samples
+"""
+
+
+class AudioError(Exception):
+    """A recording that cannot be used. `code` is stable, `message` says what happened and what to do."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message

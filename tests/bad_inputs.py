@@ -1,0 +1,176 @@
+"""Recordings made on the spot: good ones in every format, and every bad one the decoder must refuse.
+
+`python tests/bad_inputs.py FOLDER` writes the bad ones to a folder, to drop them on the page by hand.
+"""
+
+import io
+import struct
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+RATE = 16_000
+
+
+def tone(
+    seconds: float = 1.0, rate: int = RATE, hz: float = 440.0, level: float = 0.5
+) -> NDArray[np.float32]:
+    """A sine of amplitude `level`, shape (n_samples,)."""
+    return (level * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def with_soundfile(samples: NDArray, container: str, subtype: str | None = None, rate: int = RATE) -> bytes:
+    """`samples`, shape (frame,) or (frame, channel), as a file's bytes."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=container, subtype=subtype)
+    return file.getvalue()
+
+
+def with_av(samples: NDArray, container: str, codec: str, rate: int = 48_000, **options: str) -> bytes:
+    """`samples`, shape (channel, frame), one or two channels, as FFmpeg writes them."""
+    file = io.BytesIO()
+    layout = "mono" if len(samples) == 1 else "stereo"
+    with av.open(file, "w", format=container, options=options) as output:
+        stream = output.add_stream(codec, rate=rate, layout=layout)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
+        frame.sample_rate = rate
+        fifo = av.AudioFifo()
+        fifo.write(frame)
+        while part := fifo.read(stream.codec_context.frame_size or 1024, partial=True):
+            output.mux(stream.encode(part))
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def wav(
+    data: bytes,
+    rate: int = RATE,
+    channels: int = 1,
+    tag: int = 1,
+    bits: int = 16,
+    declared: int | None = None,
+) -> bytes:
+    """A WAV with exactly this header, however absurd; `declared` is its data size in bytes."""
+    width = channels * bits // 8
+    form = struct.pack("<HHIIHH", tag, channels, rate, rate * width % 2**32, width % 2**16, bits)
+    size = len(data) if declared is None else declared
+    return (
+        b"RIFF"
+        + struct.pack("<I", 36 + len(data))
+        + b"WAVEfmt \x10\0\0\0"
+        + form
+        + b"data"
+        + struct.pack("<I", size)
+        + data
+    )
+
+
+def float_wav(samples: NDArray, rate: int = RATE) -> bytes:
+    """A float32 WAV that may hold NaN."""
+    return wav(samples.astype("<f4").tobytes(), rate, tag=3, bits=32)
+
+
+def silent_video() -> bytes:
+    """An MP4 with one grey picture and no sound."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as output:
+        stream = output.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.full((96, 64), 128, np.uint8), format="yuv420p")
+        output.mux(stream.encode(picture))
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def zipped() -> bytes:
+    """A zip with a fine recording inside."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.wav", with_soundfile(tone(), "WAV"))
+    return file.getvalue()
+
+
+@cache
+def silent_hour() -> bytes:
+    """An hour of silence at 48 kHz in about 500 kB of FLAC; 691 MB as float32."""
+    file = io.BytesIO()
+    second = np.zeros(48_000, np.int16)
+    with soundfile.SoundFile(file, "w", 48_000, 1, format="FLAC", subtype="PCM_16") as flac:
+        for _ in range(3600):
+            flac.write(second)
+    return file.getvalue()
+
+
+def with_flac_length(flac: bytes, frames: int) -> bytes:
+    """`flac` with another number of frames in its header; 0 means unknown there."""
+    declared = bytes([flac[21] & 0xF0 | frames >> 32]) + struct.pack(">I", frames & 0xFFFFFFFF)
+    return flac[:21] + declared + flac[26:]
+
+
+def _noise(seconds: float) -> NDArray[np.float32]:
+    return np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * RATE)).astype(np.float32)
+
+
+def _truncated(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+@dataclass(frozen=True)
+class Bad:
+    """One file that cannot be used, and the code its refusal must carry."""
+
+    code: str
+    make: Callable[[], bytes]
+
+
+BAD = {
+    "empty.wav": Bad("empty", lambda: b""),
+    "four_bytes.wav": Bad("unsupported_format", lambda: b"RIFF"),
+    "text.wav": Bad("unsupported_format", lambda: b"This is no recording. " * 100),
+    "utf16_text.mp3": Bad("unsupported_format", lambda: ("This is no recording. " * 100).encode("utf-16")),
+    "playlist.m4a": Bad("unsupported_format", lambda: b"#EXTM3U\n#EXTINF:5,\nhttp://127.0.0.1:22/a.ts\n"),
+    "concat.mp3": Bad("unsupported_format", lambda: b"ffconcat version 1.0\nfile /etc/passwd\n"),
+    "archive.wav": Bad("unsupported_format", zipped),
+    "picture.mp3": Bad("unsupported_format", lambda: b"\x89PNG\r\n\x1a\n" + bytes(1000)),
+    "raw_samples.wav": Bad("unsupported_format", lambda: tone().tobytes()),
+    "cut_header.wav": Bad("corrupt", lambda: wav(bytes(32_000))[:20]),
+    "no_channels.wav": Bad("corrupt", lambda: wav(bytes(32_000), channels=0)),
+    "garbage.flac": Bad("corrupt", lambda: b"fLaC" + np.random.default_rng(0).bytes(5000)),
+    "garbage.ogg": Bad("corrupt", lambda: b"OggS" + np.random.default_rng(0).bytes(5000)),
+    "garbage.mp3": Bad("corrupt", lambda: b"\xff\xfb\x90\xc4" + np.random.default_rng(0).bytes(5000)),
+    "garbage.webm": Bad("corrupt", lambda: b"\x1aE\xdf\xa3" + np.random.default_rng(0).bytes(5000)),
+    "half.m4a": Bad("corrupt", lambda: _truncated(with_av(tone(rate=48_000)[None], "mp4", "aac"))),
+    "half.flac": Bad("truncated", lambda: _truncated(with_soundfile(_noise(3.0), "FLAC"))),
+    "half.mp3": Bad("truncated", lambda: _truncated(with_soundfile(_noise(3.0), "MP3"))),
+    "half.webm": Bad("truncated", lambda: _truncated(with_av(_noise(3.0)[None], "webm", "libopus"))),
+    "lying_length.flac": Bad(
+        "truncated", lambda: with_flac_length(with_soundfile(_noise(3.0), "FLAC"), 2**35)
+    ),
+    "0_hz.wav": Bad("bad_sample_rate", lambda: wav(bytes(32_000), rate=0)),
+    "1_hz.wav": Bad("bad_sample_rate", lambda: wav(bytes(32_000), rate=1)),
+    "2_ghz.wav": Bad("bad_sample_rate", lambda: wav(bytes(32_000), rate=2**31 - 1)),
+    "9_channels.wav": Bad("too_many_channels", lambda: wav(bytes(36_000), channels=9)),
+    "2000_channels.wav": Bad("too_many_channels", lambda: wav(bytes(32_000), channels=2000)),
+    "no_sound.mp4": Bad("no_audio", silent_video),
+    "no_samples.wav": Bad("too_short", lambda: wav(b"")),
+    "click.wav": Bad("too_short", lambda: with_soundfile(tone(0.05), "WAV")),
+    "nan.wav": Bad("not_finite", lambda: float_wav(np.append(tone(), np.nan))),
+    "infinity.wav": Bad("not_finite", lambda: float_wav(np.append(np.inf, tone()))),
+}
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, bad in BAD.items():
+        (folder / name).write_bytes(bad.make())
+    (folder / "silent_hour.flac").write_bytes(silent_hour())
