@@ -98,7 +98,8 @@ class Recognizer:
         for first in range(0, len(windows), BATCH_SIZE):
             batch = windows[first : first + BATCH_SIZE]
             np.add.at(total, [row for row, _ in batch], self._forward([window for _, window in batch]))
-        return total / total.sum(axis=1, keepdims=True)
+        mean: NDArray[np.float64] = total / total.sum(axis=1, keepdims=True)
+        return mean
 
     def analyze(self, waveform: Waveform, source: str = "", progress: Progress | None = None) -> Analysis:
         """What is spoken how in `waveform`, which must be at 16 kHz."""
