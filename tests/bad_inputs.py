@@ -37,17 +37,20 @@ def with_soundfile(samples: NDArray, container: str, subtype: str | None = None,
 def with_av(samples: NDArray, container: str, codec: str, rate: int = 48_000, **options: str) -> bytes:
     """`samples`, shape (channel, frame), one or two channels, as FFmpeg writes them."""
     file = io.BytesIO()
-    layout = "mono" if len(samples) == 1 else "stereo"
     with av.open(file, "w", format=container, options=options) as output:
-        stream = output.add_stream(codec, rate=rate, layout=layout)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
-        frame.sample_rate = rate
-        fifo = av.AudioFifo()
-        fifo.write(frame)
-        while part := fifo.read(stream.codec_context.frame_size or 1024, partial=True):
-            output.mux(stream.encode(part))
-        output.mux(stream.encode(None))
+        layout = "mono" if len(samples) == 1 else "stereo"
+        _encode(output, output.add_stream(codec, rate=rate, layout=layout), samples, rate)
     return file.getvalue()
+
+
+def _encode(output: av.container.OutputContainer, track: av.AudioStream, samples: NDArray, rate: int) -> None:
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=track.layout.name)
+    frame.sample_rate = rate
+    fifo = av.AudioFifo()
+    fifo.write(frame)
+    while part := fifo.read(track.codec_context.frame_size or 1024, partial=True):
+        output.mux(track.encode(part))
+    output.mux(track.encode(None))
 
 
 def wav(
@@ -78,16 +81,19 @@ def float_wav(samples: NDArray, rate: int = RATE) -> bytes:
     return wav(samples.astype("<f4").tobytes(), rate, tag=3, bits=32)
 
 
-def silent_video() -> bytes:
-    """An MP4 with one grey picture and no sound."""
+def video(sound: NDArray | None = None, rate: int = 48_000) -> bytes:
+    """An MP4 with one grey picture and `sound`, shape (frame,), or none."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as output:
-        stream = output.add_stream("mpeg4", rate=25)
-        stream.width = stream.height = 64
-        stream.pix_fmt = "yuv420p"
+        pictures = output.add_stream("mpeg4", rate=25)
+        pictures.width = pictures.height = 64
+        pictures.pix_fmt = "yuv420p"
+        track = None if sound is None else output.add_stream("aac", rate=rate, layout="mono")
         picture = av.VideoFrame.from_ndarray(np.full((96, 64), 128, np.uint8), format="yuv420p")
-        output.mux(stream.encode(picture))
-        output.mux(stream.encode(None))
+        output.mux(pictures.encode(picture))
+        output.mux(pictures.encode(None))
+        if track is not None:
+            _encode(output, track, sound[None], rate)
     return file.getvalue()
 
 
@@ -160,7 +166,7 @@ BAD = {
     "2_ghz.wav": Bad("bad_sample_rate", lambda: wav(bytes(32_000), rate=2**31 - 1)),
     "9_channels.wav": Bad("too_many_channels", lambda: wav(bytes(36_000), channels=9)),
     "2000_channels.wav": Bad("too_many_channels", lambda: wav(bytes(32_000), channels=2000)),
-    "no_sound.mp4": Bad("no_audio", silent_video),
+    "no_sound.mp4": Bad("no_audio", video),
     "no_samples.wav": Bad("too_short", lambda: wav(b"")),
     "click.wav": Bad("too_short", lambda: with_soundfile(tone(0.05), "WAV")),
     "nan.wav": Bad("not_finite", lambda: float_wav(np.append(tone(), np.nan))),

@@ -14,6 +14,7 @@ from bad_inputs import (
     float_wav,
     silent_hour,
     tone,
+    video,
     wav,
     with_av,
     with_flac_length,
@@ -210,7 +211,9 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "M4A in fragments": lambda: with_av(
         tone(rate=48_000)[None], "mp4", "aac", movflags="frag_keyframe+empty_moov"
     ),
+    "MP4 video with sound": lambda: video(tone(rate=48_000)),
     "WebM Opus": lambda: with_av(tone(rate=48_000)[None], "webm", "libopus"),
+    "WebM Opus in stereo": lambda: with_av(np.stack([tone(rate=48_000)] * 2), "webm", "libopus"),
     "WebM Opus as browsers record it": lambda: with_av(tone(rate=48_000)[None], "webm", "libopus", live="1"),
 }
 
