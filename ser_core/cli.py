@@ -78,6 +78,8 @@ def models(format_: Annotated[str, typer.Option("--format", metavar="text|json")
     except bundle.BundleError as error:
         say(f"{error.code}: {error.message}")
         raise typer.Exit(SOME_FAILED) from None
+    if not shipped:
+        say(f"no checkpoints in {bundle.CHECKPOINTS}")
     text = json.dumps(shipped, indent=2) + "\n" if format_ == "json" else "\n".join(map(_paragraph, shipped))
     _write(None, text)
 
@@ -97,7 +99,9 @@ def doctor(
 
 def say(message: str) -> None:
     """One line on stderr, in place of an unfinished progress line."""
-    line = _printable(" ".join(message.split()))
+    from ser_core.export.text import utf8
+
+    line = utf8(" ".join(message.split()))
     typer.echo((CLEAR_LINE if sys.stderr.isatty() else "") + line, err=True)
 
 
@@ -157,12 +161,9 @@ def _analyses(recognizer: "Recognizer", items: Sequence["Input"]) -> Iterator["A
 
 
 def _show_seconds(source: str, seconds: float) -> None:
-    typer.echo(f"{CLEAR_LINE}{_printable(source)}: {seconds:.0f} s heard", err=True, nl=False)
+    from ser_core.export.text import utf8
 
-
-def _printable(text: str) -> str:
-    """`text` without the stray bytes a file name may hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    typer.echo(f"{CLEAR_LINE}{utf8(source)}: {seconds:.0f} s heard", err=True, nl=False)
 
 
 def _write(target: Path | None, text: str) -> None:

@@ -1,5 +1,6 @@
 """Sound and checkpoints that tests make themselves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +10,17 @@ import torch
 from ser_core import bundle, models
 from ser_core.bundle import Bundle
 from ser_core.emotions import LABELS
-from ser_core.features import FeatureSpec
 
 SAMPLE_RATE = 16_000
 FORMANTS_HZ = (700, 1220, 2600)  # of the vowel in "father" (Peterson & Barney 1952, men)
 
 
-def random_bundle(folder: Path, **changes) -> Path:
+def random_bundle(folder: Path, architecture: str = "parallel_cnn_transformer", **changes) -> Path:
     """A checkpoint with random weights, saved in `folder`; `changes` are fields of its `Bundle`."""
     torch.manual_seed(7)
-    fields = {"name": "random", "version": "0.1", "architecture": "parallel_cnn_transformer"}
-    described = Bundle(**fields | {"labels": LABELS, "features": FeatureSpec(n_mels=128)} | changes)
-    bundle.save(folder, described, models.build(described.architecture, len(described.labels)))
+    model = models.build(architecture, len(LABELS))
+    described = Bundle("random", "0.1", architecture, LABELS, model.features)
+    bundle.save(folder, replace(described, **changes), model)
     return folder
 
 
