@@ -40,7 +40,9 @@ def analyze(
     format_: Annotated[str, typer.Option("--format", metavar="json|csv")] = "json",
     out: Annotated[
         str | None,
-        typer.Option(metavar="FILE_OR_DIR", help="A folder gets a file for each recording, a file gets all."),
+        typer.Option(
+            metavar="FILE_OR_DIR", help="A folder (or a name without extension) gets a file each, a file all."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(metavar="|".join(DEVICES))] = "auto",
 ) -> None:
