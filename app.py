@@ -27,7 +27,8 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description="Recognise emotion in speech, in a browser.")
     arguments.add_argument("--model", default=DEFAULT, help="a name in checkpoints/ or a checkpoint's folder")
     name = arguments.parse_args().model
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio asks itself whether it is up
     # Figures reach the page as SVG: their text stays text, in the page's own font.
     matplotlib.rcParams["svg.fonttype"] = "none"
 
@@ -35,8 +36,8 @@ def main() -> None:
     try:
         recognizer = Recognizer.load(name)
     except BundleError as error:
-        trouble = f"The model could not be loaded: {error.message}"
-        log.error(trouble)
+        trouble = error.message
+        log.error("the model could not be loaded: %s", trouble)
     blocks = page.build(recognizer, trouble)
     launch(blocks)
     if recognizer:
@@ -47,11 +48,11 @@ def main() -> None:
 def launch(blocks: gr.Blocks) -> None:
     """Serve the page, offline and with nothing reported to anyone."""
     blocks.queue(max_size=QUEUE_SIZE)
-    blocks.launch(
+    _, address, _ = blocks.launch(
         prevent_thread_lock=True,
         theme=theme.theme(),
         css_paths=theme.STYLE,
-        max_file_size="100mb",
+        max_file_size="200mb",  # ten minutes of 24-bit stereo at 48 kHz; the decoder sets the real limit
         blocked_paths=[str(CHECKPOINTS)],
         state_session_capacity=SESSIONS,
         footer_links=[],
@@ -62,6 +63,7 @@ def launch(blocks: gr.Blocks) -> None:
         pwa=False,
         quiet=True,
     )
+    log.info("SER Studio is at %s", address)
 
 
 def warm_up(recognizer: Recognizer) -> None:

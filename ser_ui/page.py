@@ -1,8 +1,9 @@
 """The page: record or drop, and read which emotion sounds where."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -15,7 +16,6 @@ from ser_ui import figures, text
 LIMITS = DecodeLimits(max_duration_s=600.0)
 CONCURRENCY = 2  # recordings analysed at once
 CACHE_S = 600  # every so often uploads older than this are deleted: none outlives twice this
-VIEW = {"width": 1120, "bars": 460, "dark": False}  # pixels for figures, and the theme, until the page tells
 # What the page tells the server with each recording: figures are drawn once, in the right size and ink.
 TELL_VIEW = """(file, _) => {
     const width = document.querySelector('#answer').clientWidth - 42;
@@ -35,12 +35,27 @@ element.addEventListener('click', (event) => {
 
 
 @dataclass(frozen=True)
+class View:
+    """How a visitor's page wants its figures."""
+
+    width: int = 1120  # pixels, of the timeline
+    bars: int = 460  # pixels, of the probability bars
+    dark: bool = False
+
+    @classmethod
+    def told(cls, by_page: dict[str, Any]) -> "View":
+        """The view in what a page sent, kept within what a figure can be: anyone can send anything."""
+        width, bars = (min(max(int(by_page[name]), 200), 1600) for name in ("width", "bars"))
+        return cls(width, bars, bool(by_page["dark"]))
+
+
+@dataclass(frozen=True)
 class Shown:
     """What the server remembers of a visitor's recording, to draw another choice of segment."""
 
     analysis: Analysis
     outline: plots.Envelope
-    view: dict[str, int]
+    view: View
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,6 @@ class Parts:
     recorded: gr.Audio
     dropped: gr.File
     answer: gr.HTML
-    details: gr.Column
     player: gr.HTML
     waveform: gr.HTML
     spectrogram: gr.HTML
@@ -63,16 +77,16 @@ class Parts:
 def build(recognizer: Recognizer | None, trouble: str = "") -> gr.Blocks:
     """The page around `recognizer`; without one it says what `trouble` there is and takes no recording."""
     with gr.Blocks(title="SER Studio", analytics_enabled=False, delete_cache=(CACHE_S, CACHE_S)) as page:
-        parts = _lay_out(text.WELCOME if recognizer else text.problem(trouble))
+        parts = _lay_out(text.WELCOME if recognizer else text.not_ready(trouble), ready=bool(recognizer))
         if recognizer:
             _listen(parts, recognizer)
     return page
 
 
-def _lay_out(greeting: str) -> Parts:
+def _lay_out(greeting: str, ready: bool) -> Parts:
     """Everything on the page, from top to bottom, `greeting` where the answer will be."""
     _html(text.header())
-    with gr.Row(equal_height=True):
+    with gr.Row(equal_height=True, visible=ready):
         recorded = gr.Audio(
             sources="microphone", type="filepath", label="Record", elem_id="record", min_width=260
         )
@@ -81,7 +95,7 @@ def _lay_out(greeting: str) -> Parts:
         with gr.Column(min_width=260):
             dropped = gr.File(label="Or drop a file", height=170, elem_id="drop")
     answer = _html(greeting, elem_id="answer", js_on_load=ANNOUNCE)
-    with gr.Column(visible=False, elem_id="details") as details:
+    with gr.Column(elem_id="details"):  # shown by the style sheet when there is an answer
         with gr.Column(elem_classes="card"):
             _html("<h3>Timeline</h3>")
             player = _html(elem_id="player")
@@ -94,10 +108,8 @@ def _lay_out(greeting: str) -> Parts:
             with gr.Column(elem_classes="card", scale=3):
                 bars = _html(elem_id="probabilities", js_on_load=ANNOUNCE)
     _html(text.NOTES)
-    view = gr.JSON(VIEW, visible=False)
-    return Parts(
-        recorded, dropped, answer, details, player, waveform, spectrogram, table, bars, gr.State(), view
-    )
+    view = gr.JSON(asdict(View()), visible=False)
+    return Parts(recorded, dropped, answer, player, waveform, spectrogram, table, bars, gr.State(), view)
 
 
 def _html(value: str = "", **options: str) -> gr.HTML:
@@ -108,35 +120,34 @@ def _html(value: str = "", **options: str) -> gr.HTML:
 def _listen(parts: Parts, recognizer: Recognizer) -> None:
     """Analyse whatever arrives, by itself, and follow the choice of a segment."""
 
-    def analyse(path: str, name: str, view: dict[str, int], progress: gr.Progress) -> Iterator[dict]:
+    def analyse(path: str, name: str, told: dict[str, Any], progress: gr.Progress) -> Iterator[dict]:
         """Words first, then pictures: the answer does not wait for them."""
         yield {parts.answer: text.listening(name), parts.recorded: None, parts.dropped: None}
         try:
             waveform = audio.decode(path, LIMITS)
         except AudioError as error:
-            yield {parts.answer: text.problem(error.message, name), parts.details: gr.Column(visible=False)}
+            yield {parts.answer: text.problem(error.message, name)}
             return
         analysis = recognizer.analyze(
             waveform, name, lambda _, heard: progress((heard, waveform.duration_s), unit="seconds")
         )
-        outline, segments = plots.envelope(waveform), analysis.segments
-        shown = Shown(analysis, outline, view)
+        view = View.told(told)
+        shown = Shown(analysis, plots.envelope(waveform), view)
         yield {
             parts.answer: text.verdict(analysis),
-            parts.details: gr.Column(visible=True),
             parts.player: text.player(path, name),
             parts.table: text.segment_table(analysis),
             parts.shown: shown,
             **_choice(parts, shown, None),
         }
-        figure = plots.log_mel_figure(waveform, segments, bool(view["dark"]), view["width"])
+        figure = plots.log_mel_figure(waveform, analysis.segments, view.dark, view.width)
         yield {parts.spectrogram: figures.inline_svg(figure, "Log-mel spectrogram: energy by pitch and time")}
 
-    def analyse_recording(path: str, view: dict[str, int], progress: gr.Progress = gr.Progress()):  # noqa: B008
-        yield from analyse(path, "Your recording", view, progress)
+    def analyse_recording(path: str, told: dict[str, Any], progress: gr.Progress = gr.Progress()):  # noqa: B008
+        yield from analyse(path, "Your recording", told, progress)
 
-    def analyse_file(path: str, view: dict[str, int], progress: gr.Progress = gr.Progress()):  # noqa: B008
-        yield from analyse(path, Path(path).name, view, progress)
+    def analyse_file(path: str, told: dict[str, Any], progress: gr.Progress = gr.Progress()):  # noqa: B008
+        yield from analyse(path, Path(path).name, told, progress)
 
     def choose(shown: Shown, event: gr.EventData) -> dict:
         return _choice(parts, shown, int(event.number) - 1 if event.number else None)
@@ -166,11 +177,10 @@ def _choice(parts: Parts, shown: Shown, chosen: int | None) -> dict:
     """Waveform and probability bars for the segment `chosen` (an index), or for the whole recording."""
     analysis, view = shown.analysis, shown.view
     found: Verdict = analysis.summary if chosen is None else analysis.segments[chosen]
-    dark = bool(view["dark"])
-    waveform = plots.waveform_figure(shown.outline, analysis.segments, chosen, dark, view["width"])
+    waveform = plots.waveform_figure(shown.outline, analysis.segments, chosen, view.dark, view.width)
     bars = "<p>No probabilities without speech.</p>"
     if found.probabilities:
-        figure = plots.probability_figure(found, dark, view["bars"])
+        figure = plots.probability_figure(found, view.dark, view.bars)
         bars = figures.inline_svg(figure, figures.describe_probabilities(found))
     title = figures.title_of(chosen, analysis.segments)
     return {

@@ -47,13 +47,14 @@ def listening(source: str) -> str:
     return f'<div class="verdict empty"><h2>Listening…</h2><p>{escape(source)}</p></div>'
 
 
-def problem(message: str, source: str = "") -> str:
-    """An error in words; screen readers announce it at once."""
-    about = f"<p>{escape(source)}</p>" if source else ""
-    return (
-        '<div class="verdict problem" role="alert"><h2>This cannot be analysed</h2>'
-        f"<p>{escape(_sentence(message))}</p>{about}</div>"
-    )
+def problem(message: str, source: str) -> str:
+    """Why `source` has no answer."""
+    return _alert("This cannot be analysed", message, source)
+
+
+def not_ready(message: str) -> str:
+    """Why the page takes no recordings."""
+    return _alert("The page has no model", message)
 
 
 def headline(found: Verdict) -> str:
@@ -139,17 +140,29 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s"
 
 
+def _alert(title: str, message: str, about: str = "") -> str:
+    """Something wrong, in words; screen readers announce it at once."""
+    return (
+        f'<div class="verdict problem" role="alert"><h2>{title}</h2><p>{escape(_sentence(message))}</p>'
+        f'<p class="facts">{escape(about)}</p></div>'
+    )
+
+
 def _row(number: str, start: float, end: float, found: Verdict, first: bool = False) -> str:
     """One row; its radio button's value is the segment's number, empty for the whole recording."""
     name = f"Segment {number}" if number else "Whole recording"
-    label = f"unknown ({likeliest(found)}?)" if found.label == UNKNOWN else found.label
+    label, confidence = found.label, f"{found.confidence:.0%}"
+    if label == UNKNOWN:
+        label = f"unknown ({likeliest(found)}?)"
+    elif label == NO_SPEECH:
+        label, confidence = "no speech", "–"
     return (
         f'<tr><td><label><input type="radio" name="segment" value="{number}" data-start="{start:.3f}"'
-        f"{' checked' if first else ''} "
-        f'aria-label="{name}, {label}, {found.confidence:.0%}"><span>{number or "All"}</span></label></td>'
+        f'{" checked" if first else ""} aria-label="{name}, {label}, {confidence}">'
+        f"<span>{number or 'All'}</span></label></td>"
         f"<td>{clock(start)}</td><td>{clock(end)}</td>"
         f'<td><span class="emotion"><i style="background:{color_of(found.label)}"></i>{label}</span></td>'
-        f"<td>{found.confidence:.0%}</td></tr>"
+        f"<td>{confidence}</td></tr>"
     )
 
 

@@ -1,0 +1,129 @@
+"""A real Chromium before the real `app.py`, with a microphone that plays a recording."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import soundfile
+from playwright.sync_api import Browser, Page, sync_playwright
+from support import random_bundle, syllables, write_wav
+
+from ser_core.bundle import CHECKPOINTS, DEFAULT
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+LOCAL = ("http://127.0.0.1:", "data:", "blob:")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("browser")
+
+
+@pytest.fixture(scope="session")
+def artefacts() -> Path:
+    """Where screenshots are left to look at."""
+    folder = ROOT / "artefacts" / "browser"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def speech(tmp_path_factory, request) -> Path:
+    """A WAV file of an angry man; generated vowels where the corpora are absent."""
+    path = tmp_path_factory.mktemp("speech") / "speech.wav"
+    try:
+        samples, _ = soundfile.read(request.getfixturevalue("ravdess_angry"), dtype="float32")
+    except pytest.skip.Exception:
+        samples = syllables(3)
+    return write_wav(path, samples)
+
+
+@pytest.fixture(scope="session")
+def trained() -> bool:
+    """Whether the default model is here; without it the page runs on random weights."""
+    return (CHECKPOINTS / DEFAULT / "bundle.json").is_file()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, trained) -> Iterator[str]:
+    """The address of the app, started once."""
+    folder = tmp_path_factory.mktemp("server")
+    model = DEFAULT if trained else str(random_bundle(folder / "random"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "app.py", "--model", model],
+        cwd=ROOT,
+        env=os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "uploads")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    said = []
+    try:
+        for line in process.stderr:
+            said.append(line)
+            if "SER Studio is at" in line:
+                break
+        else:
+            pytest.fail("app.py ended before the page was there:\n" + "".join(said))
+        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop the app
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def browser(speech) -> Iterator[Browser]:
+    """Chromium whose microphone plays `speech` over and over. In CI its absence is a failure."""
+    if not CHROMIUM.exists():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs Chromium at {CHROMIUM}")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=str(CHROMIUM),
+            args=[
+                "--no-sandbox",
+                "--headless=new",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--use-fake-device-for-media-stream",
+                "--use-fake-ui-for-media-stream",
+                f"--use-file-for-fake-audio-capture={speech}",
+            ],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def size(request) -> tuple[int, str]:
+    """Width in pixels and colour scheme of the window, unless a test asks for others."""
+    return getattr(request, "param", (1280, "light"))
+
+
+@pytest.fixture
+def page(browser: Browser, server: str, size) -> Iterator[Page]:
+    """The page, open; at the end it must have logged no error and asked nobody but the app for anything."""
+    width, scheme = size
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, permissions=["microphone"]
+    )
+    page = context.new_page()
+    errors, strangers = [], []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and errors.append(message.text))
+    page.on("request", lambda request: request.url.startswith(LOCAL) or strangers.append(request.url))
+    page.goto(server)
+    page.locator("#answer h2").wait_for()
+    yield page
+    context.close()
+    assert not errors
+    assert not strangers

@@ -1,0 +1,169 @@
+"""What a person can do on the page, done by a real Chromium."""
+
+import base64
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Page, expect
+from support import syllables, write_wav
+
+from ser_core.audio import SAMPLE_RATE
+
+ANSWER = re.compile(r"— \d+% sure|Not sure — most likely|No speech found")
+
+
+def drop(page: Page, path: Path) -> None:
+    """Let go of a file over the drop area, as a mouse would."""
+    transfer = page.evaluate_handle(
+        """([name, content]) => {
+            const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], name));
+            return transfer;
+        }""",
+        [path.name, base64.b64encode(path.read_bytes()).decode()],
+    )
+    page.locator("#drop button").dispatch_event("drop", {"dataTransfer": transfer})
+
+
+def wait_for_figures(page: Page) -> None:
+    for part in ("#waveform", "#spectrogram", "#probabilities"):
+        expect(page.locator(f"{part} svg")).to_be_visible(timeout=60_000)
+
+
+@pytest.fixture
+def expect_angry(page, trained):
+    """Waits for the headline to name the emotion; random weights may name any."""
+    pattern = re.compile(r"^Angry — \d+% sure") if trained else ANSWER
+    return lambda: expect(page.locator("#answer h2")).to_have_text(pattern, timeout=60_000)
+
+
+@pytest.fixture
+def three_clips(tmp_path, request) -> Path:
+    """Three emotions one after the other with pauses between them."""
+    try:
+        actor = request.getfixturevalue("shared_data") / "ravdess" / "Actor_05"
+        names = ("03-01-05-02-01-01-05", "03-01-04-02-02-01-05", "03-01-03-02-01-01-05")
+        clips = [soundfile.read(actor / f"{name}.flac", dtype="float32")[0] for name in names]
+        clips = [0.7 * clip / np.abs(clip).max() for clip in clips]
+    except pytest.skip.Exception:
+        clips = [syllables(2, seed) for seed in range(3)]
+    return write_wav(tmp_path / "three emotions.wav", np.concatenate(clips))
+
+
+def test_a_dropped_clip_shows_its_emotion_without_a_button(page, expect_angry, ravdess_angry):
+    drop(page, ravdess_angry)
+    expect_angry()
+    wait_for_figures(page)
+    expect(page.locator("#answer")).to_contain_text(ravdess_angry.name)
+    page.wait_for_function("document.querySelector('#player audio').duration > 3")  # it can be played
+
+
+def test_generated_speech_gets_an_answer(page, tmp_path):
+    drop(page, write_wav(tmp_path / "vowels.wav", syllables(2)))
+    expect(page.locator("#answer h2")).to_have_text(ANSWER, timeout=60_000)
+
+
+def test_a_recording_shows_its_emotion_when_it_is_stopped(page, expect_angry, shared_data):
+    page.get_by_role("button", name="Record", exact=True).click()
+    expect(page.locator("#record")).to_contain_text("0:04", timeout=20_000)
+    page.get_by_role("button", name="Stop", exact=True).first.click()
+    expect_angry()
+    wait_for_figures(page)
+    expect(page.locator("#answer")).to_contain_text("Your recording")
+    expect(page.get_by_role("button", name="Record", exact=True)).to_be_visible()  # ready for the next
+
+
+def test_a_recording_is_analysed_once(page, tmp_path):
+    calls = []
+    page.on("request", lambda request: request.url.endswith("/queue/join?") and calls.append(request.url))
+    drop(page, write_wav(tmp_path / "vowels.wav", syllables(2)))
+    wait_for_figures(page)
+    assert len(calls) == 1
+
+
+def test_silence_gets_no_emotion(page, tmp_path):
+    drop(page, write_wav(tmp_path / "silence.wav", np.zeros(3 * SAMPLE_RATE, np.float32)))
+    expect(page.locator("#answer h2")).to_have_text("No speech found", timeout=60_000)
+    expect(page.locator("#probabilities")).to_contain_text("No probabilities without speech")
+
+
+def test_a_broken_file_is_explained_and_the_next_one_works(page, tmp_path):
+    text = tmp_path / "not & really.wav"
+    text.write_text("This is a text file that calls itself a recording. " * 20)
+    drop(page, text)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("cannot be analysed", timeout=60_000)
+    expect(alert).to_contain_text(re.compile(r"[A-Z].{20,}\."))
+    expect(alert).to_contain_text("not & really.wav")
+    expect(page.locator("#details")).to_be_hidden()
+    drop(page, write_wav(tmp_path / "vowels.wav", syllables(2)))
+    wait_for_figures(page)
+
+
+def test_a_file_counts_by_its_content_not_its_name(page, tmp_path):
+    soundfile.write(tmp_path / "vowels.flac", syllables(2), SAMPLE_RATE)
+    drop(page, (tmp_path / "vowels.flac").rename(tmp_path / "vowels"))
+    expect(page.locator("#answer h2")).to_have_text(ANSWER, timeout=60_000)
+
+
+def test_choosing_a_row_shows_that_segment_and_plays_from_it(page, three_clips):
+    drop(page, three_clips)
+    wait_for_figures(page)
+    row = page.locator("#segments tbody tr").nth(2)
+    row.locator("td").nth(3).click()
+    expect(page.locator("#probabilities h3")).to_contain_text("Segment 2,")
+    start = float(row.locator("input").get_attribute("data-start"))
+    assert start > 0
+    page.wait_for_function(f"Math.abs(document.querySelector('#player audio').currentTime - {start}) < 0.1")
+
+
+def test_everything_works_by_keyboard(page, three_clips):
+    def tab_to(selector: str) -> None:
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate(f"document.activeElement.matches('{selector}')"):
+                return
+        pytest.fail(f"forty tabs do not reach {selector}")
+
+    # Not expect_file_chooser: it begins to listen too late for a key press.
+    page.on("filechooser", lambda chooser: chooser.set_files(three_clips))
+    tab_to("#record .record-button")
+    tab_to("#drop button")
+    page.keyboard.press("Enter")
+    wait_for_figures(page)
+    tab_to("#segments input")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#probabilities h3")).to_contain_text("Segment 1,")
+
+
+@pytest.mark.parametrize(
+    "size",
+    [(w, s) for w in (1280, 400) for s in ("light", "dark")],
+    ids=lambda s: f"{s[1]}-{s[0]}",
+    indirect=True,
+)
+def test_nothing_runs_over_the_edge(page, size, three_clips, artefacts):
+    width, scheme = size
+    page.screenshot(path=artefacts / f"empty-{scheme}-{width}.png", full_page=True)
+    drop(page, three_clips)
+    wait_for_figures(page)
+    page.locator("#segments tbody tr").nth(1).locator("input").check()
+    expect(page.locator("#probabilities h3")).to_contain_text("Segment 1,")
+    page.screenshot(path=artefacts / f"result-{scheme}-{width}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    table = page.locator(".segments").evaluate("box => [box.scrollWidth, box.clientWidth]")
+    assert table[0] <= table[1]
+
+
+def test_screenshot_for_the_readme(page, three_clips, artefacts):
+    """`SER_SCREENSHOTS=assets` puts it where the README shows it."""
+    drop(page, three_clips)
+    wait_for_figures(page)
+    path = Path(os.environ.get("SER_SCREENSHOTS", artefacts)) / "screenshot.png"
+    page.screenshot(path=path, full_page=True)
+    assert path.stat().st_size < 300_000

@@ -1,0 +1,126 @@
+"""The page's words: what they say, and that nothing from outside becomes markup."""
+
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from support import random_bundle
+
+from ser_core import plots
+from ser_core.analysis import Analysis, Verdict, make_segment, summarise
+from ser_core.audio import Waveform
+from ser_core.quality import Quality
+from ser_core.recognizer import Recognizer
+from ser_ui import figures, page, text
+
+HOSTILE = '<img src=x onerror="alert(1)">&\'.wav'
+
+
+class Reader(HTMLParser):
+    """What a browser makes of some HTML: its tags and its text."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.tags, self.text, self.attributes = [], "", []
+        self.feed(markup)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += attributes
+
+    def handle_data(self, data):
+        self.text += data + " "
+
+
+def analysis(*labels: str, source: str = "a.wav", warnings: tuple[str, ...] = ()) -> Analysis:
+    """One segment of a second for each label, two seconds apart."""
+    segments = []
+    for index, label in enumerate(labels):
+        rest = dict.fromkeys({"angry", "sad", "happy"} - {label}, 0.05)
+        segments.append(make_segment(2.0 * index, 2.0 * index + 1.0, rest | {label: 0.9}, threshold=0.5))
+    quality = Quality(-3.0, 0.0, 24.0, 8000, warnings)
+    return Analysis(source, 65.25, "default", "1.0", quality, tuple(segments), summarise(segments, 0.5))
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        text.verdict(analysis("sad", source=HOSTILE)),
+        text.problem("it is broken", HOSTILE),
+        text.listening(HOSTILE),
+        text.player("/tmp/x.wav", HOSTILE),
+        figures.inline_svg(plots.probability_figure(analysis("sad").summary), HOSTILE),
+    ],
+    ids=["verdict", "problem", "listening", "player", "figure"],
+)
+def test_a_file_name_is_never_markup(markup):
+    read = Reader(markup)
+    assert "img" not in read.tags
+    assert HOSTILE in read.text or any(HOSTILE in (value or "") for _, value in read.attributes)
+
+
+def test_the_verdict_leads_with_the_emotion_and_how_sure_it_is():
+    read = Reader(text.verdict(analysis("angry")))
+    assert read.text.startswith("Angry — 90% sure")
+    assert "a.wav · 1 min 5 s · 1.0 s of speech in 1 segment · model default 1.0" in read.text
+
+
+def test_an_unsure_verdict_says_so_and_names_the_likeliest():
+    assert text.headline(Verdict("unknown", 0.4, {"sad": 0.4, "calm": 0.3, "happy": 0.3})).startswith(
+        "Not sure"
+    )
+    assert "sad (40%)" in text.headline(Verdict("unknown", 0.4, {"sad": 0.4, "calm": 0.3, "happy": 0.3}))
+
+
+def test_silence_gets_no_emotion_and_advice():
+    read = Reader(text.verdict(analysis()))
+    assert read.text.startswith("No speech found")
+    assert "microphone" in read.text
+    assert "%" not in Reader(text.segment_table(analysis())).text
+
+
+def test_every_quality_warning_is_shown_as_a_sentence():
+    read = Reader(text.verdict(analysis("sad", warnings=("it is quiet: move closer", "it clips."))))
+    assert "It is quiet: move closer." in read.text
+    assert "It clips." in read.text
+
+
+def test_the_table_has_a_row_for_the_whole_and_for_each_segment():
+    read = Reader(text.segment_table(analysis("angry", "sad")))
+    assert [value for name, value in read.attributes if name == "value"] == ["", "1", "2"]
+    assert "0:02.00 0:03.00 sad 90%" in " ".join(read.text.split())
+
+
+def test_a_player_asks_gradio_for_the_file_whatever_its_name():
+    read = Reader(text.player("/tmp/gradio/ab/50% é#1?.wav", "x"))
+    assert ("src", "gradio_api/file=/tmp/gradio/ab/50%25%20%C3%A9%231%3F.wav") in read.attributes
+
+
+def test_a_figure_is_valid_svg_with_its_meaning_in_words():
+    found = analysis("angry", "sad")
+    outline = plots.envelope(Waveform(np.zeros(16_000, np.float32)))
+    markup = figures.inline_svg(plots.waveform_figure(outline, ()), figures.describe_timeline(found))
+    holder = ElementTree.fromstring(markup)
+    assert holder[0].tag.endswith("svg")
+    assert holder.get("role") == "img"
+    assert "2 sad from 0:02.00 to 0:03.00" in holder.get("aria-label")
+
+
+@pytest.mark.parametrize(("told", "width"), [(10**9, 1600), (-5, 200), (800.4, 800)])
+def test_what_a_page_tells_about_itself_is_kept_in_bounds(told, width):
+    view = page.View.told({"width": told, "bars": 300, "dark": True})
+    assert view == page.View(width, 300, dark=True)
+
+
+def test_without_a_model_the_page_says_so_and_takes_nothing():
+    blocks = page.build(None, "there is no checkpoint 'default'")
+    shown = [str(component["props"].get("value")) for component in blocks.get_config_file()["components"]]
+    assert any("There is no checkpoint" in value for value in shown)
+    assert not blocks.fns
+
+
+def test_the_page_offers_no_public_api(tmp_path):
+    blocks = page.build(Recognizer.load(random_bundle(tmp_path / "random")))
+    assert blocks.fns
+    assert not blocks.get_api_info()["named_endpoints"]
