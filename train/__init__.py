@@ -1,0 +1,1 @@
+"""Training: corpora, splits that don't leak, fitting, honest evaluation."""

@@ -1,0 +1,99 @@
+"""Augmentation of log-mel batches: on the training part only, on whatever device they are on.
+
+Features are whisper- or utterance-normalised log-mel `(batch, band, frame)`; rows are independent unless said
+otherwise, and all randomness comes from the generator that is passed in.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ser_core.features import frame_mask
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far each change goes; 0 leaves it out."""
+
+    crop: float = 0.0  # probability of a random stretch of a clip, at least half of it and 1 s
+    time_stretch: float = 0.0  # rate drawn from 1 ± this, one for the batch
+    frequency_warp: float = 0.0  # bands shifted by a factor from 1 ± this, one for the batch (a vocal tract)
+    channel: float = 0.0  # deviation of a smooth random equaliser, in the features' own unit
+    time_mask: float = 0.0  # longest masked stretch, share of the frames (SpecAugment, two masks)
+    frequency_mask: float = 0.0  # widest masked stretch, share of the bands (SpecAugment, two masks)
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{f.name} must be from 0 to 1, is {value}")
+
+
+def augment(
+    features: Tensor, lengths: Tensor, options: Augmentation, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A changed copy of `features` `(batch, band, frame)` and its lengths in frames."""
+    features, lengths = time_stretch(features, lengths, options.time_stretch, generator)
+    features = frequency_warp(features, options.frequency_warp, generator)
+    features = channel(features, options.channel, generator)
+    features = spec_augment(features, lengths, options.time_mask, options.frequency_mask, generator)
+    return features * frame_mask(lengths, features.shape[-1])[:, None], lengths
+
+
+def time_stretch(
+    features: Tensor, lengths: Tensor, spread: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The whole batch faster or slower by one rate from 1 ± `spread`, pitch kept."""
+    rate = 1 + spread * _uniform((1,), generator).item()
+    frames = max(1, int(features.shape[-1] / rate))
+    stretched = F.interpolate(features, size=frames, mode="linear", align_corners=False)
+    return stretched, (lengths * frames // features.shape[-1]).clamp(min=1)
+
+
+def frequency_warp(features: Tensor, spread: float, generator: torch.Generator) -> Tensor:
+    """Bands read at `band * factor`, one factor from 1 ± `spread` for the batch."""
+    bands = features.shape[1]
+    factor = 1 + spread * _uniform((1,), generator).item()
+    position = (torch.arange(bands, device=features.device) * factor).clamp(max=bands - 1)
+    low = position.long()
+    high = (low + 1).clamp(max=bands - 1)
+    share = (position - low)[:, None]
+    return features[:, low] * (1 - share) + features[:, high] * share
+
+
+def channel(features: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
+    """Adds a smooth random curve over the bands to each row: another microphone, another room."""
+    knots = torch.randn((len(features), 1, 6), generator=generator).to(features) * deviation
+    curve = F.interpolate(knots, size=features.shape[1], mode="linear", align_corners=True)
+    return features + curve.transpose(1, 2)
+
+
+def spec_augment(
+    features: Tensor, lengths: Tensor, time: float, frequency: float, generator: torch.Generator
+) -> Tensor:
+    """Two time and two frequency masks a row (Park et al. 2019), filled with the row's mean."""
+    batch, bands, frames = features.shape
+    valid = frame_mask(lengths, frames)[:, None]
+    mean = (features * valid).sum((1, 2)) / (lengths * bands)
+    masked = torch.zeros_like(features, dtype=torch.bool)
+    everything = torch.full((batch,), float(bands), device=features.device)
+    for _ in range(2):
+        masked |= _stretch(everything, frequency, bands, generator)[:, :, None]
+        masked |= _stretch(lengths.float(), time, frames, generator)[:, None, :]
+    return torch.where(masked, mean[:, None, None], features)
+
+
+def _stretch(sizes: Tensor, share: float, total: int, generator: torch.Generator) -> Tensor:
+    """One random stretch a row, up to `share` of `sizes` `(batch,)` long, as a mask `(batch, total)`."""
+    draws = (_uniform((2, len(sizes)), generator).to(sizes) + 1) / 2
+    width = draws[0] * share * sizes
+    start = draws[1] * (sizes - width)
+    index = torch.arange(total, device=sizes.device)[None]
+    return (index >= start[:, None].floor()) & (index < (start + width)[:, None].floor())
+
+
+def _uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Uniform in [-1, 1), drawn on the CPU so that every device sees the same numbers."""
+    return torch.rand(shape, generator=generator) * 2 - 1

@@ -1,0 +1,171 @@
+"""One training run: fit on a split's training part, choose the epoch by its validation part, report its test.
+
+A run's folder holds `recipe.json`, `split.csv`, Lightning's checkpoints (for resuming only), TensorBoard
+curves, and at the end a bundle, `predictions.csv`, `metrics.json` and the confusion matrix.
+"""
+
+import csv
+import json
+import logging
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from ser_core import bundle as bundles
+from ser_core.bundle import Bundle
+from ser_core.emotions import LABELS
+from ser_core.features import FeatureExtractor
+from train import evaluate, report
+from train.corpora import classes_of
+from train.data import LengthBatches, SpeechDataset
+from train.module import EmotionModule
+from train.recipe import Recipe
+from train.splits import Split, check_leaks
+
+log = logging.getLogger(__name__)
+BEST = "best.ckpt"
+LAST = "last.ckpt"
+VERSION = "1"  # of the bundles a run leaves
+
+
+class RunError(Exception):
+    """A run that cannot start or go on; the message says what to do."""
+
+
+def fit(recipe: Recipe, split: Split, folder: Path, device: str = "auto") -> dict[str, Any]:
+    """Trains, or goes on from the last finished epoch in `folder`; returns what `metrics.json` holds.
+
+    The epoch with the lowest validation loss is kept; a split without validation keeps the last one.
+    Raises LeakError for a split that leaks, RunError where `folder` holds a run of another recipe or split.
+    """
+    check_leaks(split)
+    _describe(recipe, split, folder)
+    if (folder / "metrics.json").is_file():
+        log.info("%s is finished", folder)
+        return dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+    L.seed_everything(recipe.seed, verbose=False)
+    module = EmotionModule(recipe, len(LABELS))
+    if recipe.pretrained:
+        module.model.load_pretrained(Path(recipe.pretrained))
+    trainer = _trainer(recipe, split, folder, device)
+    last = folder / LAST
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        trainer.fit(module, *_loaders(recipe, split), ckpt_path=str(last) if last.is_file() else None)
+    best = folder / (BEST if split.validation else LAST)
+    weights = torch.load(best, map_location="cpu", weights_only=True)
+    module.load_state_dict(_kept_weights(weights))
+    saved = _save_bundle(recipe, split, module, folder)
+    metrics: dict[str, Any] = {"run": folder.name, "split": split.name, "epoch": weights["epoch"]}
+    if split.test:
+        metrics |= _test(saved, split, folder)
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    return metrics
+
+
+def _describe(recipe: Recipe, split: Split, folder: Path) -> None:
+    """Writes what is to be done; refuses a folder in which something else was begun."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "recipe.json"
+    wanted = json.dumps(recipe.to_dict() | {"split": split.name}, indent=2) + "\n"
+    if path.is_file() and path.read_text(encoding="utf-8") != wanted:
+        raise RunError(f"{folder} holds a run of another recipe or split: name another --out, or remove it")
+    path.write_text(wanted, encoding="utf-8")
+    with (folder / "split.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["part", "corpus", "speaker", "file"])
+        for part in ("train", "validation", "test"):
+            writer.writerows([part, c.corpus, c.speaker, c.path.name] for c in getattr(split, part))
+
+
+def _loaders(recipe: Recipe, split: Split) -> tuple[DataLoader[int], DataLoader[int] | None]:
+    classes = classes_of([*split.train, *split.validation])
+
+    def loader(part: str) -> DataLoader[int]:
+        training = part == "train"
+        crop = recipe.augmentation.crop if training else 0.0
+        dataset = SpeechDataset(getattr(split, part), LABELS, classes, crop, recipe.seed)
+        batches = LengthBatches(dataset, recipe.batch_size, recipe.seed, training, recipe.share)
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=dataset.collate)
+
+    return loader("train"), loader("validation") if split.validation else None
+
+
+def _trainer(recipe: Recipe, split: Split, folder: Path, device: str) -> L.Trainer:
+    callbacks: list[L.Callback] = [
+        ModelCheckpoint(folder, filename=Path(LAST).stem, enable_version_counter=False, save_top_k=1)
+    ]
+    if split.validation:
+        callbacks.append(
+            ModelCheckpoint(
+                folder,
+                filename=Path(BEST).stem,
+                monitor="validation/loss",
+                enable_version_counter=False,
+            )
+        )
+        if recipe.patience:
+            callbacks.append(EarlyStopping("validation/loss", patience=recipe.patience))
+    if recipe.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=recipe.ema_decay))
+    return L.Trainer(
+        default_root_dir=folder,
+        accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[device],
+        devices=1,
+        precision="bf16-mixed",
+        max_epochs=recipe.epochs,
+        gradient_clip_val=1.0,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(folder, name=None, version=""),
+        num_sanity_val_steps=0,
+        log_every_n_steps=20,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _kept_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The averaged weights where they were averaged (Lightning saves those as the checkpoint's own)."""
+    return dict(checkpoint["state_dict"])
+
+
+def _save_bundle(recipe: Recipe, split: Split, module: EmotionModule, folder: Path) -> Bundle:
+    model = module.model
+    speakers = {c.corpus: len({d.speaker for d in split.train if d.corpus == c.corpus}) for c in split.train}
+    return bundles.save(
+        folder / "bundle",
+        Bundle(
+            name=recipe.name,
+            version=VERSION,
+            architecture=recipe.architecture,
+            labels=LABELS,
+            features=module.spec,
+            options=recipe.options,
+            training_data=tuple(f"{corpus} ({count} speakers)" for corpus, count in speakers.items()),
+        ),
+        model,
+    )
+
+
+def _test(saved: Bundle, split: Split, folder: Path) -> dict[str, Any]:
+    """Predictions of the saved (float16) weights on unseen speakers, calibrated on the validation part."""
+    assert saved.path is not None
+    _, model = bundles.load(saved.path)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    extract = FeatureExtractor(saved.features)
+    validation = evaluate.predict(model, extract, split.validation, device)
+    temperature = evaluate.temperature_of(validation)
+    bundles.save(saved.path, replace(saved, temperature=temperature), model)
+    predictions = evaluate.predict(model, extract, split.test, device)
+    evaluate.write(predictions, folder / "predictions.csv")
+    evaluate.write(validation, folder / "validation.csv")
+    report.confusion_files(predictions, folder, split.name)
+    return {"temperature": round(temperature, 4)} | evaluate.measure(predictions, temperature)

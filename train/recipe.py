@@ -1,0 +1,77 @@
+"""A recipe: everything that decides a training run, in one small TOML file."""
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from ser_core.models import ARCHITECTURES
+from train.augment import Augmentation
+from train.corpora import CORPORA
+
+
+class RecipeError(Exception):
+    """A recipe that cannot be followed; the message names the file and the key."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained. Learning rates are peaks; the schedule starts and ends below them."""
+
+    name: str
+    architecture: str
+    pretrained: str = ""  # safetensors file of the encoder, relative to the working folder
+    options: dict[str, Any] = field(default_factory=dict)  # of the architecture
+    corpora: tuple[str, ...] = CORPORA
+    share: dict[str, float] = field(default_factory=dict)  # of a corpus that each epoch draws; default all
+    epochs: int = 8
+    batch_size: int = 16
+    learning_rate: float = 1e-3  # of everything that is not pretrained
+    encoder_learning_rate: float = 1e-4  # of the top encoder layer
+    layer_decay: float = 1.0  # factor from each encoder layer to the one below
+    frozen_layers: int = 0  # lowest encoder layers that stay as they were, and the stem below them
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.0
+    ema_decay: float = 0.0  # of the averaged weights that are kept; 0: plain weights
+    schedule: Literal["one_cycle", "plateau"] = "one_cycle"
+    patience: int = 0  # epochs without a lower validation loss before it stops; 0: runs all epochs
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ARCHITECTURES:
+            raise RecipeError(f"architecture {self.architecture!r} is not one of {', '.join(ARCHITECTURES)}")
+        if self.schedule not in ("one_cycle", "plateau"):
+            raise RecipeError(f"schedule {self.schedule!r} is neither one_cycle nor plateau")
+        for key in ("epochs", "batch_size", "learning_rate", "encoder_learning_rate", "layer_decay"):
+            if getattr(self, key) <= 0:
+                raise RecipeError(f"{key} must be above 0, is {getattr(self, key)}")
+        for corpus, share in self.share.items():
+            if corpus not in self.corpora or not 0 < share <= 1:
+                raise RecipeError(
+                    f"share of {corpus!r} must be of a corpus of the recipe, above 0 and at most 1"
+                )
+        if not 0 <= self.ema_decay < 1:
+            raise RecipeError(f"ema_decay must be at least 0 and below 1, is {self.ema_decay}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for the run's folder."""
+        return asdict(self)
+
+
+def read(path: Path) -> Recipe:
+    """The recipe in the TOML file `path`; RecipeError where a key is unknown, missing or out of range."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path}: {error}") from None
+    unknown = sorted(set(raw) - {f.name for f in fields(Recipe)})
+    if unknown:
+        raise RecipeError(f"{path}: unknown key {', '.join(unknown)}")
+    try:
+        raw["augmentation"] = Augmentation(**raw.get("augmentation", {}))
+        if "corpora" in raw:
+            raw["corpora"] = tuple(raw["corpora"])
+        return Recipe(**raw)
+    except (TypeError, ValueError, RecipeError) as error:
+        raise RecipeError(f"{path}: {error}") from None
