@@ -26,6 +26,7 @@ BATCH_SAMPLES = 1000 * FRAME_SAMPLES  # judged at a time: 30 s, whose spectra ta
 # The gain in front of webrtcvad, which misses quiet speech.
 GAIN_TARGET_DB = -6.0  # dBFS, where the recent peak is brought to
 GAIN_MAX_DB = 40.0  # RAVDESS has clips that peak at -43 dBFS
+QUIET_DB = GAIN_TARGET_DB - 34.0  # frames that peak below this behind the gain are not speech
 GAIN_RELEASE_DB = 6.0 * FRAME_MS / 1000  # a frame: the gain recovers by 6 dB a second after a loud sound
 
 # The gate. Spectra of two frames (60 ms, 16.7 Hz a bin) resolve the harmonics of a low voice.
@@ -66,7 +67,7 @@ class Span:
 class VadOptions:
     """How speech is told from the rest (names and meaning follow silero-vad)."""
 
-    aggressiveness: int = 2  # webrtcvad mode, 0 (keeps most) to 3
+    aggressiveness: int = 3  # webrtcvad mode, 0 (keeps most) to 3; behind the gain 3 misses no quiet clip
     min_speech_ms: int = 250  # shorter bursts are dropped
     min_silence_ms: int = 300  # a pause this long ends a segment
     speech_pad_ms: int = 100  # kept on both sides, at most min_silence_ms
@@ -176,9 +177,11 @@ class _FrameJudge:
             return
         sound = frames.astype(np.float64)
         pcm = self._amplified(sound)
+        loud = np.max(np.abs(pcm.astype(np.int32)), axis=1) > 32767 * 10 ** (QUIET_DB / 20)
         levels = _decibels(np.mean(sound**2, axis=1))
-        for chunk, evident, level in zip(pcm, self._evidence(sound), levels, strict=True):
-            yield self._webrtc.is_speech(chunk.tobytes(), SAMPLE_RATE), bool(evident), float(level)
+        for chunk, enough, evident, level in zip(pcm, loud, self._evidence(sound), levels, strict=True):
+            heard = self._webrtc.is_speech(chunk.tobytes(), SAMPLE_RATE)  # every frame: it learns the noise
+            yield bool(enough and heard), bool(evident), float(level)
 
     def _amplified(self, sound: NDArray[np.float64]) -> NDArray[np.int16]:
         """`sound` (frame, sample) with its recent peak brought to GAIN_TARGET_DB, as webrtcvad takes it."""
@@ -190,7 +193,8 @@ class _FrameJudge:
         self._count += len(sound)
         gain_db = np.minimum(GAIN_TARGET_DB - (peaks - release), GAIN_MAX_DB)
         scaled = sound * (32767 * 10 ** (gain_db[:, None] / 20))
-        return np.clip(scaled, -32768, 32767).astype(np.int16)
+        pcm: NDArray[np.int16] = np.clip(scaled, -32768, 32767).astype(np.int16)
+        return pcm
 
     def _evidence(self, sound: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether enough of the last frames were peaky and moving, shape (frame,)."""
@@ -215,7 +219,8 @@ class _FrameJudge:
         marks = np.concatenate([self._marks, (peaky > PEAKY_NATS) & (moving > MOVING_DB)])
         self._marks = marks[-EVIDENCE_WINDOW:]
         sums = np.cumsum(marks)
-        return sums[EVIDENCE_WINDOW:] - sums[:-EVIDENCE_WINDOW] >= EVIDENCE_FRAMES
+        evident: NDArray[np.bool_] = sums[EVIDENCE_WINDOW:] - sums[:-EVIDENCE_WINDOW] >= EVIDENCE_FRAMES
+        return evident
 
 
 class _SpanBuilder:
