@@ -25,6 +25,7 @@ LEFT, RIGHT = 60, 14  # pixels beside the axes of waveform and spectrogram
 FONT_PX = 12
 CHARACTER_PX = 7.2  # mean advance of a letter at FONT_PX, on the wide side
 WAVEFORM_PX, LOG_MEL_PX, BAR_PX = 190, 210, 30  # heights: two figures, and one bar with its gap
+EDGES_PX = 12  # narrower segments are not marked in the spectrogram: the marks would hide it
 TICK_PX = 80  # at least this much between two times on an axis
 TICKS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
@@ -106,7 +107,8 @@ def log_mel_figure(
 ) -> Figure:
     """The log-mel spectrogram (dB under its maximum) on librosa's time and mel axes, segments marked.
 
-    `width` in pixels. Recordings over `MAX_FRAMES` hops are shown with a longer hop.
+    `width` in pixels; segments narrower than `EDGES_PX` stay unmarked. Recordings over `MAX_FRAMES` hops
+    are shown with a longer hop.
     """
     import librosa.display  # here, because importing both takes a while
     import torch
@@ -136,9 +138,11 @@ def log_mel_figure(
     )
     axes.set_xlabel("time (min:s)" if waveform.duration_s >= 60 else "time (s)")
     _label_axes(axes, waveform.duration_s, width, "Hz", ink)
+    pixels_per_second = (width - LEFT - RIGHT) / waveform.duration_s
     for segment in segments:
-        for edge in (segment.start, segment.end):
-            axes.axvline(edge, color="white", linewidth=1.0, linestyle=(0, (3, 3)), alpha=0.9)
+        if (segment.end - segment.start) * pixels_per_second >= EDGES_PX:
+            for edge in (segment.start, segment.end):
+                axes.axvline(edge, color="white", linewidth=1.0, linestyle=(0, (3, 3)), alpha=0.9)
     return figure
 
 
@@ -223,17 +227,21 @@ def _draw_segment(
         axes.add_patch(frame)
     room = int((length * pixels_per_second - 6) / CHARACTER_PX)
     name = f"{index + 1} {segment.label}"
-    text = next((t for t in (name, str(index + 1)) if len(t) <= room), "")
+    fitting = next((text for text in (name, str(index + 1)) if len(text) <= room), "")
+    first, last = axes.get_xlim()
+    middle = segment.start + length / 2
+    half_name_s = len(name) * CHARACTER_PX / 2 / pixels_per_second
     axes.text(
-        segment.start + length / 2,
+        min(max(middle, first + half_name_s), last - half_name_s) if chosen else middle,
         1.285,
-        text,
+        name if chosen else fitting,
         ha="center",
         va="center_baseline",
         fontsize=FONT_PX,
         color=_readable_on(color),
         fontweight="bold" if chosen else "normal",
-        zorder=4,
+        bbox={"facecolor": color, "edgecolor": ink.text, "pad": 3} if chosen and name != fitting else None,
+        zorder=6 if chosen else 4,
     )
 
 

@@ -23,8 +23,13 @@ TELL_VIEW = """(file, _) => {
     return [file, {width, bars, dark: document.body.classList.contains('dark')}];
 }"""
 ANNOUNCE = "element.setAttribute('aria-live', 'polite');"
-# A chosen row is told to the server, and playback goes to its start.
-CHOOSE = """element.addEventListener('change', (event) => {
+# A chosen row is told to the server, and playback goes to its start. A new table begins with its first row,
+# also where the browser remembers another one.
+CHOOSE = """watch('value', () => {
+    const first = element.querySelector('input');
+    if (first) first.checked = true;
+});
+element.addEventListener('change', (event) => {
     trigger('select', {number: event.target.value});
     document.querySelector('#player audio').currentTime = Number(event.target.dataset.start);
 });

@@ -90,9 +90,10 @@ def verdict(analysis: Analysis) -> str:
         if count
         else "<p>Nobody seems to speak here. Move closer to the microphone, or try another file.</p>"
     )
-    color = "transparent" if analysis.summary.label == NO_SPEECH else color_of(analysis.summary.label)
+    label = analysis.summary.label
+    style = "" if label == NO_SPEECH else f' style="--emotion:{color_of(label)}"'
     return (
-        f'<div class="verdict" style="--emotion:{color}"><h2>{headline(analysis.summary)}</h2>{advice}'
+        f'<div class="verdict"{style}><h2>{headline(analysis.summary)}</h2>{advice}'
         f'<p class="facts">{" · ".join(facts)}</p>{_quality(analysis)}</div>'
     )
 
@@ -152,16 +153,17 @@ def _row(number: str, start: float, end: float, found: Verdict, first: bool = Fa
     """One row; its radio button's value is the segment's number, empty for the whole recording."""
     name = f"Segment {number}" if number else "Whole recording"
     label, confidence = found.label, f"{found.confidence:.0%}"
+    swatch = f'<i style="background:{color_of(label)}"></i>'
     if label == UNKNOWN:
         label = f"unknown ({likeliest(found)}?)"
     elif label == NO_SPEECH:
-        label, confidence = "no speech", "–"
+        label, confidence, swatch = "no speech", "–", ""
     return (
         f'<tr><td><label><input type="radio" name="segment" value="{number}" data-start="{start:.3f}"'
         f'{" checked" if first else ""} aria-label="{name}, {label}, {confidence}">'
         f"<span>{number or 'All'}</span></label></td>"
         f"<td>{clock(start)}</td><td>{clock(end)}</td>"
-        f'<td><span class="emotion"><i style="background:{color_of(found.label)}"></i>{label}</span></td>'
+        f'<td><span class="emotion">{swatch}{label}</span></td>'
         f"<td>{confidence}</td></tr>"
     )
 

@@ -80,6 +80,23 @@ def test_the_chosen_segment_is_framed(tone, segments):
     assert (frame.get_x(), frame.get_width()) == pytest.approx((4.0, 0.8))
 
 
+def test_the_chosen_segment_is_named_even_where_its_name_does_not_fit(tone, segments):
+    figure = plots.waveform_figure(plots.envelope(tone), segments, chosen=2, width=400)
+    assert words(figure) == ["1 angry", "2", "3 unknown"]
+
+
+def test_a_chosen_name_stays_inside_the_figure(tone):
+    edge = [make_segment(9.95, 10.0, probabilities("surprised"), 0.4)]
+    figure = plots.waveform_figure(plots.envelope(tone), edge, chosen=0, width=400)
+    box = figure.axes[0].texts[0].get_window_extent()
+    assert box.x1 <= 400
+
+
+def test_marks_of_many_short_segments_do_not_hide_the_spectrogram(tone):
+    crowd = [make_segment(i / 20, i / 20 + 0.04, probabilities("sad"), 0.4) for i in range(200)]
+    assert not plots.log_mel_figure(tone, crowd, width=1000).axes[0].lines
+
+
 def test_stacked_panels_share_their_time_axis(tone, segments):
     upper = plots.waveform_figure(plots.envelope(tone), segments, width=700).axes[0]
     lower = plots.log_mel_figure(tone, segments, width=700).axes[0]
