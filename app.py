@@ -37,7 +37,7 @@ def main() -> None:
         recognizer = Recognizer.load(name)
     except BundleError as error:
         trouble = error.message
-        log.error("the model could not be loaded: %s", trouble)
+        log.error("the page has no model: %s", trouble)
     blocks = page.build(recognizer, trouble)
     launch(blocks)
     if recognizer:

@@ -1,9 +1,8 @@
 """Matplotlib figures of one analysis: waveform with its segments, log-mel spectrogram, probability bars.
 
 Every figure is a `matplotlib.figure.Figure` of its own, without pyplot and its global state, so that threads
-can draw at once. One unit is one CSS pixel (72 dots an inch). Backgrounds are transparent and the ink follows
-`dark`. Waveform and spectrogram of the same width share their left and right edges: stacked, their time axes
-line up.
+can draw at once. One unit is one CSS pixel (72 dots an inch). Backgrounds are transparent. Waveform and
+spectrogram of the same width share their left and right edges: stacked, their time axes line up.
 """
 
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from ser_core.audio import Waveform
 from ser_core.emotions import EMOTIONS, color_of
 
 PIXELS_PER_INCH = 72  # a figure's inch in SVG, so that sizes below are CSS pixels
+TEXT, FAINT, WAVE = "#2b3440", "#c3c9d1", "#3f4a57"  # ink of all that is not an emotion, for light paper
 LEFT, RIGHT = 60, 14  # pixels beside the axes of waveform and spectrogram
 FONT_PX = 12
 CHARACTER_PX = 7.2  # mean advance of a letter at FONT_PX, on the wide side
@@ -35,19 +35,6 @@ HOP_LENGTH = 160  # 10 ms at 16 kHz
 MEL_BANDS = 64
 MAX_FRAMES = 1500  # of a spectrogram; a long recording gets a longer hop
 TOP_DB = 70.0  # dynamic range shown
-
-
-@dataclass(frozen=True)
-class Ink:
-    """The colours of everything that is not data."""
-
-    text: str
-    faint: str
-    wave: str
-
-
-LIGHT_INK = Ink(text="#2b3440", faint="#c3c9d1", wave="#3f4a57")
-DARK_INK = Ink(text="#dfe5ec", faint="#4b5664", wave="#c3ccd6")
 
 
 @dataclass(frozen=True)
@@ -78,7 +65,6 @@ def waveform_figure(
     outline: Envelope,
     segments: Sequence[Segment],
     chosen: int | None = None,
-    dark: bool = False,
     width: int = 960,
 ) -> Figure:
     """The waveform, each segment tinted and named above it; `chosen` (an index) is framed.
@@ -86,25 +72,20 @@ def waveform_figure(
     `width` in pixels. A name that does not fit above its segment gives way to the segment's number, counted
     from 1; the chosen one is always named.
     """
-    ink = _ink(dark)
-    figure, axes = _timeline_axes(width, WAVEFORM_PX, bottom=24, ink=ink)
+    figure, axes = _timeline_axes(width, WAVEFORM_PX, bottom=24)
     peak = max(float(np.abs(outline.lows).max()), float(np.abs(outline.highs).max()), 1e-3)
     times = np.linspace(0.0, outline.duration_s, len(outline.lows))
-    axes.fill_between(
-        times, outline.lows / peak, outline.highs / peak, color=ink.wave, linewidth=0.6, zorder=3
-    )
+    axes.fill_between(times, outline.lows / peak, outline.highs / peak, color=WAVE, linewidth=0.6, zorder=3)
     axes.set_ylim(-1.08, 1.5)
     axes.set_yticks([])
-    _label_axes(axes, outline.duration_s, width, "level", ink)
+    _label_axes(axes, outline.duration_s, width, "level")
     pixels_per_second = (width - LEFT - RIGHT) / outline.duration_s
     for index, segment in enumerate(segments):
-        _draw_segment(axes, index, segment, index == chosen, pixels_per_second, ink)
+        _draw_segment(axes, index, segment, index == chosen, pixels_per_second)
     return figure
 
 
-def log_mel_figure(
-    waveform: Waveform, segments: Sequence[Segment], dark: bool = False, width: int = 960
-) -> Figure:
+def log_mel_figure(waveform: Waveform, segments: Sequence[Segment], width: int = 960) -> Figure:
     """The log-mel spectrogram (dB under its maximum) on librosa's time and mel axes, segments marked.
 
     `width` in pixels; segments narrower than `EDGES_PX` stay unmarked. Recordings over `MAX_FRAMES` hops
@@ -114,7 +95,6 @@ def log_mel_figure(
     import torch
     from torchaudio.transforms import MelSpectrogram
 
-    ink = _ink(dark)
     rate, samples = waveform.sample_rate, waveform.samples
     hop_length = max(HOP_LENGTH, -(-len(samples) // MAX_FRAMES))
     # Not librosa's own transform: numba compiles it for 15 s at its first use on a machine.
@@ -123,7 +103,7 @@ def log_mel_figure(
     )
     power = transform(torch.from_numpy(samples)).numpy()  # (mel, frame)
     decibels = 10 * np.log10(np.maximum(power, 1e-10))
-    figure, axes = _timeline_axes(width, LOG_MEL_PX, bottom=40, ink=ink)
+    figure, axes = _timeline_axes(width, LOG_MEL_PX, bottom=40)
     librosa.display.specshow(
         np.maximum(decibels - decibels.max(), -TOP_DB),
         sr=rate,
@@ -137,7 +117,7 @@ def log_mel_figure(
         rasterized=True,
     )
     axes.set_xlabel("time (min:s)" if waveform.duration_s >= 60 else "time (s)")
-    _label_axes(axes, waveform.duration_s, width, "Hz", ink)
+    _label_axes(axes, waveform.duration_s, width, "Hz")
     pixels_per_second = (width - LEFT - RIGHT) / waveform.duration_s
     for segment in segments:
         if (segment.end - segment.start) * pixels_per_second >= EDGES_PX:
@@ -146,13 +126,12 @@ def log_mel_figure(
     return figure
 
 
-def probability_figure(found: Verdict, dark: bool = False, width: int = 460) -> Figure:
+def probability_figure(found: Verdict, width: int = 460) -> Figure:
     """One bar an emotion, in the order of `EMOTIONS`, each with its name and its share in per cent.
 
     `width` in pixels; the bar of the most probable emotion has bold text. Classes that the model does not
     know are left out.
     """
-    ink = _ink(dark)
     known = [emotion for emotion in EMOTIONS if emotion.name in found.probabilities]
     height = BAR_PX * len(known) + 8
     figure = Figure(figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH), dpi=PIXELS_PER_INCH)
@@ -166,8 +145,8 @@ def probability_figure(found: Verdict, dark: bool = False, width: int = 460) -> 
     for row, emotion in enumerate(known):
         share = found.probabilities[emotion.name]
         weight = "bold" if emotion.name == best else "normal"
-        axes.barh(row, 1.0, height=0.56, color=ink.faint, alpha=0.28)
-        axes.barh(row, share, height=0.56, color=emotion.color, edgecolor=ink.text, linewidth=0.8)
+        axes.barh(row, 1.0, height=0.56, color=FAINT, alpha=0.28)
+        axes.barh(row, share, height=0.56, color=emotion.color, edgecolor=TEXT, linewidth=0.8)
         for text, x, offset in ((emotion.name, 0, -10), (f"{share:.0%}", 1, shares_px - 6)):
             axes.annotate(
                 text,
@@ -177,17 +156,13 @@ def probability_figure(found: Verdict, dark: bool = False, width: int = 460) -> 
                 ha="right",
                 va="center",
                 fontsize=FONT_PX + 1,
-                color=ink.text,
+                color=TEXT,
                 fontweight=weight,
             )
     return figure
 
 
-def _ink(dark: bool) -> Ink:
-    return DARK_INK if dark else LIGHT_INK
-
-
-def _timeline_axes(width: int, height: int, bottom: int, ink: Ink) -> tuple[Figure, Axes]:
+def _timeline_axes(width: int, height: int, bottom: int) -> tuple[Figure, Axes]:
     """A figure of `width` by `height` pixels whose axes end at LEFT and RIGHT, `bottom` pixels up."""
     figure = Figure(figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH), dpi=PIXELS_PER_INCH)
     figure.patch.set_alpha(0.0)
@@ -196,33 +171,31 @@ def _timeline_axes(width: int, height: int, bottom: int, ink: Ink) -> tuple[Figu
     )
     axes.patch.set_alpha(0.0)
     for spine in axes.spines.values():
-        spine.set_color(ink.faint)
+        spine.set_color(FAINT)
     return figure, axes
 
 
-def _label_axes(axes: Axes, duration_s: float, width: int, ylabel: str, ink: Ink) -> None:
+def _label_axes(axes: Axes, duration_s: float, width: int, ylabel: str) -> None:
     """The time axis from 0 to `duration_s` and the same look for both panels of a timeline."""
     plot_px = width - LEFT - RIGHT
     step = next((step for step in TICKS_S if plot_px * step / duration_s >= TICK_PX), TICKS_S[-1])
     axes.set_xlim(0.0, duration_s)
     axes.xaxis.set_major_locator(MultipleLocator(step))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _clock(seconds, duration_s)))
-    axes.tick_params(labelcolor=ink.text, labelsize=FONT_PX, length=3, color=ink.faint)
-    axes.set_xlabel(axes.get_xlabel(), color=ink.text, fontsize=FONT_PX)
-    axes.set_ylabel(ylabel, color=ink.text, fontsize=FONT_PX)
+    axes.tick_params(labelcolor=TEXT, labelsize=FONT_PX, length=3, color=FAINT)
+    axes.set_xlabel(axes.get_xlabel(), color=TEXT, fontsize=FONT_PX)
+    axes.set_ylabel(ylabel, color=TEXT, fontsize=FONT_PX)
     axes.yaxis.set_label_coords((20 - LEFT) / plot_px, 0.5)
 
 
-def _draw_segment(
-    axes: Axes, index: int, segment: Segment, chosen: bool, pixels_per_second: float, ink: Ink
-) -> None:
+def _draw_segment(axes: Axes, index: int, segment: Segment, chosen: bool, pixels_per_second: float) -> None:
     """Tint a segment's stretch and put a chip with its name above it."""
     length, color = segment.end - segment.start, color_of(segment.label)
     axes.axvspan(segment.start, segment.end, color=color, alpha=0.24, linewidth=0, zorder=1)
     axes.add_patch(Rectangle((segment.start, 1.12), length, 0.33, color=color, linewidth=0, zorder=2))
     if chosen:
         frame = Rectangle(
-            (segment.start, -1.05), length, 2.52, fill=False, edgecolor=ink.text, linewidth=2, zorder=5
+            (segment.start, -1.05), length, 2.52, fill=False, edgecolor=TEXT, linewidth=2, zorder=5
         )
         axes.add_patch(frame)
     room = int((length * pixels_per_second - 6) / CHARACTER_PX)
@@ -240,7 +213,7 @@ def _draw_segment(
         fontsize=FONT_PX,
         color=_readable_on(color),
         fontweight="bold" if chosen else "normal",
-        bbox={"facecolor": color, "edgecolor": ink.text, "pad": 3} if chosen and name != fitting else None,
+        bbox={"facecolor": color, "edgecolor": TEXT, "pad": 3} if chosen and name != fitting else None,
         zorder=6 if chosen else 4,
     )
 

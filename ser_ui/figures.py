@@ -5,9 +5,12 @@ from html import escape
 
 from matplotlib.figure import Figure
 
+from ser_core import plots
 from ser_core.analysis import Analysis, Segment, Verdict
 from ser_ui.text import clock
 
+# Ink of a figure -> variable of the style sheet, so that figures change with the page's theme.
+VARIABLES = {plots.TEXT: "--figure-text", plots.FAINT: "--figure-faint", plots.WAVE: "--figure-wave"}
 RASTER_DPI = 144  # of the spectrogram inside the SVG: two dots a pixel
 
 
@@ -17,6 +20,8 @@ def inline_svg(figure: Figure, description: str) -> str:
     figure.savefig(buffer, format="svg", dpi=RASTER_DPI)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]  # without the XML and DOCTYPE lines, which HTML does not know
+    for ink, variable in VARIABLES.items():
+        svg = svg.replace(ink, f"var({variable})")
     return f'<div class="figure" role="img" aria-label="{escape(description)}">{svg}</div>'
 
 

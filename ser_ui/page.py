@@ -16,11 +16,11 @@ from ser_ui import figures, text
 LIMITS = DecodeLimits(max_duration_s=600.0)
 CONCURRENCY = 2  # recordings analysed at once
 CACHE_S = 600  # every so often uploads older than this are deleted: none outlives twice this
-# What the page tells the server with each recording: figures are drawn once, in the right size and ink.
+# What the page tells the server with each recording: figures are drawn once, in the right size.
 TELL_VIEW = """(file, _) => {
     const width = document.querySelector('#answer').clientWidth - 42;
     const bars = window.innerWidth > 860 ? Math.round(width * 0.42) - 30 : width;
-    return [file, {width, bars, dark: document.body.classList.contains('dark')}];
+    return [file, {width, bars}];
 }"""
 ANNOUNCE = "element.setAttribute('aria-live', 'polite');"
 # A chosen row is told to the server, and playback goes to its start. A new table begins with its first row,
@@ -45,13 +45,12 @@ class View:
 
     width: int = 1120  # pixels, of the timeline
     bars: int = 460  # pixels, of the probability bars
-    dark: bool = False
 
     @classmethod
     def told(cls, by_page: dict[str, Any]) -> "View":
         """The view in what a page sent, kept within what a figure can be: anyone can send anything."""
         width, bars = (min(max(int(by_page[name]), 200), 1600) for name in ("width", "bars"))
-        return cls(width, bars, bool(by_page["dark"]))
+        return cls(width, bars)
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def _listen(parts: Parts, recognizer: Recognizer) -> None:
             parts.shown: shown,
             **_choice(parts, shown, None),
         }
-        figure = plots.log_mel_figure(waveform, analysis.segments, view.dark, view.width)
+        figure = plots.log_mel_figure(waveform, analysis.segments, view.width)
         yield {parts.spectrogram: figures.inline_svg(figure, "Log-mel spectrogram: energy by pitch and time")}
 
     def analyse_recording(path: str, told: dict[str, Any], progress: gr.Progress = gr.Progress()):  # noqa: B008
@@ -182,10 +181,10 @@ def _choice(parts: Parts, shown: Shown, chosen: int | None) -> dict:
     """Waveform and probability bars for the segment `chosen` (an index), or for the whole recording."""
     analysis, view = shown.analysis, shown.view
     found: Verdict = analysis.summary if chosen is None else analysis.segments[chosen]
-    waveform = plots.waveform_figure(shown.outline, analysis.segments, chosen, view.dark, view.width)
+    waveform = plots.waveform_figure(shown.outline, analysis.segments, chosen, view.width)
     bars = "<p>No probabilities without speech.</p>"
     if found.probabilities:
-        figure = plots.probability_figure(found, view.dark, view.bars)
+        figure = plots.probability_figure(found, view.bars)
         bars = figures.inline_svg(figure, figures.describe_probabilities(found))
     title = figures.title_of(chosen, analysis.segments)
     return {

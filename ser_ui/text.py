@@ -54,7 +54,8 @@ def problem(message: str, source: str) -> str:
 
 def not_ready(message: str) -> str:
     """Why the page takes no recordings."""
-    return _alert("The page has no model", message)
+    remedy = "Restore the folder checkpoints/ of the repository, or start with: python app.py --model NAME"
+    return _alert("The page has no model", message, remedy)
 
 
 def headline(found: Verdict) -> str:

@@ -171,6 +171,15 @@ def test_nothing_runs_over_the_edge(page, size, three_clips, artefacts):
     assert table[0] <= table[1]
 
 
+def test_figures_follow_when_the_theme_changes(page, three_clips):
+    drop(page, three_clips)
+    wait_for_figures(page)
+    text = page.locator("#waveform svg text").first
+    light = text.evaluate("text => getComputedStyle(text).fill")
+    page.emulate_media(color_scheme="dark")
+    expect(text).not_to_have_css("fill", light)
+
+
 def test_screenshot_for_the_readme(page, three_clips, artefacts):
     """`SER_SCREENSHOTS=assets` puts it where the README shows it."""
     drop(page, three_clips)
