@@ -17,5 +17,5 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def ravdess_angry(shared_data: Path) -> Path:
-    """A RAVDESS clip of an angry man (actor 05), 3.6 s."""
+    """A RAVDESS clip of an angry man (actor 05), 3.4 s."""
     return shared_data / "ravdess" / "Actor_05" / "03-01-05-02-01-01-05.flac"

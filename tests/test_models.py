@@ -59,5 +59,5 @@ def test_whisper_loads_weights_named_as_on_the_hub(tmp_path):
 
 
 def test_an_unknown_architecture_is_named():
-    with pytest.raises(ValueError, match="'resnet'.*parallel_cnn_transformer"):
+    with pytest.raises(ValueError, match=r"'resnet'.*parallel_cnn_transformer"):
         build("resnet", 8)

@@ -68,6 +68,12 @@ def test_the_verdict_leads_with_the_emotion_and_how_sure_it_is():
     assert "a.wav · 1 min 5 s · 1.0 s of speech in 1 segment · model default 1.0" in read.text
 
 
+def test_several_emotions_are_named_with_their_share_of_the_speaking_time():
+    read = Reader(text.verdict(analysis("sad", "angry", "sad")))
+    assert "67% sad and 33% angry" in read.text
+    assert "speaking time" not in Reader(text.verdict(analysis("sad", "sad"))).text
+
+
 def test_an_unsure_verdict_says_so_and_names_the_likeliest():
     assert text.headline(Verdict("unknown", 0.4, {"sad": 0.4, "calm": 0.3, "happy": 0.3})).startswith(
         "Not sure"

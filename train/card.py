@@ -77,7 +77,7 @@ def _five_folds(found: Mapping[str, Any], calibration: Mapping[str, Any]) -> str
         lines.append(
             "Expected calibration error {ece:.3f} at temperature {temperature:g} ({fitted_on}; "
             "{ece_unscaled:.3f} without). Answers under {threshold:g} confidence become `unknown`: "
-            "{answered:.1f} % of the\nclips are answered, {accuracy_of_answered:.1f} % of those rightly.".format(
+            "{answered:.1f} % of clips get an emotion, {accuracy_of_answered:.1f} % of those rightly.".format(
                 **calibration
             )
         )

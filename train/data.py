@@ -35,7 +35,8 @@ class Batch:
 def speech_of(clip: Clip) -> NDArray[np.int16]:
     """The clip from its first to its last speech, at most MAX_CLIP_S, `(n_samples,)` at 16 kHz.
 
-    Kept in memory (32 kB a second), as the folds of one corpus share their clips. A clip without recognised speech is kept whole: its label says that there is some.
+    A clip without recognised speech is kept whole: its label says that there is some. Kept in memory
+    (32 kB a second), as the folds of one corpus share their clips.
     Raises CorpusError for a file that cannot be read.
     """
     try:

@@ -73,5 +73,5 @@ def test_masks_cover_no_more_than_asked():
 
 
 def test_ranges_are_checked():
-    with pytest.raises(ValueError, match="time_mask must be from 0 to 1, is 1.5"):
+    with pytest.raises(ValueError, match=r"time_mask must be from 0 to 1, is 1\.5"):
         Augmentation(time_mask=1.5)

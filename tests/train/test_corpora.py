@@ -36,7 +36,7 @@ def test_a_bad_table_is_named(tmp_path, table, message):
 
 
 def test_a_missing_corpus_is_named(tmp_path):
-    with pytest.raises(CorpusError, match="metadata.csv is missing"):
+    with pytest.raises(CorpusError, match=r"metadata\.csv is missing"):
         corpora.read(tmp_path, ["ravdess"])
 
 
