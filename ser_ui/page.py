@@ -124,34 +124,11 @@ def _html(value: str = "", **options: str) -> gr.HTML:
 def _listen(parts: Parts, recognizer: Recognizer) -> None:
     """Analyse whatever arrives, by itself, and follow the choice of a segment."""
 
-    def analyse(path: str, name: str, told: dict[str, Any], progress: gr.Progress) -> Iterator[dict]:
-        """Words first, then pictures: the answer does not wait for them."""
-        yield {parts.answer: text.listening(name), parts.recorded: None, parts.dropped: None}
-        try:
-            waveform = audio.decode(path, LIMITS)
-        except AudioError as error:
-            yield {parts.answer: text.problem(error.message, name)}
-            return
-        analysis = recognizer.analyze(
-            waveform, name, lambda _, heard: progress((heard, waveform.duration_s), unit="seconds")
-        )
-        view = View.told(told)
-        shown = Shown(analysis, plots.envelope(waveform), view)
-        yield {
-            parts.answer: text.verdict(analysis),
-            parts.player: text.player(path, name),
-            parts.table: text.segment_table(analysis),
-            parts.shown: shown,
-            **_choice(parts, shown, None),
-        }
-        figure = plots.log_mel_figure(waveform, analysis.segments, view.width)
-        yield {parts.spectrogram: figures.inline_svg(figure, "Log-mel spectrogram: energy by pitch and time")}
-
     def analyse_recording(path: str, told: dict[str, Any], progress: gr.Progress = gr.Progress()):  # noqa: B008
-        yield from analyse(path, "Your recording", told, progress)
+        yield from _analyse(parts, recognizer, path, "Your recording", View.told(told), progress)
 
     def analyse_file(path: str, told: dict[str, Any], progress: gr.Progress = gr.Progress()):  # noqa: B008
-        yield from analyse(path, Path(path).name, told, progress)
+        yield from _analyse(parts, recognizer, path, Path(path).name, View.told(told), progress)
 
     def choose(shown: Shown, event: gr.EventData) -> dict:
         return _choice(parts, shown, int(event.number) - 1 if event.number else None)
@@ -175,6 +152,31 @@ def _listen(parts: Parts, recognizer: Recognizer) -> None:
     parts.table.select(
         choose, parts.shown, [parts.waveform, parts.bars], show_progress="hidden", api_visibility="private"
     )
+
+
+def _analyse(
+    parts: Parts, recognizer: Recognizer, path: str, name: str, view: View, progress: gr.Progress
+) -> Iterator[dict]:
+    """What the page shows of the recording at `path`: words first, so that they do not wait for pictures."""
+    yield {parts.answer: text.listening(name), parts.recorded: None, parts.dropped: None}
+    try:
+        waveform = audio.decode(path, LIMITS)
+    except AudioError as error:
+        yield {parts.answer: text.problem(error.message, name)}
+        return
+    analysis = recognizer.analyze(
+        waveform, name, lambda _, heard: progress((heard, waveform.duration_s), unit="seconds")
+    )
+    shown = Shown(analysis, plots.envelope(waveform), view)
+    yield {
+        parts.answer: text.verdict(analysis),
+        parts.player: text.player(path, name),
+        parts.table: text.segment_table(analysis),
+        parts.shown: shown,
+        **_choice(parts, shown, None),
+    }
+    figure = plots.log_mel_figure(waveform, analysis.segments, view.width)
+    yield {parts.spectrogram: figures.inline_svg(figure, "Log-mel spectrogram: energy by pitch and time")}
 
 
 def _choice(parts: Parts, shown: Shown, chosen: int | None) -> dict:

@@ -4,10 +4,12 @@ Every emotion is named in words beside its colour. Whatever comes from outside (
 through `html.escape`.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote
 
-from ser_core.analysis import Analysis, Verdict
+from ser_core.analysis import Analysis, Segment, Verdict
 from ser_core.emotions import NO_SPEECH, UNKNOWN, color_of
 
 LOGO_BARS = (10, 18, 30, 22, 36, 26, 14, 20)  # pixels; one bar an emotion
@@ -78,6 +80,18 @@ def likeliest(found: Verdict) -> str:
     return max(found.probabilities, key=lambda name: found.probabilities[name])
 
 
+def mixture(segments: Sequence[Segment]) -> str:
+    """How the speaking time divides among the segments' labels; empty where all have the same."""
+    seconds: Counter[str] = Counter()
+    for segment in segments:
+        seconds[segment.label] += segment.end - segment.start
+    if len(seconds) < 2:
+        return ""
+    (first, length), *others = seconds.most_common()
+    rest = "".join(f", {length / seconds.total():.0%} {_spoken(label)}" for label, length in others)
+    return f"{length / seconds.total():.0%} of the speaking time sounds {_spoken(first)}{rest}."
+
+
 def verdict(analysis: Analysis) -> str:
     """The whole recording's answer: headline, what was heard, and what is wrong with the recording."""
     spoken = sum(segment.end - segment.start for segment in analysis.segments)
@@ -86,15 +100,13 @@ def verdict(analysis: Analysis) -> str:
     if count:
         facts.append(f"{duration(spoken)} of speech in {count} segment{'s' if count > 1 else ''}")
     facts.append(f"model {escape(analysis.model_name)} {escape(analysis.model_version)}")
-    advice = (
-        ""
-        if count
-        else "<p>Nobody seems to speak here. Move closer to the microphone, or try another file.</p>"
-    )
+    more = mixture(analysis.segments)
+    if not count:
+        more = "Nobody seems to speak here. Move closer to the microphone, or try another file."
     label = analysis.summary.label
     style = "" if label == NO_SPEECH else f' style="--emotion:{color_of(label)}"'
     return (
-        f'<div class="verdict"{style}><h2>{headline(analysis.summary)}</h2>{advice}'
+        f'<div class="verdict"{style}><h2>{headline(analysis.summary)}</h2><p>{more}</p>'
         f'<p class="facts">{" · ".join(facts)}</p>{_quality(analysis)}</div>'
     )
 
@@ -140,6 +152,11 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
+
+
+def _spoken(label: str) -> str:
+    """A label inside a sentence."""
+    return "unclear" if label == UNKNOWN else label
 
 
 def _alert(title: str, message: str, about: str = "") -> str:
