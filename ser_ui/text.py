@@ -87,9 +87,11 @@ def mixture(segments: Sequence[Segment]) -> str:
         seconds[segment.label] += segment.end - segment.start
     if len(seconds) < 2:
         return ""
-    (first, length), *others = seconds.most_common()
-    rest = "".join(f", {length / seconds.total():.0%} {_spoken(label)}" for label, length in others)
-    return f"{length / seconds.total():.0%} of the speaking time sounds {_spoken(first)}{rest}."
+    parts = [
+        f"{length / seconds.total():.0%} {'unclear' if label == UNKNOWN else label}"
+        for label, length in seconds.most_common()
+    ]
+    return f"By speaking time: {', '.join(parts)}."
 
 
 def verdict(analysis: Analysis) -> str:
@@ -152,11 +154,6 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
-
-
-def _spoken(label: str) -> str:
-    """A label inside a sentence."""
-    return "unclear" if label == UNKNOWN else label
 
 
 def _alert(title: str, message: str, about: str = "") -> str:

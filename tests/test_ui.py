@@ -70,7 +70,7 @@ def test_the_verdict_leads_with_the_emotion_and_how_sure_it_is():
 
 def test_several_emotions_are_named_with_their_share_of_the_speaking_time():
     read = Reader(text.verdict(analysis("sad", "angry", "sad")))
-    assert "67% of the speaking time sounds sad, 33% angry." in read.text
+    assert "By speaking time: 67% sad, 33% angry." in read.text
     assert "speaking time" not in Reader(text.verdict(analysis("sad", "sad"))).text
 
 

@@ -188,7 +188,7 @@ def test_screenshot_for_the_readme(page, three_clips, artefacts):
     page.locator("#segments input").nth(1).check()
     expect(page.locator("#probabilities h3")).to_contain_text("Segment 1,")
     page.add_style_tag(content=".mic-select { display: none; }")  # it would name Chromium's fake microphone
-    details = page.locator("#details").bounding_box()
-    clip = {"x": 0, "y": 0, "width": 1280, "height": details["y"] + details["height"] + 20}
+    end = page.locator("#details").evaluate("part => part.getBoundingClientRect().bottom + window.scrollY")
+    clip = {"x": 0, "y": 0, "width": 1280, "height": end + 20}
     page.screenshot(path=path, full_page=True, clip=clip)
     assert path.stat().st_size < 300_000
