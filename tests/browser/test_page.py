@@ -36,9 +36,13 @@ def wait_for_figures(page: Page) -> None:
 
 
 @pytest.fixture
-def expect_angry(page, trained):
-    """Waits for the headline to name the emotion; random weights may name any."""
+def expect_angry(page, trained, request):
+    """Waits for the headline to name the emotion; random weights and generated vowels may get any answer."""
     pattern = re.compile(r"^Angry — \d+% sure") if trained else ANSWER
+    try:
+        request.getfixturevalue("ravdess_angry")
+    except pytest.skip.Exception:
+        pattern = ANSWER
     return lambda: expect(page.locator("#answer h2")).to_have_text(pattern, timeout=60_000)
 
 
@@ -68,7 +72,7 @@ def test_generated_speech_gets_an_answer(page, tmp_path):
     expect(page.locator("#answer h2")).to_have_text(ANSWER, timeout=60_000)
 
 
-def test_a_recording_shows_its_emotion_when_it_is_stopped(page, expect_angry, shared_data):
+def test_a_recording_shows_its_emotion_when_it_is_stopped(page, expect_angry):
     page.get_by_role("button", name="Record", exact=True).click()
     expect(page.locator("#record")).to_contain_text("0:04", timeout=20_000)
     page.get_by_role("button", name="Stop", exact=True).first.click()
