@@ -33,6 +33,7 @@ DATA = Path("../shared/data")
 def main() -> None:
     """Errors that a person can mend are one line; progress goes to stderr."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
 
 @app.command()

@@ -34,6 +34,7 @@ def export(run: Path, checkpoint: Path, measured: Sequence[Path]) -> Bundle:
     """
     protocols = {folder.name: _protocol(folder) for folder in measured}
     trained, model = bundles.load(run / "bundle")
+    checkpoint.mkdir(parents=True, exist_ok=True)
     metrics: dict[str, Any] = {"protocols": protocols}
     if "ravdess_5fold" in protocols:
         folder = next(folder for folder in measured if folder.name == "ravdess_5fold")

@@ -32,6 +32,14 @@ from train.splits import Split, check_leaks
 log = logging.getLogger(__name__)
 BEST = "best.ckpt"
 LAST = "last.ckpt"
+# What Lightning warns of and is meant: clips are in memory, runs resume in their folder and may be small.
+EXPECTED_REMARKS = (
+    "does not have many workers",
+    "LeafSpec",
+    "Checkpoint directory",
+    "number of training batches",
+    "no `val_dataloader`",
+)
 VERSION = "1"  # of the bundles a run leaves
 
 
@@ -57,8 +65,8 @@ def fit(recipe: Recipe, split: Split, folder: Path, device: str = "auto") -> dic
     trainer = _trainer(recipe, split, folder, device)
     last = folder / LAST
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        for remark in EXPECTED_REMARKS:
+            warnings.filterwarnings("ignore", message=f".*{remark}")
         trainer.fit(module, *_loaders(recipe, split), ckpt_path=str(last) if last.is_file() else None)
     best = folder / (BEST if split.validation else LAST)
     weights = torch.load(best, map_location="cpu", weights_only=True)
