@@ -1,0 +1,94 @@
+"""How often it is right: `python -m benchmarks.accuracy` recomputes every number from the stored predictions.
+
+`benchmarks/results/RECIPE/PROTOCOL/` holds what `python -m train crossval` found: the logits of every test
+clip. The table is printed and written between the marks in README.md.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from train import evaluate
+from train.evaluate import percent
+from train.protocols import FOUR_CLASSES
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "whisper_tiny"
+METRICS = ROOT / "checkpoints" / "default" / "metrics.json"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Where predictions are stored.")] = RESULTS,
+    readme: Annotated[Path, typer.Option(help="The page whose table is written.")] = README,
+) -> None:
+    """Prints the table and writes it into the README; fails where the checkpoint's metrics.json says otherwise."""
+    text = table(recompute(data), json.loads(METRICS.read_text(encoding="utf-8")))
+    page = readme.read_text(encoding="utf-8")
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    typer.echo(text)
+
+
+def recompute(data: Path) -> dict[str, Any]:
+    """Accuracy and UAR, in percent, of each fold and each corpus left out, from the logits."""
+    folds = {}
+    for path in sorted((data / "ravdess_5fold").glob("*/predictions.csv")):
+        found = evaluate.read(path)
+        folds[path.parent.name] = {
+            "accuracy": percent(evaluate.accuracy(found.predicted, found.targets)),
+            "uar": percent(evaluate.unweighted_average_recall(found.predicted, found.targets)),
+        }
+    corpora = {}
+    for path in sorted((data / "leave_one_corpus_out").glob("*/predictions.csv")):
+        found = evaluate.among(evaluate.read(path), FOUR_CLASSES)
+        uar = evaluate.unweighted_average_recall(found.predicted, found.targets)
+        corpora[path.parent.name.removeprefix("without_")] = {"uar_four_classes": percent(uar)}
+    return {"folds": folds, "corpora": corpora}
+
+
+def check(found: dict[str, Any], metrics: dict[str, Any]) -> None:
+    """Raises ValueError where the checkpoint's metrics.json does not say what the predictions give."""
+    protocols = metrics["protocols"]
+    told = {
+        fold["split"]: {"accuracy": fold["accuracy"], "uar": fold["uar"]}
+        for fold in protocols["ravdess_5fold"]["folds"]
+    }
+    if told != found["folds"]:
+        raise ValueError(f"metrics.json says {told}, the predictions give {found['folds']}")
+    for corpus, values in found["corpora"].items():
+        if protocols["leave_one_corpus_out"][corpus]["uar_four_classes"] != values["uar_four_classes"]:
+            raise ValueError(f"metrics.json and the predictions of {corpus} disagree")
+
+
+def table(found: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """Markdown, after `check`."""
+    check(found, metrics)
+    five, out = (metrics["protocols"][name] for name in ("ravdess_5fold", "leave_one_corpus_out"))
+    rows = [
+        "| test (percent, 95 % interval over speakers) | accuracy | unweighted average recall |",
+        "|---|---|---|",
+        f"| RAVDESS, 8 emotions, five folds by actor | {_interval(five['accuracy'])} | {_interval(five['uar'])} |",
+    ]
+    for corpus in found["corpora"]:
+        values = out[corpus]
+        uar = _interval({"mean": values["uar"], "ci95": values["uar_ci95"]})
+        rows.append(
+            f"| {corpus}, a corpus never trained on, {len(values['classes'])} emotions | "
+            f"{values['accuracy']:.1f} | {uar} |"
+        )
+    rows.append(f"| mean of the four unseen corpora | | {out['mean_uar']:.1f} |")
+    return "\n".join(rows)
+
+
+def _interval(value: dict[str, Any]) -> str:
+    low, high = value["ci95"]
+    return f"{value['mean']:.1f} ({low:.1f}–{high:.1f})"
+
+
+if __name__ == "__main__":
+    typer.run(main)
