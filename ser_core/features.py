@@ -23,12 +23,12 @@ TOP_DB = 80.0  # quieter than this below an utterance's loudest cell counts as s
 class FeatureSpec:
     """How a model wants its input; stored in its bundle. Window and hop in samples."""
 
-    kind: Literal["log_mel", "mfcc"] = "log_mel"
+    kind: Literal["log_mel", "mfcc", "mfcc_log_mel"] = "log_mel"  # the last: MFCC above log-mel rows
     sample_rate: int = SAMPLE_RATE  # Hz
     n_fft: int = 400  # 25 ms at 16 kHz; also the length of the Hann window
     hop_length: int = 160  # 10 ms at 16 kHz
     n_mels: int = 80
-    n_mfcc: int = 40  # only for kind `mfcc`
+    n_mfcc: int = 40  # only for the kinds with MFCC
     f_min: float = 0.0  # Hz
     f_max: float = 8000.0  # Hz
     mel_scale: Literal["slaney", "htk"] = "slaney"  # also decides the filters' area normalisation
@@ -39,7 +39,8 @@ class FeatureSpec:
     @property
     def bands(self) -> int:
         """Rows of the feature matrix."""
-        return self.n_mfcc if self.kind == "mfcc" else self.n_mels
+        rows = {"log_mel": self.n_mels, "mfcc": self.n_mfcc, "mfcc_log_mel": self.n_mfcc + self.n_mels}
+        return rows[self.kind]
 
 
 class FeatureExtractor(nn.Module):
@@ -67,7 +68,7 @@ class FeatureExtractor(nn.Module):
             mel_scale=spec.mel_scale,
         )
         self.dct: Tensor
-        if spec.kind == "mfcc":
+        if spec.kind != "log_mel":
             dct = torchaudio.functional.create_dct(spec.n_mfcc, spec.n_mels, norm="ortho")
             self.register_buffer("dct", dct, persistent=False)
 
@@ -87,8 +88,10 @@ class FeatureExtractor(nn.Module):
         loudest = log_power.masked_fill(~valid, -torch.inf).amax(dim=(1, 2), keepdim=True)
         log_power = torch.maximum(log_power, loudest - TOP_DB / 10)
         features = log_power
-        if spec.kind == "mfcc":
+        if spec.kind != "log_mel":
             features = torch.einsum("bmt,mc->bct", 10 * log_power, self.dct)
+        if spec.kind == "mfcc_log_mel":
+            features = torch.cat([features, log_power], dim=1)
         features = (features + 4) / 4 if spec.normalization == "whisper" else standardise(features, valid)
         return features.masked_fill(~valid, 0.0), n_frames
 

@@ -1,5 +1,7 @@
 """Features do not depend on padding, level or the device's batch; they agree with librosa."""
 
+from dataclasses import replace
+
 import librosa
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ SPECS = [
     FeatureSpec(normalization="whisper"),
     FeatureSpec(kind="mfcc", n_mels=128),
     FeatureSpec(n_fft=512, hop_length=80, n_mels=128),
+    FeatureSpec(kind="mfcc_log_mel", n_fft=512, n_mels=128),
 ]
 
 
@@ -67,6 +70,23 @@ def test_mfcc_agrees_with_librosa():
     mfcc = librosa.feature.mfcc(y=clip.numpy(), sr=16_000, n_mfcc=40, **bank)[:, :100]
     expected = (mfcc - mfcc.mean(1, keepdims=True)) / mfcc.std(1, keepdims=True)
     np.testing.assert_allclose(features[0].numpy(), expected, atol=5e-3)
+
+
+def test_stacked_rows_are_those_of_the_two_kinds():
+    samples = pad([noise(12_345), noise(30_000, seed=1)])
+    spec = FeatureSpec(kind="mfcc_log_mel", n_fft=512, n_mels=128)
+    stacked, lengths = FeatureExtractor(spec)(*samples)
+    mfcc, mfcc_lengths = FeatureExtractor(replace(spec, kind="mfcc"))(*samples)
+    log_mel, _ = FeatureExtractor(replace(spec, kind="log_mel"))(*samples)
+    assert stacked.shape[1] == spec.bands == 168
+    assert lengths.tolist() == mfcc_lengths.tolist()
+    torch.testing.assert_close(stacked, torch.cat([mfcc, log_mel], dim=1))
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_a_spec_knows_its_rows(spec):
+    features, _ = FeatureExtractor(spec)(*pad([noise(4000)]))
+    assert features.shape[1] == spec.bands
 
 
 def test_silence_and_a_single_sample_stay_finite():
