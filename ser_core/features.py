@@ -23,7 +23,8 @@ TOP_DB = 80.0  # quieter than this below an utterance's loudest cell counts as s
 class FeatureSpec:
     """How a model wants its input; stored in its bundle. Window and hop in samples."""
 
-    kind: Literal["log_mel", "mfcc", "mfcc_log_mel"] = "log_mel"  # the last: MFCC above log-mel rows
+    # mfcc_log_mel: MFCC above log-mel rows; waveform: the samples themselves, one row, a sample a frame
+    kind: Literal["log_mel", "mfcc", "mfcc_log_mel", "waveform"] = "log_mel"
     sample_rate: int = SAMPLE_RATE  # Hz
     n_fft: int = 400  # 25 ms at 16 kHz; also the length of the Hann window
     hop_length: int = 160  # 10 ms at 16 kHz
@@ -33,14 +34,18 @@ class FeatureSpec:
     f_max: float = 8000.0  # Hz
     mel_scale: Literal["slaney", "htk"] = "slaney"  # also decides the filters' area normalisation
     # whisper: (log10 power, clamped at TOP_DB under its maximum, + 4) / 4; utterance: every coefficient
-    # to zero mean and unit variance over the utterance's frames
+    # to zero mean and unit variance over the utterance's frames (a waveform always)
     normalization: Literal["whisper", "utterance"] = "utterance"
 
     @property
     def bands(self) -> int:
         """Rows of the feature matrix."""
-        rows = {"log_mel": self.n_mels, "mfcc": self.n_mfcc, "mfcc_log_mel": self.n_mfcc + self.n_mels}
-        return rows[self.kind]
+        return {
+            "log_mel": self.n_mels,
+            "mfcc": self.n_mfcc,
+            "mfcc_log_mel": self.n_mfcc + self.n_mels,
+            "waveform": 1,
+        }[self.kind]
 
 
 class FeatureExtractor(nn.Module):
@@ -55,6 +60,8 @@ class FeatureExtractor(nn.Module):
     def __init__(self, spec: FeatureSpec) -> None:
         super().__init__()
         self.spec = spec
+        if spec.kind == "waveform":
+            return
         self.mel = torchaudio.transforms.MelSpectrogram(
             sample_rate=spec.sample_rate,
             n_fft=spec.n_fft,
@@ -81,6 +88,9 @@ class FeatureExtractor(nn.Module):
         """
         spec = self.spec
         samples = set_level(samples, lengths)
+        if spec.kind == "waveform":
+            inside = frame_mask(lengths, samples.shape[-1])[:, None, :]
+            return standardise(samples[:, None], inside).masked_fill(~inside, 0.0), lengths
         n_frames = torch.clamp(lengths // spec.hop_length, min=1)
         power: Tensor = self.mel(samples)[..., : int(n_frames.max())]  # (batch, mel, frame)
         valid = frame_mask(n_frames, power.shape[-1])[:, None, :]

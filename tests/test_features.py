@@ -15,6 +15,7 @@ SPECS = [
     FeatureSpec(kind="mfcc", n_mels=128),
     FeatureSpec(n_fft=512, hop_length=80, n_mels=128),
     FeatureSpec(kind="mfcc_log_mel", n_fft=512, n_mels=128),
+    FeatureSpec(kind="waveform"),
 ]
 
 
