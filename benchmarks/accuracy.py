@@ -25,7 +25,7 @@ def main(
     data: Annotated[Path, typer.Option(help="Where predictions are stored.")] = RESULTS,
     readme: Annotated[Path, typer.Option(help="The page whose table is written.")] = README,
 ) -> None:
-    """Prints the table and writes it into the README; fails where the checkpoint's metrics.json says otherwise."""
+    """Prints the table and writes it into the README; fails where metrics.json says otherwise."""
     text = table(recompute(data), json.loads(METRICS.read_text(encoding="utf-8")))
     page = readme.read_text(encoding="utf-8")
     before, _, rest = page.partition(BEGIN)
@@ -72,7 +72,8 @@ def table(found: dict[str, Any], metrics: dict[str, Any]) -> str:
     rows = [
         "| test (percent, 95 % interval over speakers) | accuracy | unweighted average recall |",
         "|---|---|---|",
-        f"| RAVDESS, 8 emotions, five folds by actor | {_interval(five['accuracy'])} | {_interval(five['uar'])} |",
+        f"| RAVDESS, 8 emotions, five folds by actor | {_interval(five['accuracy'])} "
+        f"| {_interval(five['uar'])} |",
     ]
     for corpus in found["corpora"]:
         values = out[corpus]

@@ -69,10 +69,10 @@ def fit(recipe: Recipe, split: Split, folder: Path, device: str = "auto") -> dic
             warnings.filterwarnings("ignore", message=f".*{remark}")
         trainer.fit(module, *_loaders(recipe, split), ckpt_path=str(last) if last.is_file() else None)
     best = folder / (BEST if split.validation else LAST)
-    weights = torch.load(best, map_location="cpu", weights_only=True)
-    module.load_state_dict(_kept_weights(weights))
+    kept = torch.load(best, map_location="cpu", weights_only=True)
+    module.load_state_dict(kept["state_dict"])  # the averaged weights, where the recipe averages
     saved = _save_bundle(recipe, split, module, folder)
-    metrics: dict[str, Any] = {"run": folder.name, "split": split.name, "epoch": weights["epoch"]}
+    metrics: dict[str, Any] = {"run": folder.name, "split": split.name, "epoch": kept["epoch"]}
     if split.test:
         metrics |= _test(saved, split, folder)
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
@@ -138,11 +138,6 @@ def _trainer(recipe: Recipe, split: Split, folder: Path, device: str) -> L.Train
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-
-
-def _kept_weights(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The averaged weights where they were averaged (Lightning saves those as the checkpoint's own)."""
-    return dict(checkpoint["state_dict"])
 
 
 def _save_bundle(recipe: Recipe, split: Split, module: EmotionModule, folder: Path) -> Bundle:
