@@ -9,11 +9,29 @@ from typing import Any
 
 from torch import nn
 
+from ser_core.models.cnn16_transformer import Cnn16Transformer
+from ser_core.models.cnn_bilstm_attention import CnnBilstmAttention
+from ser_core.models.cnn_lstm import CnnLstm
+from ser_core.models.coattention_mfcc_mel import CoattentionMfccMel
+from ser_core.models.parallel_2cnn_transformer import Parallel2CnnTransformer
+from ser_core.models.parallel_cnn_blstm_attention import ParallelCnnBlstmAttention
 from ser_core.models.parallel_cnn_transformer import ParallelCnnTransformer
+from ser_core.models.parallel_transformer_attention_lstm import ParallelTransformerAttentionLstm
+from ser_core.models.stacked_cnn_attention_lstm import StackedCnnAttentionLstm
+from ser_core.models.stacked_cnn_lstm import StackedCnnLstm
 from ser_core.models.whisper import WhisperClassifier
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "cnn_lstm": CnnLstm,
+    "stacked_cnn_lstm": StackedCnnLstm,
+    "stacked_cnn_attention_lstm": StackedCnnAttentionLstm,
     "parallel_cnn_transformer": ParallelCnnTransformer,
+    "parallel_cnn_blstm_attention": ParallelCnnBlstmAttention,
+    "parallel_2cnn_transformer": Parallel2CnnTransformer,
+    "coattention_mfcc_mel": CoattentionMfccMel,
+    "cnn16_transformer": Cnn16Transformer,
+    "cnn_bilstm_attention": CnnBilstmAttention,
+    "parallel_transformer_attention_lstm": ParallelTransformerAttentionLstm,
     "whisper_tiny": WhisperClassifier.tiny,
     "whisper_base": WhisperClassifier.base,
 }

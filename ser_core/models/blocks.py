@@ -1,31 +1,96 @@
-"""What several architectures share."""
+"""What several architectures share. What lies behind a row's length never changes what comes out."""
+
+import math
+from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ser_core.features import frame_mask
+from ser_core.features import FeatureSpec, frame_mask
+
+# 128 bands every 5 ms: close to the 5.3 ms (256 samples at 48 kHz) of the parallel and stacked networks of
+# Bautista, Lee and Shin (2022), so that their layers see speech at about the published scale.
+LOG_MEL_128 = FeatureSpec(n_fft=512, hop_length=80, n_mels=128)
+MFCC_40 = FeatureSpec(kind="mfcc", n_mfcc=40)
+CHUNK_FRAMES = 128
+CHUNK_STRIDE = 64
+LONGEST_PERIOD = 10_000.0  # steps; of the sinusoids that tell positions
+
+
+def mask_padding(features: Tensor, lengths: Tensor, shortest: int) -> tuple[Tensor, Tensor]:
+    """`features` `(batch, band, frame)` with zeros behind their lengths.
+
+    A row of fewer than `shortest` frames counts as that long.
+    """
+    features = features * frame_mask(lengths, features.shape[-1])[:, None]
+    features = F.pad(features, (0, max(0, shortest - features.shape[-1])))
+    return features, lengths.clamp(min=shortest)
 
 
 class MaskedConvBlock(nn.Module):
-    """Convolution 3×3, batch norm, ReLU, max-pool, dropout; silent behind each row's length.
+    """Convolution 3×3, batch norm, (leaky) ReLU, max-pool, dropout; silent behind each row's length.
 
     `(batch, channel, band, frame)` with lengths in frames to pooled ones with pooled lengths.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, pool: int, dropout: float) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, pool: tuple[int, int], dropout: float, slope: float = 0.0
+    ) -> None:
+        """`pool`: how many bands and frames become one; `slope`: of the ReLU below zero."""
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.norm = nn.BatchNorm2d(out_channels)
         self.pool = nn.MaxPool2d(pool)
         self.dropout = nn.Dropout(dropout)
-        self.factor = pool
+        self.slope = slope
+        self.frames = pool[1]
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Pooled activations and their lengths in frames."""
-        x = torch.relu(self.norm(self.conv(x)))
-        x = self.dropout(self.pool(x))
-        lengths = lengths // self.factor
+        """Pooled activations and their lengths in steps."""
+        x = self.pool(self.norm(self.conv(x)))
+        x = self.dropout(F.leaky_relu(x, self.slope))  # the same before pooling, on fewer cells
+        lengths = lengths // self.frames
         return x * frame_mask(lengths, x.shape[-1])[:, None, None, :], lengths
+
+
+class ConvStack(nn.ModuleList):
+    """Convolution blocks one after another, on features `(batch, band, frame)` of any length."""
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        pools: Sequence[int | tuple[int, int]],
+        dropout: float,
+        slope: float = 0.0,
+    ) -> None:
+        """For each block the channels that leave it, and how many bands and frames become one."""
+        sizes = [(pool, pool) if isinstance(pool, int) else pool for pool in pools]
+        inputs = (1, *channels[:-1])
+        super().__init__(
+            MaskedConvBlock(*block, dropout, slope) for block in zip(inputs, channels, sizes, strict=True)
+        )
+        self.frames = math.prod(frames for _, frames in sizes)  # that become one step
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Activations `(batch, channel, band, step)` and their lengths in steps, at least one."""
+        features, lengths = mask_padding(features, lengths, self.frames)
+        x = features[:, None]
+        for block in self:
+            x, lengths = block(x, lengths)
+        return x, lengths
+
+
+def over_time(x: Tensor) -> Tensor:
+    """Convolved `(batch, channel, band, step)` as a sequence `(batch, step, channel * band)`."""
+    return x.flatten(1, 2).transpose(1, 2)
+
+
+def time_bins(convolved: tuple[Tensor, Tensor], bins: int) -> Tensor:
+    """What a `ConvStack` returns, averaged over time in `bins` parts: `(batch, channel * band * bins)`."""
+    x, lengths = convolved
+    return masked_adaptive_mean(x.flatten(1, 2), lengths, bins).flatten(1)
 
 
 def masked_adaptive_mean(x: Tensor, lengths: Tensor, bins: int) -> Tensor:
@@ -42,10 +107,115 @@ def masked_adaptive_mean(x: Tensor, lengths: Tensor, bins: int) -> Tensor:
     return torch.einsum("bct,bkt->bck", x, weights)
 
 
+class ChunkCnn(nn.Module):
+    """One CNN for every chunk of 128 frames, a chunk each 64: `(batch, band, frame)` to a sequence.
+
+    What is left after the last whole chunk, less than 64 frames, is not heard, as published; a row shorter
+    than one chunk is padded to one.
+    """
+
+    def __init__(self, channels: Sequence[int], pools: Sequence[int], dropout: float) -> None:
+        super().__init__()
+        self.blocks = ConvStack(channels, pools, dropout)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """`(batch, chunk, channel * band * step)`, zero behind each row's chunks, and how many it has."""
+        features, lengths = mask_padding(features, lengths, CHUNK_FRAMES)
+        counts = (lengths - CHUNK_FRAMES) // CHUNK_STRIDE + 1
+        chunks = features.unfold(-1, CHUNK_FRAMES, CHUNK_STRIDE).transpose(1, 2)
+        valid = frame_mask(counts, chunks.shape[1])
+        heard = chunks[valid]  # (chunk of any row, band, frame), so that batch norm sees no padding
+        flat = self.blocks(heard, counts.new_full((len(heard),), CHUNK_FRAMES))[0].flatten(1)
+        out = flat.new_zeros(*valid.shape, flat.shape[-1])
+        out[valid] = flat
+        return out, counts
+
+
+class MaskedLstm(nn.Module):
+    """LSTM that starts and ends where each row does: `(batch, step, channel)` to `(batch, step, width)`.
+
+    `width` is `hidden`, twice that where it reads both ways; zero behind each row's length.
+    """
+
+    def __init__(self, channels: int, hidden: int, layers: int = 1, bidirectional: bool = False) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(channels, hidden, layers, batch_first=True, bidirectional=bidirectional)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The top layer's output at each step; `lengths` in steps, at least one each."""
+        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        out, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.shape[1])
+        return out
+
+
+def last_valid(x: Tensor, lengths: Tensor) -> Tensor:
+    """Each row's last valid step: `(batch, step, channel)` to `(batch, channel)`."""
+    return x[torch.arange(len(x), device=x.device), lengths - 1]
+
+
+def pooled_sequence(features: Tensor, lengths: Tensor, bands: int, frames: int) -> tuple[Tensor, Tensor]:
+    """Features max-pooled to a sequence `(batch, step, band // bands)`, and its lengths in steps."""
+    features, lengths = mask_padding(features, lengths, frames)
+    pooled = F.max_pool2d(features[:, None], (bands, frames)).squeeze(1)
+    return pooled.transpose(1, 2), lengths // frames
+
+
+class MaskedTransformer(nn.Module):
+    """Transformer encoder layers of 4 heads, averaged over the valid steps.
+
+    `(batch, step, width)` to `(batch, width)`. Without `positions`, as in the networks it serves, it cannot
+    tell in which order the steps come; with them, sinusoids (Vaswani et al. 2017) are added first.
+    """
+
+    def __init__(
+        self, width: int, layers: int, dropout: float, positions: bool, feed_forward: int = 512
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(width, 4, feed_forward, dropout, batch_first=True)
+            for _ in range(layers)
+        )
+        self.positions = positions
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The mean of the top layer over each row's steps."""
+        valid = frame_mask(lengths, x.shape[1])
+        if self.positions:
+            x = x + sinusoids(x.shape[1], x.shape[2]).to(x)
+        for layer in self.layers:
+            x = layer(x, src_key_padding_mask=~valid)
+        return masked_mean(x, valid)
+
+
+def sinusoids(steps: int, width: int) -> Tensor:
+    """Positions as sines and cosines of many periods, `(step, width)`; `width` is even."""
+    rates = LONGEST_PERIOD ** -(torch.arange(0, width, 2) / width)
+    angles = torch.arange(steps)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
 def masked_mean(x: Tensor, valid: Tensor) -> Tensor:
     """Mean over the valid steps: `(batch, step, channel)` and `(batch, step)` to `(batch, channel)`."""
     weights = valid.to(x.dtype)[..., None]
     return (x * weights).sum(1) / weights.sum(1)
+
+
+class AttentionPooling(nn.Module):
+    """Mean over time by learned weights: `(batch, step, channel)` to `(batch, channel)`.
+
+    The feed-forward attention of Raffel and Ellis (2015): one score a step, `tanh(w · x + b)`. The public
+    networks this serves have no tanh, so that their softmax cancels `b`, which never learns.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(channels, 1)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The weighted mean over each row's `lengths` steps."""
+        scores = torch.tanh(self.score(x)).squeeze(-1)
+        weights = scores.masked_fill(~frame_mask(lengths, x.shape[1]), -torch.inf).softmax(dim=-1)
+        return (weights[..., None] * x).sum(1)
 
 
 class AttentiveStatistics(nn.Module):

@@ -1,0 +1,39 @@
+"""MFCC through a CNN, two BiLSTM layers, attention over time and dense layers."""
+
+from torch import Tensor, nn
+
+from ser_core.models.blocks import MFCC_40, AttentionPooling, ConvStack, MaskedLstm, over_time
+
+CNN_CHANNELS = (32, 64)
+CNN_POOLS = ((2, 2), (4, 2))  # coefficients, frames: 5 rows are left of 40, 10 ms become 40 ms
+LSTM_INPUT = 64 * 5
+HIDDEN = 64  # of the LSTM, each way
+LSTM_LAYERS = 2
+DENSE = 64
+
+
+class CnnBilstmAttention(nn.Module):
+    """Two convolution blocks on 40 MFCC, two BiLSTM layers, attention over time, two dense layers.
+
+    After the public projects of this lineage, which give the order of the layers; the sizes are ours, small
+    enough for a corpus of an hour or two.
+    """
+
+    features = MFCC_40
+
+    def __init__(self, num_classes: int, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.cnn = ConvStack(CNN_CHANNELS, CNN_POOLS, dropout)
+        self.lstm = MaskedLstm(LSTM_INPUT, HIDDEN, LSTM_LAYERS, bidirectional=True)
+        self.dropout = nn.Dropout(dropout)
+        self.attention = AttentionPooling(2 * HIDDEN)
+        self.head = nn.Sequential(
+            nn.Linear(2 * HIDDEN, DENSE), nn.ReLU(), nn.Dropout(dropout), nn.Linear(DENSE, num_classes)
+        )
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Logits `(batch, class)` from MFCC `(batch, 40, frame)` and lengths in frames."""
+        x, steps = self.cnn(features, lengths)
+        heard = self.attention(self.dropout(self.lstm(over_time(x), steps)), steps)
+        logits: Tensor = self.head(heard)
+        return logits
