@@ -2,6 +2,8 @@
 
 import json
 import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,16 +16,15 @@ from train import export as exports
 from train import fit as fitting
 from train import protocols, report
 from train import recipe as recipes
-from train import splits as splitting
-from train.corpora import CORPORA, CorpusError
+from train.corpora import CORPORA, Clip, CorpusError
 from train.fit import RunError
 from train.recipe import RecipeError
-from train.splits import LeakError, Split
+from train.splits import LeakError, SplitError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train and measure speech emotion models.")
-ERRORS = (CorpusError, RecipeError, LeakError, RunError, BundleError)
+ERRORS = (CorpusError, RecipeError, SplitError, LeakError, RunError, BundleError)
 
-Data = Annotated[Path, typer.Option(help="folder of the corpora, each with a metadata.csv")]
+Data = Annotated[Path, typer.Option(help="folder that holds the corpora")]
 RecipeFile = Annotated[Path, typer.Option(help="a TOML file of train/recipes")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 DATA = Path("../shared/data")
@@ -37,51 +38,60 @@ def main() -> None:
 
 
 @app.command()
-def corpora(data: Data = DATA) -> None:
-    """What is there: clips, speakers and classes of each corpus."""
+def corpora(
+    folder: Annotated[
+        Path | None, typer.Argument(help="folder that holds the corpora, or one of them; default --data")
+    ] = None,
+    data: Data = DATA,
+) -> None:
+    """What is there, corpus by corpus: clips, speakers, hours, classes, duplicates, and what is wrong."""
     with _readable_errors():
-        clips = corpora_module.read(data)
-        for corpus, labels in corpora_module.classes_of(clips).items():
-            own = [clip for clip in clips if clip.corpus == corpus]
-            speakers = len({clip.speaker for clip in own})
-            counts = ", ".join(f"{label} {sum(clip.emotion == label for clip in own)}" for label in labels)
-            typer.echo(f"{corpus}: {len(own)} clips, {speakers} speakers, {own[0].language}: {counts}")
+        surveys = []
+        for path in corpora_module.find(folder or data):
+            try:
+                found = corpora_module.load(path)
+            except CorpusError as error:
+                typer.echo(f"error: {error}", err=True)
+                continue
+            surveys.append(corpora_module.inspect(found, _progress(found.corpus)))
+            typer.echo(corpora_module.describe(surveys[-1]))
+        for line in corpora_module.described_duplicates(corpora_module.shared(surveys)):
+            typer.echo(f"in two corpora, {line}")
+        if not surveys:
+            raise typer.Exit(1)
 
 
 @app.command()
 def fit(
     recipe: RecipeFile,
     data: Data = DATA,
-    split: Annotated[
-        str, typer.Option(help="everyone, ravdess_fold0 … ravdess_fold4, or without_CORPUS")
-    ] = "ravdess_fold0",
+    split: Annotated[str, typer.Option(help=", ".join(protocols.SPLITS))] = "ravdess_fold0",
     out: Annotated[Path | None, typer.Option(help="the run's folder; default runs/RECIPE/SPLIT")] = None,
     device: Device = "auto",
 ) -> None:
     """Trains one model; the same command again goes on after the last finished epoch."""
     with _readable_errors():
         chosen = recipes.read(recipe)
-        folder = out or Path("runs") / chosen.name / split
-        metrics = fitting.fit(chosen, _split(split, data, chosen.corpora), folder, device)
+        clips = corpora_module.read(data, chosen.corpora)
+        folder = out or Path("runs") / chosen.name / protocols.folder_name(split)
+        metrics = fitting.fit(chosen, protocols.split_named(split, clips, chosen.seed), folder, device)
         typer.echo(json.dumps(metrics, indent=2))
 
 
 @app.command()
 def crossval(
     recipe: RecipeFile,
-    protocol: Annotated[str, typer.Option(help=" or ".join(protocols.PROTOCOLS))] = "ravdess_5fold",
+    protocol: Annotated[str, typer.Option(help=", ".join(protocols.PROTOCOLS))] = "ravdess_5fold",
     data: Data = DATA,
     out: Annotated[Path | None, typer.Option(help="default runs/RECIPE/PROTOCOL")] = None,
     device: Device = "auto",
 ) -> None:
     """Trains and tests every fold of a protocol; finished folds are not run again."""
-    if protocol not in protocols.PROTOCOLS:
-        raise typer.BadParameter(f"--protocol is {' or '.join(protocols.PROTOCOLS)}")
     with _readable_errors():
         chosen = recipes.read(recipe)
         clips = corpora_module.read(data, chosen.corpora)
-        folder = out or Path("runs") / chosen.name / protocol
-        typer.echo(json.dumps(protocols.crossval(chosen, protocol, clips, folder, device), indent=2))  # type: ignore[arg-type]
+        folder = out or Path("runs") / chosen.name / protocols.folder_name(protocol)
+        typer.echo(json.dumps(protocols.crossval(chosen, protocol, clips, folder, device), indent=2))
 
 
 @app.command()
@@ -126,16 +136,14 @@ def export(
         )
 
 
-def _split(name: str, data: Path, corpora: tuple[str, ...]) -> Split:
-    clips = corpora_module.read(data, corpora)
-    if name == "everyone":
-        return splitting.everyone(clips)
-    every = {
-        split.name: split for protocol in protocols.PROTOCOLS for split in protocols.splits(protocol, clips)
-    }
-    if name not in every:
-        raise RunError(f"--split is everyone or one of {', '.join(every)}")
-    return every[name]
+def _progress(corpus: str) -> Callable[[Sequence[Clip]], Iterator[Clip]]:
+    """Shows on stderr how many of the clips have been opened."""
+
+    def shown(clips: Sequence[Clip]) -> Iterator[Clip]:
+        with typer.progressbar(clips, label=corpus, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+            yield from bar
+
+    return shown
 
 
 class _readable_errors:  # noqa: N801 (reads as a statement)

@@ -1,45 +1,124 @@
-"""Cross-validation: a run a fold, and one table of the whole."""
+"""Protocols: who is tested in which run, and one table of the whole."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from train import evaluate, report
-from train.corpora import CORPORA, Clip, classes_of
+from train.corpora import Clip, classes_of
 from train.evaluate import Predictions, percent
 from train.fit import fit
 from train.recipe import Recipe
-from train.splits import RAVDESS_TEST, Split, leave_corpus_out, ravdess_fold
+from train.splits import (
+    RAVDESS_TEST,
+    Split,
+    SplitError,
+    everyone,
+    from_file,
+    leave_corpus_out,
+    leave_speaker_out,
+    random_by_file,
+    ravdess_fold,
+    speaker_kfold,
+)
 
-Protocol = Literal["ravdess_5fold", "leave_one_corpus_out"]
-PROTOCOLS = get_args(Protocol)
+PROTOCOLS = (
+    "ravdess_5fold",
+    "leave_one_corpus_out",
+    "speaker_kfold:K",
+    "leave_one_speaker_out",
+    "random_by_file",
+    "FILE.csv",
+    "speaker_dependent:FILE.csv",
+)
+SPLITS = (
+    "everyone",
+    "ravdess_fold0 … ravdess_fold4",
+    "without_CORPUS",
+    "speaker_fold0ofK …",
+    "without_speaker_CORPUS_SPEAKER",
+    *PROTOCOLS[-3:],
+)
 FOUR_CLASSES = ("neutral", "happy", "sad", "angry")  # those that every corpus has, for comparison across them
 
 
-def splits(protocol: Protocol, clips: Sequence[Clip]) -> list[Split]:
-    """The runs a protocol asks for."""
+def splits(protocol: str, clips: Sequence[Clip], seed: int = 0) -> list[Split]:
+    """The runs that `protocol`, one of PROTOCOLS, asks for; `seed` draws what is left to chance.
+
+    Raises SplitError for an unknown protocol and where `clips` do not suffice for it.
+    """
     if protocol == "ravdess_5fold":
         return [ravdess_fold(clips, fold) for fold in range(len(RAVDESS_TEST))]
-    present = {clip.corpus for clip in clips}
-    return [leave_corpus_out(clips, corpus) for corpus in CORPORA if corpus in present]
+    if protocol == "leave_one_corpus_out":
+        return [leave_corpus_out(clips, corpus) for corpus in classes_of(clips)]
+    if folds := re.fullmatch(r"speaker_kfold:(\d+)", protocol):
+        return speaker_kfold(clips, int(folds[1]), seed)
+    if protocol == "leave_one_speaker_out":
+        return leave_speaker_out(clips, seed)
+    if protocol == "random_by_file":
+        return [random_by_file(clips, seed)]
+    if protocol.endswith(".csv"):
+        path = protocol.removeprefix("speaker_dependent:")
+        return [from_file(clips, Path(path), speaker_dependent=path != protocol)]
+    raise SplitError(f"no protocol is called {protocol}; there are {', '.join(PROTOCOLS)}")
 
 
-def crossval(
-    recipe: Recipe, protocol: Protocol, clips: Sequence[Clip], out: Path, device: str
-) -> dict[str, Any]:
+def split_named(name: str, clips: Sequence[Clip], seed: int = 0) -> Split:
+    """One run by its name, one of SPLITS; raises SplitError as `splits` does."""
+    if name == "everyone":
+        return everyone(clips)
+    if fold := re.fullmatch(r"speaker_fold\d+of(\d+)", name):
+        every = speaker_kfold(clips, int(fold[1]), seed)
+    elif name.startswith("without_speaker_"):
+        every = leave_speaker_out(clips, seed)
+    elif name.startswith("without_"):
+        every = [leave_corpus_out(clips, name.removeprefix("without_"))]
+    elif name.startswith("ravdess_fold"):
+        every = splits("ravdess_5fold", clips)
+    elif name == "random_by_file" or name.endswith(".csv"):
+        return splits(name, clips, seed)[0]
+    else:
+        raise SplitError(f"no split is called {name}; there are {', '.join(SPLITS)}")
+    for split in every:
+        if split.name == name:
+            return split
+    raise SplitError(f"no split is called {name}; there are {', '.join(split.name for split in every)}")
+
+
+def folder_name(protocol: str) -> str:
+    """A protocol or split as the name of its folder: `speaker_kfold:5` is `speaker_kfold_5`."""
+    kind, _, rest = protocol.rpartition(":")
+    rest = Path(rest).stem
+    return f"{kind}_{rest}" if kind else rest
+
+
+def crossval(recipe: Recipe, protocol: str, clips: Sequence[Clip], out: Path, device: str) -> dict[str, Any]:
     """Runs every split of `protocol` that is not finished in `out`, and writes `out/protocol.json`."""
-    runs = splits(protocol, clips)
+    runs = splits(protocol, clips, recipe.seed)
     for split in runs:
         fit(recipe, split, out / split.name, device)
     return summarise(recipe, protocol, clips, out)
 
 
-def summarise(recipe: Recipe, protocol: Protocol, clips: Sequence[Clip], out: Path) -> dict[str, Any]:
+def summarise(recipe: Recipe, protocol: str, clips: Sequence[Clip], out: Path) -> dict[str, Any]:
     """The table of the runs in `out`, made from their predictions; the entry of a `metrics.json`."""
-    made = _five_folds(out) if protocol == "ravdess_5fold" else _corpora_out(clips, out)
+    runs = splits(protocol, clips, recipe.seed)
+    dependent = any(split.speaker_dependent for split in runs)
+    if protocol == "ravdess_5fold":
+        selection = "validation actors"
+        made = _pooled(runs, out, "RAVDESS, five folds by actor", "actors")
+    elif protocol == "leave_one_corpus_out":
+        selection = "validation speakers"
+        made = _corpora_out(clips, out)
+    else:
+        selection = "validation recordings" if dependent else "validation speakers"
+        title = f"{protocol}, speaker-dependent" if dependent else protocol
+        made = {"protocol": title, "speaker_dependent": dependent}
+        made |= _pooled(runs, out, title, "speakers")
     result = {
-        "selection": "validation actors" if protocol == "ravdess_5fold" else "validation speakers",
+        "selection": selection,
         "trained_on": list(recipe.corpora),
         **made,
         "command": "python -m train crossval "
@@ -49,11 +128,12 @@ def summarise(recipe: Recipe, protocol: Protocol, clips: Sequence[Clip], out: Pa
     return result
 
 
-def _five_folds(out: Path) -> dict[str, Any]:
-    folders = [out / f"ravdess_fold{fold}" for fold in range(len(RAVDESS_TEST))]
+def _pooled(runs: Sequence[Split], out: Path, title: str, speakers: str) -> dict[str, Any]:
+    """The mean of the runs, and intervals from their test predictions taken together."""
+    folders = [out / split.name for split in runs]
     folds = [json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in folders]
     together = evaluate.join([evaluate.read(folder / "predictions.csv") for folder in folders])
-    report.confusion_files(together, out, "RAVDESS, five folds by actor")
+    report.confusion_files(together, out, title)
     measured = evaluate.measure(together)
 
     def mean(key: str) -> float:
@@ -64,7 +144,8 @@ def _five_folds(out: Path) -> dict[str, Any]:
         "uar": {"mean": mean("uar"), "ci95": measured["uar_ci95"]},
         "macro_f1": {"mean": mean("macro_f1")},
         "ece": {"mean": round(sum(fold["ece"] for fold in folds) / len(folds), 4)},
-        "interval": "95 %, bootstrap over the 24 actors of the pooled test predictions",
+        "interval": f"95 %, bootstrap over the {measured['speakers']} {speakers} "
+        "of the pooled test predictions",
         "folds": [
             {key: fold[key] for key in ("split", "epoch", "clips", "accuracy", "uar", "macro_f1", "ece")}
             for fold in folds

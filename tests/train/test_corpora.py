@@ -1,43 +1,321 @@
-"""Corpora are read whole, and what is wrong with one is named."""
+"""Every corpus is read by its own naming, and what is wrong with one is named."""
 
+import csv
+import tomllib
+from pathlib import Path
+
+import numpy as np
 import pytest
+import soundfile
+from support import SAMPLE_RATE, write_wav
+from typer.testing import CliRunner
 
 from ser_core.emotions import LABELS
 from train import corpora
+from train.cli import app
 from train.corpora import CorpusError, read_corpus
+from train.corpora.naming import FOLDER
 
 HEADER = "file,speaker,gender,emotion,language\n"
+# corpus, a file as it is named there, speaker, gender, emotion, language
+NAMED = [
+    ("ravdess", "Actor_12/03-01-06-01-02-01-12", "12", "female", "fearful", "en"),
+    ("ravdess", "Actor_07/03-01-02-02-01-02-07", "07", "male", "calm", "en"),
+    ("savee", "DC_a01", "DC", "male", "angry", "en"),
+    ("savee", "KL/sa15", "KL", "male", "sad", "en"),
+    ("savee", "AudioData/JE/su02", "JE", "male", "surprised", "en"),
+    ("asvp_esd_v1", "actor_12/03-01-03-02-01-12-02-01-16", "12", "male", "happy", "mul"),
+    ("asvp_esd_v2", "Audio/actor_115/03-01-05-01-01-115-02-02-02-05", "115", "female", "angry", "mul"),
+    ("shemo", "female/F01A01", "F01", "female", "angry", "fa"),
+    ("shemo", "male/M12W103", "M12", "male", "surprised", "fa"),
+    ("tess", "OAF_angry/OAF_back_angry", "OAF", "female", "angry", "en"),
+    ("tess", "YAF_pleasant_surprised/YAF_bar_ps", "YAF", "female", "surprised", "en"),
+    ("tess", "OAF_neutral/OA_bite_neutral", "OAF", "female", "neutral", "en"),
+    ("crema_d", "AudioWAV/1001_DFA_ANG_XX", "1001", "male", "angry", "en"),
+    ("crema_d", "AudioWAV/1040_ITH_SAD_X", "1040", "male", "sad", "en"),
+    ("crema_d", "AudioWAV/1091_IEO_HAP_HI", "1091", "female", "happy", "en"),
+    ("emodb", "wav/03a01Fa", "03", "male", "happy", "de"),
+    ("emodb", "wav/16b10Wb", "16", "female", "angry", "de"),
+    ("emovo", "dis-f1-b1", "f1", "female", "disgust", "it"),
+    ("emovo", "m3/gio-m3-n5", "m3", "male", "happy", "it"),
+    ("nemo", "samples/EB0_anger_1", "EB0", "female", "angry", "pl"),
+    ("nemo", "samples/WR0_surprised_78", "WR0", "male", "surprised", "pl"),
+]
+# corpus, a file that belongs to it and is not taken, why
+NOT_TAKEN = [
+    ("ravdess", "03-02-03-01-01-01-01", "song"),
+    ("asvp_esd", "03-01-01-01-01-116-02-02-02-05", "boredom"),
+    ("asvp_esd", "03-01-11-01-01-11-02-02-16", "pain"),
+    ("asvp_esd", "03-02-03-01-01-11-02-02-16", "no speech (laughs, cries, screams)"),
+    ("asvp_esd", "03-01-03-01-01-11-02-02-66", "several voices at once"),
+    ("emodb", "03a01La", "boredom"),
+]
 
 
-def corpus(folder, table: str):
+def recording(path: Path, seconds: float = 0.25) -> Path:
+    """A generated recording that differs with its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng([*path.as_posix().encode()]).normal(0, 0.1, int(seconds * SAMPLE_RATE))
+    return write_wav(path, noise.astype(np.float32))
+
+
+def tabled(folder: Path, table: str) -> Path:
     folder.mkdir()
-    (folder / "a.wav").write_bytes(b"")
+    recording(folder / "a.wav")
     (folder / "metadata.csv").write_text(table)
     return folder
 
 
+def surveyed(folder: Path) -> tuple[int, str, str]:
+    """Exit code, what `train corpora` prints, and what it complains of."""
+    result = CliRunner().invoke(app, ["corpora", str(folder)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("corpus", "name", "speaker", "gender", "emotion", "language"), NAMED, ids=[row[1] for row in NAMED]
+)
+def test_the_name_of_a_file_says_who_speaks_in_which_emotion(
+    tmp_path, corpus, name, speaker, gender, emotion, language
+):
+    path = recording(tmp_path / corpus / f"{name}.wav")
+    (clip,) = read_corpus(tmp_path / corpus)
+    assert clip.path == path
+    assert (clip.speaker, clip.gender) == (f"{corpus}/{speaker}", gender)
+    assert (clip.emotion, clip.language) == (emotion, language)
+
+
+@pytest.mark.parametrize(("corpus", "name", "why"), NOT_TAKEN)
+def test_what_is_not_one_of_the_eight_emotions_in_speech_is_left_out_and_counted(
+    tmp_path, caplog, corpus, name, why
+):
+    taken = next(row for row in NAMED if row[0].startswith(corpus))
+    recording(tmp_path / corpus / f"{taken[1]}.wav")
+    recording(tmp_path / corpus / f"{name}.wav")
+    reading = corpora.load(tmp_path / corpus)
+    assert len(reading.clips) == 1
+    assert reading.left_out == {why: 1}
+    read_corpus(tmp_path / corpus)
+    assert f"1 clips left out: {why}" in caplog.text
+
+
+@pytest.mark.parametrize("corpus", corpora.CORPORA)
+def test_names_say_what_the_tables_of_the_shared_corpora_say(shared_data, tmp_path, corpus):
+    folder = tmp_path / corpus
+    folder.mkdir()
+    for entry in (shared_data / corpus).iterdir():
+        if entry.name != "metadata.csv":
+            (folder / entry.name).symlink_to(entry)
+    inside = [path for path in folder.iterdir() if path.is_dir()]  # rglob does not follow links to folders
+    by_name = [clip for path in inside or [folder] for clip in corpora.load(path).clips]
+    tabled = read_corpus(shared_data / corpus)
+
+    def told(clips):
+        return {(c.path.name, c.speaker.split("/")[1], c.gender, c.emotion, c.language) for c in clips}
+
+    assert told(by_name) == told(tabled)
+    assert len(by_name) == len(tabled)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
+def test_label_files_lead_to_the_eight_emotions(path):
+    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert set(raw["emotion"].values()) <= set(LABELS)
+    assert not set(raw["emotion"]) & set(raw.get("left_out", {}).get("emotion", {}))
+    assert set(raw.get("gender", {})) <= {"female", "male"}
+
+
+def test_a_label_outside_the_map_is_left_out_with_the_file_and_what_to_do(tmp_path):
+    recording(tmp_path / "emodb" / "03a01Fa.wav")
+    odd = recording(tmp_path / "emodb" / "03a01Xa.wav")
+    reading = corpora.load(tmp_path / "emodb")
+    assert reading.left_out == {"unknown label X": 1}
+    (warning,) = [text for text in reading.warnings if "unknown label" in text]
+    assert str(odd) in warning
+    assert "emodb.toml" in warning
+
+
+def test_a_file_that_is_not_named_as_the_rest_is_named(tmp_path):
+    for name in ("DC_a01", "DC_a02", "notes to self"):
+        recording(tmp_path / "savee" / f"{name}.wav")
+    reading = corpora.load(tmp_path / "savee")
+    assert len(reading.clips) == 2
+    assert any("notes to self.wav: rename or remove" in warning for warning in reading.warnings)
+
+
+def test_an_incomplete_corpus_says_which_class_it_lacks(tmp_path):
+    recording(tmp_path / "savee" / "DC_a01.wav")
+    warnings = corpora.load(tmp_path / "savee").warnings
+    assert "no clip is disgust, which SAVEE has: unpack the whole corpus" in warnings
+    assert not any("angry" in warning for warning in warnings)
+
+
+def test_a_folder_a_class_has_one_voice_that_no_split_divides(tmp_path):
+    for name in ("Joy/1.wav", "Joy/evening/2.wav", "anger/1.wav"):
+        recording(tmp_path / "mine" / name)
+    reading = corpora.load(tmp_path / "mine")
+    found = [(clip.path.name, clip.emotion, clip.speaker) for clip in reading.clips]
+    assert found == [
+        ("1.wav", "happy", "mine/unknown"),
+        ("2.wav", "happy", "mine/unknown"),
+        ("1.wav", "angry", "mine/unknown"),
+    ]
+    assert any("speakers are unknown" in warning for warning in reading.warnings)
+
+
+def test_folders_that_are_empty_or_no_emotion_are_named(tmp_path):
+    recording(tmp_path / "mine" / "happy" / "1.wav")
+    recording(tmp_path / "mine" / "boredom" / "1.wav")
+    recording(tmp_path / "mine" / "stray.wav")
+    (tmp_path / "mine" / "sad").mkdir()
+    reading = corpora.load(tmp_path / "mine")
+    assert reading.left_out == {"boredom": 1, "not in a folder of its class": 1}
+    assert any(str(tmp_path / "mine" / "sad") in text and "is empty" in text for text in reading.warnings)
+    assert any(str(tmp_path / "mine" / "boredom") in text and "rename" in text for text in reading.warnings)
+
+
 def test_a_table_becomes_clips(tmp_path):
-    (clip,) = read_corpus(corpus(tmp_path / "mine", HEADER + "a.wav,7,male,Joy,de\n"))
+    (clip,) = read_corpus(tabled(tmp_path / "mine", HEADER + "a.wav,7,male,Joy,de\n"))
     assert (clip.corpus, clip.speaker, clip.emotion, clip.language) == ("mine", "mine/7", "happy", "de")
+
+
+def test_a_table_goes_before_the_names_of_the_files(tmp_path):
+    recording(tmp_path / "emodb" / "03a01Fa.wav")
+    (tmp_path / "emodb" / "metadata.csv").write_text("file,speaker,emotion\n03a01Fa.wav,Ada,sad\n")
+    (clip,) = read_corpus(tmp_path / "emodb")
+    assert (clip.speaker, clip.emotion) == ("emodb/Ada", "sad")
+
+
+def test_a_csv_beside_the_recordings_is_a_corpus(tmp_path):
+    recording(tmp_path / "sound" / "a.wav")
+    text = (
+        "\ufefffile,speaker,emotion\nsound/a.wav,Ada,anger\nsound/a.wav,,fear\n"  # as spreadsheets write it
+    )
+    (tmp_path / "mine.csv").write_text(text, encoding="utf-8")
+    first, second = corpora.read(tmp_path, ["mine"])
+    assert (first.corpus, first.speaker, first.emotion, first.gender) == ("mine", "mine/Ada", "angry", "")
+    assert second.speaker == "mine/unknown"
 
 
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("file,speaker\n", "lacks the column gender, emotion, language"),
+        ("file,speaker\n", "metadata.csv lacks the column emotion"),
+        ("name,emotion\n", "metadata.csv lacks the column file, speaker"),
         (HEADER, "lists no clips"),
         (HEADER + "b.wav,7,male,joy,de\n", "line 2.*b.wav does not exist"),
-        (HEADER + "a.wav,7,male,boredom,de\n", "line 2: no emotion is called 'boredom'"),
+        (HEADER + "a.wav,7,male,boredom,de\n", "line 2: no emotion is called 'boredom'.*correct the row"),
     ],
 )
 def test_a_bad_table_is_named(tmp_path, table, message):
     with pytest.raises(CorpusError, match=message):
-        read_corpus(corpus(tmp_path / "mine", table))
+        read_corpus(tabled(tmp_path / "mine", table))
+
+
+def test_a_table_in_another_encoding_is_named(tmp_path):
+    folder = tabled(tmp_path / "mine", HEADER)
+    (folder / "metadata.csv").write_bytes("file,speaker,emotion\nä.wav,1,joy\n".encode("latin-1"))
+    with pytest.raises(CorpusError, match="no CSV in UTF-8"):
+        read_corpus(folder)
 
 
 def test_a_missing_corpus_is_named(tmp_path):
     with pytest.raises(CorpusError, match=r"metadata\.csv is missing"):
         corpora.read(tmp_path, ["ravdess"])
+
+
+def test_a_folder_without_clips_says_what_would_be_read(tmp_path):
+    recording(tmp_path / "mine" / "one.wav")
+    with pytest.raises(CorpusError, match=r"holds no clips.*CREMA-D"):
+        read_corpus(tmp_path / "mine")
+
+
+def test_several_corpora_are_read_at_once(tmp_path):
+    for corpus, name, *_ in NAMED:
+        recording(tmp_path / corpus / f"{name}.wav")
+    names = list(dict.fromkeys(row[0] for row in NAMED))
+    clips = corpora.read(tmp_path, names)
+    assert [clip.corpus for clip in clips] == sorted((row[0] for row in NAMED), key=names.index)
+    assert corpora.classes_of(clips)["emodb"] == ("happy", "angry")
+
+
+def test_the_survey_counts_and_goes_on_after_a_bad_corpus(tmp_path):
+    for name in ("03a01Fa", "03a02Wa", "16a01Na"):
+        recording(tmp_path / "emodb" / f"{name}.wav", seconds=1.2)
+    tabled(tmp_path / "broken", "file,speaker\n")
+    code, out, err = surveyed(tmp_path)
+    assert code == 0
+    assert "emodb: 3 clips, 2 speakers, 0.00 h, de, read by names as in EmoDB" in out
+    assert "neutral 1, happy 1, angry 1" in out
+    assert "broken/metadata.csv lacks the column emotion" in err
+
+
+def test_the_survey_names_unreadable_files_and_duplicates(tmp_path):
+    folder = tmp_path / "savee"
+    good = recording(folder / "DC_a01.wav")
+    (folder / "JE_a01.wav").write_bytes(good.read_bytes())
+    (folder / "JK_a01.wav").write_bytes(b"")
+    (folder / "KL_a01.wav").write_bytes(b"no sound" * 100)
+    write_wav(folder / "KL_a02.wav", np.zeros(100, np.float32))
+    cut = folder / "KL_a03.flac"
+    soundfile.write(cut, np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE), SAMPLE_RATE)
+    cut.write_bytes(cut.read_bytes()[:8000])
+    code, out, _ = surveyed(tmp_path)
+    assert code == 0
+    assert f"duplicates: {good} = {folder / 'JE_a01.wav'}" in out
+    for name, reason in (("JK_a01.wav", "empty"), ("KL_a01.wav", "unsupported_format")):
+        assert f"unreadable: {folder / name}: {reason}: " in out
+    assert f"unreadable: {folder / 'KL_a02.wav'}: too_short: " in out
+    assert f"unreadable: {cut}: truncated: " in out
+    assert out.count("unreadable") == 4
+
+
+def test_the_survey_finds_copies_in_another_corpus(tmp_path):
+    one = recording(tmp_path / "savee" / "DC_a01.wav")
+    other = tmp_path / "emodb" / "03a01Wa.wav"
+    other.parent.mkdir()
+    other.write_bytes(one.read_bytes())
+    assert f"in two corpora, duplicates: {other} = {one}" in surveyed(tmp_path)[1]
+
+
+def test_the_survey_warns_of_a_single_speaker(tmp_path):
+    recording(tmp_path / "savee" / "DC_a01.wav")
+    assert (
+        "warning: only one speaker (savee/DC): train it together with other corpora" in surveyed(tmp_path)[1]
+    )
+
+
+@pytest.mark.parametrize("name", ["SAVEE", "mine"])
+def test_the_survey_takes_one_corpus_as_well_as_a_folder_of_them(tmp_path, name):
+    recording(tmp_path / name / ("DC/a01.wav" if name == "SAVEE" else "angry/1.wav"))
+    assert surveyed(tmp_path)[1] == surveyed(tmp_path / name)[1] != ""
+
+
+def test_the_survey_of_nothing_says_what_to_do(tmp_path):
+    code, out, err = surveyed(tmp_path)
+    assert (code, out) == (1, "")
+    assert "Name the folder whose subfolders are the corpora" in err
+
+
+def test_lengths_are_read_from_every_kind_of_file(tmp_path):
+    sound = np.random.default_rng(0).normal(0, 0.1, 2 * SAMPLE_RATE)
+    for suffix in ("wav", "flac", "ogg", "mp3"):
+        path = tmp_path / "mine" / "happy" / f"1.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, sound, SAMPLE_RATE)
+    found = corpora.inspect(corpora.load(tmp_path / "mine"))
+    assert not found.unreadable
+    assert found.hours * 3600 == pytest.approx(8, abs=0.2)  # MP3 pads
+
+
+def test_the_survey_of_ravdess_reports_its_two_identical_clips(shared_data):
+    found = corpora.inspect(corpora.load(shared_data / "ravdess"))
+    text = corpora.describe(found)
+    assert text.startswith("ravdess: 1440 clips, 24 speakers, 1.48 h, en")
+    assert text.count("duplicates") == 1
+    assert "Actor_07/03-01-03-01-02-01-07.flac" in text
+    assert "Actor_07/03-01-03-01-02-02-07.flac" in text
+    assert not found.unreadable
 
 
 def test_the_shared_corpora_are_all_there(shared_data):
@@ -48,3 +326,10 @@ def test_the_shared_corpora_are_all_there(shared_data):
     assert classes["ravdess"] == LABELS
     assert set(LABELS) - set(classes["nemo"]) == {"calm", "disgust"}
     assert len({clip.speaker for clip in clips}) == 24 + 6 + 9 + 2
+
+
+def test_hours_are_those_of_the_tables(shared_data):
+    with (shared_data / "emovo" / "metadata.csv").open(newline="") as file:
+        seconds = sum(float(row["duration_s"]) for row in csv.DictReader(file))
+    found = corpora.inspect(corpora.load(shared_data / "emovo"))
+    assert found.hours * 3600 == pytest.approx(seconds, abs=1)

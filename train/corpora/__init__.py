@@ -1,0 +1,21 @@
+"""The corpora: who says what in which emotion.
+
+A corpus is a folder of recordings, or a CSV beside them. `reading` finds the clips, by table, by the naming
+of the files or by folders that are named after emotions; `survey` says what is there and what is wrong.
+"""
+
+from train.corpora.clip import UNKNOWN_SPEAKER as UNKNOWN_SPEAKER
+from train.corpora.clip import Clip as Clip
+from train.corpora.clip import CorpusError as CorpusError
+from train.corpora.clip import classes_of as classes_of
+from train.corpora.reading import CORPORA as CORPORA
+from train.corpora.reading import Reading as Reading
+from train.corpora.reading import find as find
+from train.corpora.reading import load as load
+from train.corpora.reading import read as read
+from train.corpora.reading import read_corpus as read_corpus
+from train.corpora.survey import Survey as Survey
+from train.corpora.survey import describe as describe
+from train.corpora.survey import described_duplicates as described_duplicates
+from train.corpora.survey import inspect as inspect
+from train.corpora.survey import shared as shared

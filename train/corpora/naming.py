@@ -1,0 +1,62 @@
+"""Corpora whose file names say who speaks in which emotion: one file of `train/labels` for each.
+
+A label file holds the corpus's title and language, a regular expression for the end of a clip's path (without
+its suffix) with the groups `speaker` and `emotion`, what the emotion's codes mean, and where it has them:
+
+    [gender]            codes of the group `gender`, or of the speaker where there is no such group
+    [speaker]           other spellings of a speaker
+    [left_out.GROUP]    codes of a group whose clips are not taken, with their name
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from train.corpora.clip import Clip
+
+FOLDER = Path(__file__).parents[1] / "labels"
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How one corpus names its files."""
+
+    name: str  # of the label file: ravdess
+    title: str  # RAVDESS
+    language: str  # ISO 639 code
+    naming: re.Pattern[str]  # of the end of a path, without its suffix
+    emotion: dict[str, str]  # code -> name in LABELS
+    gender: dict[str, list[str]] = field(default_factory=dict)  # female or male -> codes
+    speaker: dict[str, str] = field(default_factory=dict)  # spelling -> speaker
+    left_out: dict[str, dict[str, str]] = field(default_factory=dict)  # group -> code -> name
+
+    def match(self, path: Path) -> re.Match[str] | None:
+        """What the name of the file `path` says; None if it does not follow this naming."""
+        return self.naming.search(path.with_suffix("").as_posix())
+
+    def clip(self, path: Path, found: re.Match[str], corpus: str) -> Clip | str:
+        """The clip, or the name of the class for which it is left out."""
+        for group, names in self.left_out.items():
+            if found[group] in names:
+                return names[found[group]]
+        code = found["emotion"]
+        if code not in self.emotion:
+            return f"unknown label {code}"
+        speaker = self.speaker.get(found["speaker"], found["speaker"])
+        key = found.groupdict().get("gender", speaker)
+        gender = next((name for name, codes in self.gender.items() if key in codes), "")
+        return Clip(corpus, path, f"{corpus}/{speaker}", gender, self.emotion[code], self.language)
+
+
+@cache
+def namings() -> tuple[Naming, ...]:
+    """The known namings, by name; each file of `train/labels` is one."""
+    return tuple(_read(path) for path in sorted(FOLDER.glob("*.toml")))
+
+
+def _read(path: Path) -> Naming:
+    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    pattern = re.compile(rf"(?:^|/)(?:{raw.pop('naming')})$")
+    return Naming(name=path.stem, naming=pattern, **raw)

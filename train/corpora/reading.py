@@ -1,0 +1,206 @@
+"""From a folder or a CSV to clips."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ser_core.emotions import LABELS, canonical
+from ser_core.inputs import SUFFIXES
+from train.corpora.clip import UNKNOWN_SPEAKER, Clip, CorpusError
+from train.corpora.naming import FOLDER as LABEL_FILES
+from train.corpora.naming import Naming, namings
+from train.corpora.table import read_table
+
+log = logging.getLogger(__name__)
+CORPORA = ("ravdess", "emovo", "nemo", "tess")  # of a recipe that names none
+TABLE = "metadata.csv"
+MIN_NAMED = 0.5  # share of a folder's recordings that must follow a naming for it to be taken
+FOLDERS = "folders named after emotions"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was found in one corpus, and what was not taken."""
+
+    corpus: str
+    how: str  # what told speaker and emotion: a table, a naming or folders
+    clips: tuple[Clip, ...]
+    left_out: dict[str, int]  # class outside of LABELS -> clips
+    warnings: tuple[str, ...]  # what a person should look at, naming the file
+
+
+def read(data: Path, corpora: Sequence[str] = CORPORA) -> list[Clip]:
+    """All clips of `corpora` under the folder `data`, one corpus after the other.
+
+    A corpus is the folder `data/NAME` or the table `data/NAME.csv`.
+    """
+    return [clip for corpus in corpora for clip in read_corpus(data / corpus)]
+
+
+def read_corpus(folder: Path) -> list[Clip]:
+    """The clips of one corpus; warns of what was left out.
+
+    Raises CorpusError where nothing can be read, or where a table is wrong.
+    """
+    reading = load(folder)
+    for name, count in reading.left_out.items():
+        log.warning("%s: %d clips left out: %s", reading.corpus, count, name)
+    for warning in reading.warnings:
+        log.warning("%s: %s", reading.corpus, warning)
+    return list(reading.clips)
+
+
+def load(folder: Path) -> Reading:
+    """Reads `folder` by its `metadata.csv`, else by the naming of its files, else by folders named after
+    emotions; where there is no such folder, the table `folder`.csv.
+
+    Raises CorpusError where none of them is there, or where a table is wrong.
+    """
+    table = folder / TABLE
+    if not table.is_file() and not folder.is_dir():
+        table = folder if folder.suffix == ".csv" else folder.parent / f"{folder.name}.csv"
+    if table.is_file():
+        corpus = table.parent.name if table.name == TABLE else table.stem
+        return Reading(corpus, table.name, tuple(read_table(table, corpus)), {}, ())
+    if not folder.is_dir():
+        raise CorpusError(
+            f"{folder / TABLE} is missing, and so are {folder}/ and {table}: "
+            f"--data must name the folder that holds {folder.name}/"
+        )
+    recordings = recordings_in(folder)
+    naming = naming_of(recordings)
+    return _by_naming(folder, recordings, naming) if naming else _by_folders(folder, recordings)
+
+
+def find(folder: Path) -> list[Path]:
+    """The corpora in `folder`: its subfolders and tables, or `folder` itself where it is one corpus.
+
+    It is one if it holds recordings, a metadata.csv or a folder named after an emotion, or if its name begins
+    like that of a known corpus. Raises CorpusError where there is none.
+    """
+    if not folder.is_dir():
+        raise CorpusError(f"{folder} is no folder: name the one that holds the corpora")
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    own = any(path.suffix.lower() in SUFFIXES or path.name == TABLE for path in entries)
+    classes = any(path.is_dir() and _emotion(path.name) for path in entries)
+    name = _letters(folder.name)
+    if own or classes or any(name.startswith(_letters(naming.name)) for naming in namings()):
+        return [folder]
+    found = [path for path in entries if path.suffix == ".csv" or (path.is_dir() and recordings_in(path))]
+    if not found:
+        raise CorpusError(
+            f"{folder} holds no corpora: a {TABLE} is missing, and no subfolder holds recordings. Name the "
+            "folder whose subfolders are the corpora"
+        )
+    return found
+
+
+def recordings_in(folder: Path) -> list[Path]:
+    """The audio files under `folder`, sorted; hidden files and folders are left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def naming_of(recordings: Sequence[Path]) -> Naming | None:
+    """The known naming that most of `recordings` follow, if at least MIN_NAMED of them do."""
+
+    def named(naming: Naming) -> int:
+        return sum(naming.match(path) is not None for path in recordings)
+
+    best = max(namings(), key=named)
+    return best if named(best) >= max(1, MIN_NAMED * len(recordings)) else None
+
+
+def _by_naming(folder: Path, recordings: Sequence[Path], naming: Naming) -> Reading:
+    clips: list[Clip] = []
+    left_out: dict[str, list[Path]] = {}
+    strangers = []
+    for path in recordings:
+        match = naming.match(path)
+        if match is None:
+            strangers.append(path)
+            continue
+        found = naming.clip(path, match, folder.name)
+        if isinstance(found, Clip):
+            clips.append(found)
+        else:
+            left_out.setdefault(found, []).append(path)
+    warnings = [
+        f"{paths[0]} has an {name}: add it to {LABEL_FILES / naming.name}.toml"
+        for name, paths in left_out.items()
+        if name.startswith("unknown label")
+    ]
+    if strangers:
+        warnings.append(
+            f"{len(strangers)} recordings are not named as {naming.title} names them, "
+            f"the first {strangers[0]}: rename or remove them"
+        )
+    absent = set(naming.emotion.values()) - {clip.emotion for clip in clips}
+    warnings += [
+        f"no clip is {label}, which {naming.title} has: unpack the whole corpus"
+        for label in LABELS
+        if label in absent
+    ]
+    counts = {name: len(paths) for name, paths in sorted(left_out.items())}
+    return _checked(
+        folder, Reading(folder.name, f"names as in {naming.title}", tuple(clips), counts, tuple(warnings))
+    )
+
+
+def _by_folders(folder: Path, recordings: Sequence[Path]) -> Reading:
+    """Each clip's class is the nearest folder above it that is named after an emotion."""
+    speaker = f"{folder.name}/{UNKNOWN_SPEAKER}"
+    clips = []
+    left_out: Counter[str] = Counter()
+    for path in recordings:
+        above = path.relative_to(folder).parts[-2::-1]
+        emotion = next((label for label in map(_emotion, above) if label), None)
+        if emotion:
+            clips.append(Clip(folder.name, path, speaker, "", emotion, ""))
+        else:
+            left_out[above[-1] if above else "not in a folder of its class"] += 1
+    classes = [path for path in sorted(folder.rglob("*")) if path.is_dir() and _emotion(path.name)]
+    warnings = [
+        f"the class {path} is empty: put recordings into it or remove it"
+        for path in classes
+        if not any(path in clip.path.parents for clip in clips)
+    ]
+    warnings += [
+        f"the folder {folder / name} is not named after an emotion ({', '.join(LABELS)}): rename it to use it"
+        for name in sorted(left_out)
+        if (folder / name).is_dir()
+    ]
+    warnings.append(
+        "speakers are unknown and count as one voice, which no split divides: a CSV with the columns "
+        "file,speaker,emotion names them"
+    )
+    return _checked(
+        folder, Reading(folder.name, FOLDERS, tuple(clips), dict(sorted(left_out.items())), tuple(warnings))
+    )
+
+
+def _checked(folder: Path, reading: Reading) -> Reading:
+    if not reading.clips:
+        raise CorpusError(
+            f"{folder} holds no clips: {TABLE} is missing, its files are named like none of "
+            f"{', '.join(naming.title for naming in namings())}, and no folder in it that is named after an "
+            f"emotion ({', '.join(LABELS)}) holds recordings"
+        )
+    return reading
+
+
+def _emotion(name: str) -> str | None:
+    try:
+        return canonical(name)
+    except ValueError:
+        return None
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))

@@ -1,0 +1,46 @@
+"""Corpora described by a CSV: a row a clip, with what the file's name does not say."""
+
+import csv
+from pathlib import Path
+
+from ser_core.emotions import canonical
+from train.corpora.clip import UNKNOWN_SPEAKER, Clip, CorpusError
+
+COLUMNS = ("file", "speaker", "emotion")  # gender and language are read where they are given
+
+
+def read_table(table: Path, corpus: str) -> list[Clip]:
+    """The clips that the CSV `table` lists; paths in it are relative to its folder.
+
+    Raises CorpusError for a missing column or file, and for a label that is no emotion.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a byte order mark
+            reader = csv.DictReader(file)
+            absent = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+            if absent:
+                raise CorpusError(
+                    f"{table} lacks the column {', '.join(absent)}: its first line must name the columns "
+                    f"{', '.join(COLUMNS)}"
+                )
+            clips = [_clip(table, reader.line_num, row, corpus) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{table} is no CSV in UTF-8 ({error}): export it again") from None
+    if not clips:
+        raise CorpusError(f"{table} lists no clips: add a row for each recording")
+    return clips
+
+
+def _clip(table: Path, line: int, row: dict[str, str | None], corpus: str) -> Clip:
+    def cell(column: str) -> str:
+        return (row.get(column) or "").strip()
+
+    path = table.parent / cell("file")
+    if not path.is_file():
+        raise CorpusError(f"{table}, line {line}: {path} does not exist: correct the row or remove it")
+    try:
+        emotion = canonical(cell("emotion"))
+    except ValueError as error:
+        raise CorpusError(f"{table}, line {line}: {error}: correct the row or remove it") from None
+    speaker = f"{corpus}/{cell('speaker') or UNKNOWN_SPEAKER}"
+    return Clip(corpus, path, speaker, cell("gender"), emotion, cell("language"))
