@@ -69,6 +69,8 @@ def split_named(name: str, clips: Sequence[Clip], seed: int = 0) -> Split:
     """One run by its name, one of SPLITS; raises SplitError as `splits` does."""
     if name == "everyone":
         return everyone(clips)
+    if name == "random_by_file" or name.endswith(".csv"):
+        return splits(name, clips, seed)[0]
     if fold := re.fullmatch(r"speaker_fold\d+of(\d+)", name):
         every = speaker_kfold(clips, int(fold[1]), seed)
     elif name.startswith("without_speaker_"):
@@ -77,8 +79,6 @@ def split_named(name: str, clips: Sequence[Clip], seed: int = 0) -> Split:
         every = [leave_corpus_out(clips, name.removeprefix("without_"))]
     elif name.startswith("ravdess_fold"):
         every = splits("ravdess_5fold", clips)
-    elif name == "random_by_file" or name.endswith(".csv"):
-        return splits(name, clips, seed)[0]
     else:
         raise SplitError(f"no split is called {name}; there are {', '.join(SPLITS)}")
     for split in every:
@@ -137,7 +137,7 @@ def _pooled(runs: Sequence[Split], out: Path, title: str, speakers: str) -> dict
     measured = evaluate.measure(together)
 
     def mean(key: str) -> float:
-        return round(sum(fold[key] for fold in folds) / len(folds), 2)
+        return round(sum(float(fold[key]) for fold in folds) / len(folds), 2)
 
     return {
         "accuracy": {"mean": mean("accuracy"), "ci95": measured["accuracy_ci95"]},

@@ -135,9 +135,10 @@ def from_file(clips: Sequence[Clip], table: Path, speaker_dependent: bool = Fals
                 raise SplitError(f"{table} lacks the column {', '.join(absent)}")
             for row in reader:
                 where = f"{table}, line {reader.line_num}"
-                if row["part"] not in parts:
-                    raise SplitError(f"{where}: part is {', '.join(PARTS)}, not {row['part']!r}")
-                parts[row["part"]].append(_clip_of(row, by_name, where))
+                part = row["part"]
+                if part not in parts:
+                    raise SplitError(f"{where}: part is {', '.join(PARTS)}, not {part!r}")
+                parts[part].append(_clip_of(row, by_name, where))
     except (OSError, UnicodeDecodeError) as error:
         raise SplitError(f"{table} cannot be read: {error}") from None
     train, validation, test = (tuple(parts[part]) for part in PARTS)
@@ -223,9 +224,9 @@ def _validation_speakers(clips: Sequence[Clip], without: str) -> set[str]:
     return chosen
 
 
-def _clip_of(row: dict[str, str], by_name: dict[str, list[Clip]], where: str) -> Clip:
+def _clip_of(row: dict[str, str | None], by_name: dict[str, list[Clip]], where: str) -> Clip:
     """The clip that a row of a split file means."""
-    wanted = PurePath(row["file"])
+    wanted = PurePath(row["file"] or "")
     found = [
         clip
         for clip in by_name.get(wanted.name, [])

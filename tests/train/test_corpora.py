@@ -1,7 +1,6 @@
 """Every corpus is read by its own naming, and what is wrong with one is named."""
 
 import csv
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,15 @@ from ser_core.emotions import LABELS
 from train import corpora
 from train.cli import app
 from train.corpora import CorpusError, read_corpus
-from train.corpora.naming import FOLDER
+from train.corpora.naming import FOLDER, read_naming
 
 HEADER = "file,speaker,gender,emotion,language\n"
+LABEL_FILE = """title = "A"
+language = "en"
+naming = '{}'
+[emotion]
+a = "{}"
+"""
 # corpus, a file as it is named there, speaker, gender, emotion, language
 NAMED = [
     ("ravdess", "Actor_12/03-01-06-01-02-01-12", "12", "female", "fearful", "en"),
@@ -118,11 +123,28 @@ def test_names_say_what_the_tables_of_the_shared_corpora_say(shared_data, tmp_pa
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
-def test_label_files_lead_to_the_eight_emotions(path):
-    raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    assert set(raw["emotion"].values()) <= set(LABELS)
-    assert not set(raw["emotion"]) & set(raw.get("left_out", {}).get("emotion", {}))
-    assert set(raw.get("gender", {})) <= {"female", "male"}
+def test_no_code_is_both_an_emotion_and_left_out(path):
+    naming = read_naming(path)
+    assert not naming.emotion.keys() & naming.left_out.get("emotion", {}).keys()
+    assert naming.gender.keys() <= {"female", "male"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title = ", "is no label file"),
+        ('title = "A"\nlanguage = "en"\nemotion = {a = "angry"}', "is no label file: 'naming'"),
+        ("naming = '(?P<speaker>x'", "is no label file: missing \\)"),
+        ("naming = '(?P<speaker>x)(?P<emotion>y)'", "is no label file.*title"),
+        (LABEL_FILE.format("(?P<speaker>.)", "angry"), "no group emotion in its naming"),
+        (LABEL_FILE.format("(?P<speaker>.)(?P<emotion>.)", "cross"), "no emotion cross in"),
+    ],
+)
+def test_a_bad_label_file_is_named(tmp_path, text, message):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(CorpusError, match=rf"mine\.toml.*{message}"):
+        read_naming(path)
 
 
 def test_a_label_outside_the_map_is_left_out_with_the_file_and_what_to_do(tmp_path):

@@ -211,6 +211,7 @@ def test_a_split_file_tells_clips_of_the_same_name_apart(tmp_path):
     [
         ("file\na.wav\n", "mine.csv lacks the column part"),
         ("part,file\ndev,nemo-01-0.wav\n", "line 2: part is train, validation, test, not 'dev'"),
+        ("part,file\ntrain\n", "line 2: . is no clip"),
         ("part,file\ntrain,nemo-01-0.wav\ntest,b.wav\n", "line 3: b.wav is no clip of the recipe's corpora"),
     ],
 )

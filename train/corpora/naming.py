@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from train.corpora.clip import Clip
+from ser_core.emotions import LABELS
+from train.corpora.clip import Clip, CorpusError
 
 FOLDER = Path(__file__).parents[1] / "labels"
 
@@ -53,10 +54,20 @@ class Naming:
 @cache
 def namings() -> tuple[Naming, ...]:
     """The known namings, by name; each file of `train/labels` is one."""
-    return tuple(_read(path) for path in sorted(FOLDER.glob("*.toml")))
+    return tuple(read_naming(path) for path in sorted(FOLDER.glob("*.toml")))
 
 
-def _read(path: Path) -> Naming:
-    raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    pattern = re.compile(rf"(?:^|/)(?:{raw.pop('naming')})$")
-    return Naming(name=path.stem, naming=pattern, **raw)
+def read_naming(path: Path) -> Naming:
+    """The naming in a label file; raises CorpusError for one that lacks something or contradicts itself."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        pattern = re.compile(rf"(?:^|/)(?:{raw.pop('naming')})$")
+        naming = Naming(name=path.stem, naming=pattern, **raw)
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, re.error) as error:
+        raise CorpusError(f"{path} is no label file: {error}; compare it with the others there") from None
+    missing = {"speaker", "emotion", *naming.left_out} - pattern.groupindex.keys()
+    unknown = set(naming.emotion.values()) - set(LABELS)
+    if missing or unknown:
+        what = f"group {min(missing)} in its naming" if missing else f"emotion {min(unknown)} in {LABELS}"
+        raise CorpusError(f"{path}: there is no {what}")
+    return naming
