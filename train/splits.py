@@ -183,7 +183,8 @@ def _by_speaker(name: str, clips: Sequence[Clip], validation: set[str], test: se
     )
     if not split.test:
         corpora = ", ".join(sorted({clip.corpus for clip in clips}))
-        raise SplitError(f"{name}: none of the speakers to test is in the recipe's corpora ({corpora})")
+        example = f", such as {min(test)}," if test else ""
+        raise SplitError(f"{name}: no speaker to test{example} is in the recipe's corpora ({corpora})")
     return split
 
 
