@@ -69,12 +69,22 @@ def analyze(
 
 
 @app.command()
-def models(format_: Annotated[str, typer.Option("--format", metavar="text|json")] = "text") -> None:
+def models(
+    format_: Annotated[str, typer.Option("--format", metavar="text|json")] = "text",
+    architectures: Annotated[
+        bool, typer.Option("--architectures", help="What can be trained, instead of what was.")
+    ] = False,
+) -> None:
     """The shipped checkpoints and how often they are right about speakers they have never heard."""
     from ser_core import bundle
+    from ser_core.models import ARCHITECTURES
 
     if format_ not in ("text", "json"):
         stop(f"no format is called {format_!r}; there are text, json")
+    if architectures:
+        networks = list(map(_network, ARCHITECTURES))
+        _write(None, json.dumps(networks, indent=2) + "\n" if format_ == "json" else _table(networks))
+        return
     try:
         shipped = [_described(found) for found in bundle.shipped()]
     except bundle.BundleError as error:
@@ -196,6 +206,38 @@ def _described(bundle: "Bundle") -> dict[str, Any]:
         "licence": bundle.licence,
         "accuracy": accuracy and {"protocol": HEADLINE, "mean": accuracy["mean"], "ci95": accuracy["ci95"]},
     }
+
+
+def _network(architecture: str) -> dict[str, Any]:
+    """An architecture's parameters with the eight emotions: all, and those published weights are for.
+
+    The counts hold at any length of speech, the published one included.
+    """
+    import torch
+
+    from ser_core.emotions import LABELS
+    from ser_core.models import build
+
+    with torch.device("meta"):  # shapes without memory
+        model = build(architecture, len(LABELS))
+    pretrained = getattr(model, "encoder", getattr(model, "backbone", None))
+    return {
+        "name": architecture,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "pretrained_parameters": pretrained and sum(weights.numel() for weights in pretrained.parameters()),
+        "features": model.features.kind,  # type: ignore[union-attr]
+    }
+
+
+def _table(networks: list[dict[str, Any]]) -> str:
+    """Described architectures as text, a line each."""
+    lines = [f"{'architecture':<37}{'parameters':>12}{'pretrained':>13}  features"]
+    for network in networks:
+        pretrained = f"{network['pretrained_parameters']:,}" if network["pretrained_parameters"] else "-"
+        lines.append(
+            f"{network['name']:<37}{network['parameters']:>12,}{pretrained:>13}  {network['features']}"
+        )
+    return "\n".join([*lines, ""])
 
 
 def _paragraph(model: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from support import SAMPLE_RATE, random_bundle, syllables, write_wav
 from typer.testing import CliRunner
 
 from ser_core.cli import app
+from ser_core.models import ARCHITECTURES
 
 ROOT = Path(__file__).parents[1]
 
@@ -177,6 +178,34 @@ def test_models_as_text_says_what_was_measured():
     text = run("models").stdout
     assert "accuracy" in text
     assert "95 % interval" in text
+
+
+def test_models_counts_every_architecture_as_published():
+    networks = {
+        row["name"]: row for row in json.loads(run("models", "--architectures", "--format", "json").stdout)
+    }
+    published = {
+        "stacked_cnn_lstm": (147_816, "log_mel"),
+        "stacked_cnn_attention_lstm": (582_761, "log_mel"),
+        "parallel_cnn_transformer": (395_176, "log_mel"),
+        "parallel_cnn_blstm_attention": (263_593, "log_mel"),
+        "parallel_2cnn_transformer": (248_488, "mfcc"),
+    }
+    assert list(networks) == list(ARCHITECTURES)
+    assert {
+        name: (networks[name]["parameters"], networks[name]["features"]) for name in published
+    } == published
+    assert networks["coattention_mfcc_mel"]["features"] == "mfcc_log_mel"
+    assert networks["whisper_tiny"]["pretrained_parameters"] == 8_208_384
+    assert networks["whisper_base"]["pretrained_parameters"] == 20_590_592
+    assert networks["cnn_lstm"]["pretrained_parameters"] is None
+
+
+def test_architectures_as_text_are_a_line_each():
+    heading, *lines = run("models", "--architectures").stdout.splitlines()
+    assert "parameters" in heading
+    assert [line.split()[0] for line in lines] == list(ARCHITECTURES)
+    assert "147,816" in lines[list(ARCHITECTURES).index("stacked_cnn_lstm")]
 
 
 def test_output_is_utf8_in_any_locale(folder, model):
