@@ -165,22 +165,24 @@ def fetch(
     return path
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
     """The tensors of a `.safetensors` file or of a state dict saved by torch, by name, on the CPU.
 
+    Of those whose names begin with `prefix`, by what follows it.
     A torch file is read by the unpickler that knows tensors and plain containers only (`weights_only`).
     Raises PretrainedError with code `unreadable`.
     """
     try:
         if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
+            tensors = load_file(path)
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise PretrainedError("unreadable", f"{path} is not a weights file: {reason}") from None
     if not isinstance(tensors, Mapping) or not all(isinstance(v, Tensor) for v in tensors.values()):
         raise PretrainedError("unreadable", f"{path} holds something else than named tensors")
-    return dict(tensors)
+    return {name.removeprefix(prefix): v for name, v in tensors.items() if name.startswith(prefix)}
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], source: Path, what: str) -> None:

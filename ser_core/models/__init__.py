@@ -17,8 +17,11 @@ from ser_core.models.parallel_2cnn_transformer import Parallel2CnnTransformer
 from ser_core.models.parallel_cnn_blstm_attention import ParallelCnnBlstmAttention
 from ser_core.models.parallel_cnn_transformer import ParallelCnnTransformer
 from ser_core.models.parallel_transformer_attention_lstm import ParallelTransformerAttentionLstm
+from ser_core.models.speech_encoder import SpeechEncoder
 from ser_core.models.stacked_cnn_attention_lstm import StackedCnnAttentionLstm
 from ser_core.models.stacked_cnn_lstm import StackedCnnLstm
+from ser_core.models.vgg16_transfer import Vgg16Transfer
+from ser_core.models.vggish_transfer import VggishTransfer
 from ser_core.models.whisper import WhisperClassifier
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
@@ -32,6 +35,9 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "cnn16_transformer": Cnn16Transformer,
     "cnn_bilstm_attention": CnnBilstmAttention,
     "parallel_transformer_attention_lstm": ParallelTransformerAttentionLstm,
+    "vgg16_transfer": Vgg16Transfer,
+    "vggish_transfer": VggishTransfer,
+    "speech_encoder": SpeechEncoder,
     "whisper_tiny": WhisperClassifier.tiny,
     "whisper_base": WhisperClassifier.base,
 }

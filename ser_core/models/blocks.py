@@ -221,12 +221,14 @@ class AttentionPooling(nn.Module):
 class AttentiveStatistics(nn.Module):
     """Attention-weighted mean and standard deviation over time (Okabe et al. 2018).
 
-    `(batch, step, channel)` with a mask `(batch, step)` to `(batch, 2 * channel)`.
+    `(batch, step, channel)` with a mask `(batch, step)` to `(batch, 2 * channel)`. `score_bias` adds a
+    constant to all scores: it changes nothing and never learns, but checkpoints with Whisper hold it.
     """
 
-    def __init__(self, channels: int, hidden: int = 128) -> None:
+    def __init__(self, channels: int, hidden: int = 128, score_bias: bool = True) -> None:
         super().__init__()
-        self.score = nn.Sequential(nn.Linear(channels, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+        last = nn.Linear(hidden, 1, bias=score_bias)
+        self.score = nn.Sequential(nn.Linear(channels, hidden), nn.Tanh(), last)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """The pooled statistics."""

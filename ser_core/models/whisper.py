@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ser_core import pretrained
 from ser_core.features import FeatureSpec, frame_mask
 from ser_core.models.blocks import AttentiveStatistics
 
@@ -120,18 +120,15 @@ class WhisperClassifier(nn.Module):
         """With the encoder of whisper-base."""
         return cls(num_classes, width=512, heads=8, layers=6, dropout=dropout)
 
-    def load_pretrained(self, path: Path) -> None:
-        """Encoder weights from a safetensors file with the hub's key names (`model.encoder.…`).
+    def load_pretrained(self, name_or_path: str | Path) -> None:
+        """Encoder weights, from `openai/whisper-tiny` or `-base`, or a file with the hub's key names.
 
-        Other keys (the decoder's) are ignored. Raises ValueError where the file is for another size.
+        Keys other than `model.encoder.…` (the decoder's) are ignored. Raises PretrainedError, with code
+        `wrong_weights` where the file is for another size.
         """
-        prefix = "model.encoder."
-        tensors = load_file(path)
-        weights = {k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)}
-        try:
-            self.encoder.load_state_dict(weights)
-        except RuntimeError as error:
-            raise ValueError(f"{path} does not hold this encoder: {error}") from None
+        path = pretrained.locate(name_or_path)
+        weights = pretrained.read_tensors(path, "model.encoder.")
+        pretrained.load_into(self.encoder, weights, path, "this encoder")
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Logits `(batch, class)` from log-mel `(batch, 80, frame)` and lengths in frames."""

@@ -1,0 +1,160 @@
+"""wav2vec 2.0, HuBERT and WavLM from torchaudio, with a small emotion head."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import torchaudio.models as published
+from torch import Tensor, nn
+
+from ser_core import pretrained
+from ser_core.features import FeatureSpec, frame_mask
+from ser_core.models.blocks import AttentiveStatistics
+
+SHORTEST = 400  # samples (25 ms): what the convolutions need for one step
+HIDDEN = 256  # width of the head
+# By the names of torchaudio.pipelines, whose weights fit what these build.
+ENCODERS: dict[str, Callable[[], Any]] = {
+    "WAV2VEC2_BASE": published.wav2vec2_base,
+    "WAV2VEC2_LARGE": published.wav2vec2_large,
+    "WAV2VEC2_LARGE_LV60K": published.wav2vec2_large_lv60k,
+    "WAV2VEC2_XLSR53": published.wav2vec2_large_lv60k,
+    "WAV2VEC2_XLSR_300M": published.wav2vec2_xlsr_300m,
+    "HUBERT_BASE": published.hubert_base,
+    "HUBERT_LARGE": published.hubert_large,
+    "WAVLM_BASE": published.wavlm_base,
+    "WAVLM_BASE_PLUS": published.wavlm_base,
+    "WAVLM_LARGE": published.wavlm_large,
+}
+
+
+class SpeechEncoder(nn.Module):
+    """A self-supervised speech encoder, layer-weighted sum, attentive mean and deviation, two dense layers.
+
+    Baevski et al. (2020), "wav2vec 2.0"; Hsu et al. (2021), "HuBERT"; Chen et al. (2022), "WavLM"; the sum
+    over layers follows Yang et al. (2021), "SUPERB". Departures: every utterance has zero mean and unit
+    variance, which the base encoders were trained without and do not notice (their first normalisation
+    removes level and offset); that normalisation over time looks at the valid samples alone, so padding
+    changes nothing; layers are not dropped at random, as the sum wants them all.
+
+    `bundle`: a name in `ENCODERS`. `layers`: only so many, from the input up (emotion is found in the lower
+    and middle ones); all by default. `frozen` keeps the encoder as it was loaded and trains the rest.
+    Raises ValueError for an unknown bundle and for more layers than there are.
+    """
+
+    features = FeatureSpec(kind="waveform", hop_length=1)
+
+    def __init__(
+        self,
+        num_classes: int,
+        bundle: str = "WAV2VEC2_BASE",
+        layers: int | None = None,
+        frozen: bool = False,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        if bundle not in ENCODERS:
+            raise ValueError(f"no speech encoder is called {bundle!r}; known: {', '.join(ENCODERS)}")
+        self.frozen = frozen
+        self.backbone: Any = ENCODERS[bundle]()  # torchaudio's Wav2Vec2Model
+        transformer = self.backbone.encoder.transformer
+        if layers is not None and not 0 < layers <= len(transformer.layers):
+            raise ValueError(f"{bundle} has {len(transformer.layers)} layers, not {layers}")
+        transformer.layers = transformer.layers[:layers]
+        self.backbone.requires_grad_(not frozen)
+        self.width = transformer.pos_conv_embed.embed_dim
+        self.layer_weights = nn.Parameter(torch.zeros(len(transformer.layers) + 1))
+        self.pool = AttentiveStatistics(self.width, score_bias=False)
+        self.head = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(2 * self.width, HIDDEN),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(HIDDEN, num_classes),
+        )
+
+    def train(self, mode: bool = True) -> "SpeechEncoder":
+        """Training mode, in which a frozen encoder's dropout stays off."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    def load_pretrained(self, name_or_path: str | Path) -> None:
+        """The encoder's weights, from a bundle's name or a file with torchaudio's key names.
+
+        Layers beyond this model's own and a head for transcripts are ignored. Raises PretrainedError.
+        """
+        path = pretrained.locate(name_or_path)
+        kept, prefix = len(self.layer_weights) - 1, "encoder.transformer.layers."
+        weights = {
+            name: value
+            for name, value in pretrained.read_tensors(path).items()
+            if not name.startswith("aux.")
+            and not (name.startswith(prefix) and int(name.removeprefix(prefix).split(".")[0]) >= kept)
+        }
+        pretrained.load_into(self.backbone, weights, path, "this speech encoder")
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Logits `(batch, class)` from samples `(batch, 1, sample)` and lengths in samples."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            steps, lengths = self._convolve(features, lengths)
+            valid = frame_mask(lengths, steps.shape[1])
+            states = self._transform(steps, valid)
+        weights = self.layer_weights.softmax(0)
+        mixed = torch.zeros((), device=features.device)
+        for weight, state in zip(weights, states, strict=True):
+            mixed = mixed + weight * F.layer_norm(state, (self.width,))
+        logits: Tensor = self.head(self.pool(mixed, valid))
+        return logits
+
+    def _convolve(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Steps of 20 ms `(batch, step, channel)` and their number; no step reaches behind its row's end."""
+        x = F.pad(samples, (0, max(0, SHORTEST - samples.shape[-1])))
+        lengths = lengths.clamp(min=SHORTEST)
+        first, *others = self.backbone.feature_extractor.conv_layers
+        if isinstance(first.layer_norm, nn.GroupNorm):
+            lengths = (lengths - first.kernel_size) // first.stride + 1
+            x = F.gelu(_norm_over_time(first.conv(x), lengths, first.layer_norm))
+        else:
+            x, lengths = first(x, lengths)
+        for layer in others:
+            x, lengths = layer(x, lengths)
+        return x.transpose(1, 2), lengths
+
+    def _transform(self, steps: Tensor, valid: Tensor) -> list[Tensor]:
+        """Hidden states `(batch, step, width)` before and after every layer.
+
+        Unlike torchaudio's own loop it gives WavLM its padding mask, which that refuses.
+        """
+        encoder = self.backbone.encoder
+        transformer = encoder.transformer
+        x = encoder.feature_projection(steps) * valid[..., None]
+        x = x + transformer.pos_conv_embed(x)
+        if transformer.layer_norm_first:
+            x = transformer.layer_norm(x)
+        x = transformer.dropout(x)
+        seen = valid[:, None, None].expand(-1, 1, x.shape[1], -1)  # (batch, 1, step, step)
+        behind = torch.zeros(valid.shape, device=x.device).masked_fill(~valid, -torch.inf)
+        states, bias = [x], None
+        for layer in transformer.layers:
+            if hasattr(layer.attention, "compute_bias"):  # WavLM: positions relative to each other
+                x, bias = layer(x, position_bias=bias, key_padding_mask=behind)
+            else:
+                x, _ = layer(x, attention_mask=seen)
+            states.append(x)
+        if not transformer.layer_norm_first:
+            states[-1] = transformer.layer_norm(x)
+        return states
+
+
+def _norm_over_time(x: Tensor, lengths: Tensor, norm: nn.GroupNorm) -> Tensor:
+    """What `norm`, with a group a channel, makes of each row alone: `(batch, channel, step)` to the same."""
+    inside = frame_mask(lengths, x.shape[-1])[:, None]
+    count = lengths[:, None, None]
+    mean = (x * inside).sum(-1, keepdim=True) / count
+    variance = ((x - mean).square() * inside).sum(-1, keepdim=True) / count
+    scaled = (x - mean) / (variance + norm.eps).sqrt()
+    return scaled * norm.weight[:, None] + norm.bias[:, None]
