@@ -1,4 +1,4 @@
-"""MFCC through a CNN, two BiLSTM layers, attention over time and dense layers."""
+"""MFCC through a CNN, two BiLSTM layers, attention over time and a dense layer."""
 
 from torch import Tensor, nn
 
@@ -9,14 +9,13 @@ CNN_POOLS = ((2, 2), (4, 2))  # coefficients, frames: 5 rows are left of 40, 10 
 LSTM_INPUT = 64 * 5
 HIDDEN = 64  # of the LSTM, each way
 LSTM_LAYERS = 2
-DENSE = 64
 
 
 class CnnBilstmAttention(nn.Module):
-    """Two convolution blocks on 40 MFCC, two BiLSTM layers, attention over time, two dense layers.
+    """Two convolution blocks on 40 MFCC, two BiLSTM layers, attention over time, one dense layer.
 
     After the public projects of this lineage, which give the order of the layers; the sizes are ours, small
-    enough for a corpus of an hour or two.
+    enough for a corpus of an hour or two. A second dense layer only made it slower to learn.
     """
 
     features = MFCC_40
@@ -27,9 +26,7 @@ class CnnBilstmAttention(nn.Module):
         self.lstm = MaskedLstm(LSTM_INPUT, HIDDEN, LSTM_LAYERS, bidirectional=True)
         self.dropout = nn.Dropout(dropout)
         self.attention = AttentionPooling(2 * HIDDEN)
-        self.head = nn.Sequential(
-            nn.Linear(2 * HIDDEN, DENSE), nn.ReLU(), nn.Dropout(dropout), nn.Linear(DENSE, num_classes)
-        )
+        self.head = nn.Linear(2 * HIDDEN, num_classes)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Logits `(batch, class)` from MFCC `(batch, 40, frame)` and lengths in frames."""
