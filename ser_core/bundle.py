@@ -123,10 +123,13 @@ def load(name_or_path: str | Path) -> tuple[Bundle, nn.Module]:
 
 
 def save(folder: Path, bundle: Bundle, model: nn.Module) -> Bundle:
-    """Writes weights in float16 and the description; returns the bundle with size, hash and path."""
+    """Writes matrices in float16, vectors in float32, and the description; returns the whole bundle."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
-        key: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
+        key: (value.half() if value.is_floating_point() and value.ndim > 1 else value)
+        .detach()
+        .cpu()
+        .contiguous()
         for key, value in model.state_dict().items()
     }
     partial = folder / (WEIGHTS + ".partial")

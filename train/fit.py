@@ -16,16 +16,19 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
 from torch.utils.data import DataLoader
 
 from ser_core import bundle as bundles
 from ser_core.bundle import Bundle
 from ser_core.emotions import LABELS
 from ser_core.features import FeatureExtractor
+from ser_core.models.whisper_probe import WhisperProbe
 from train import evaluate, report
 from train.corpora import classes_of
 from train.data import LengthBatches, SpeechDataset
 from train.module import EmotionModule
+from train.probe import add_probe
 from train.recipe import Recipe
 from train.splits import Split, check_leaks
 
@@ -71,7 +74,10 @@ def fit(recipe: Recipe, split: Split, folder: Path, device: str = "auto") -> dic
     best = folder / (BEST if split.validation else LAST)
     kept = torch.load(best, map_location="cpu", weights_only=True)
     module.load_state_dict(kept["state_dict"])  # the averaged weights, where the recipe averages
-    saved = _save_bundle(recipe, split, module, folder)
+    model: nn.Module = module.model
+    if recipe.probe_decay:
+        model = add_probe(model, recipe, split.train)
+    saved = _save_bundle(recipe, split, model, folder)
     metrics: dict[str, Any] = {"run": folder.name, "split": split.name, "epoch": kept["epoch"]}
     if split.test:
         metrics |= _test(saved, split, folder)
@@ -140,17 +146,17 @@ def _trainer(recipe: Recipe, split: Split, folder: Path, device: str) -> L.Train
     )
 
 
-def _save_bundle(recipe: Recipe, split: Split, module: EmotionModule, folder: Path) -> Bundle:
-    model = module.model
+def _save_bundle(recipe: Recipe, split: Split, model: nn.Module, folder: Path) -> Bundle:
+    probed = isinstance(model, WhisperProbe)
     speakers = {c.corpus: len({d.speaker for d in split.train if d.corpus == c.corpus}) for c in split.train}
     return bundles.save(
         folder / "bundle",
         Bundle(
             name=recipe.name,
             version=VERSION,
-            architecture=recipe.architecture,
+            architecture=f"{recipe.architecture}_probe" if probed else recipe.architecture,
             labels=LABELS,
-            features=module.spec,
+            features=model.features,  # type: ignore[arg-type]
             options=recipe.options,
             training_data=tuple(f"{corpus} ({count} speakers)" for corpus, count in speakers.items()),
         ),
