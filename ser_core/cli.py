@@ -213,13 +213,10 @@ def _network(architecture: str) -> dict[str, Any]:
 
     The counts hold at any length of speech, the published one included.
     """
-    import torch
-
     from ser_core.emotions import LABELS
     from ser_core.models import build
 
-    with torch.device("meta"):  # shapes without memory
-        model = build(architecture, len(LABELS))
+    model = build(architecture, len(LABELS))
     pretrained = getattr(model, "encoder", getattr(model, "backbone", None))
     return {
         "name": architecture,

@@ -196,6 +196,7 @@ def test_models_counts_every_architecture_as_published():
         name: (networks[name]["parameters"], networks[name]["features"]) for name in published
     } == published
     assert networks["coattention_mfcc_mel"]["features"] == "mfcc_log_mel"
+    assert networks["vgg16_transfer"]["pretrained_parameters"] == 14_714_688
     assert networks["whisper_tiny"]["pretrained_parameters"] == 8_208_384
     assert networks["whisper_base"]["pretrained_parameters"] == 20_590_592
     assert networks["cnn_lstm"]["pretrained_parameters"] is None
