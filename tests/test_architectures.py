@@ -26,6 +26,7 @@ CLIP_SAMPLES = (
     SAMPLE_RATE * 8 // 10
 )  # of the middle of the speech: enough to tell 32 clips apart, quick to learn
 LEARNED = 0.95  # share of the clips
+BATCH_SIZE = 8
 MAX_EPOCHS = 30
 LOOK_EVERY = 3  # epochs, at whether it is learned
 FROM_SCRATCH = [
@@ -85,22 +86,22 @@ def targets() -> torch.Tensor:
 def trained(request, clips, targets, tmp_path_factory) -> Trained:
     torch.manual_seed(0)
     model = build(request.param, len(LABELS))
-    batch_size, rate = 8, 5e-4
+    rate = 5e-4
     if request.param in ENCODERS:
         weights = SHARED / "weights" / f"{request.param}_encoder.safetensors"
         if not weights.is_file():
             pytest.skip(f"needs {weights.name} of ../shared/weights: a random encoder is no use to its head")
         model.load_pretrained(weights)
         model.encoder.requires_grad_(False)
-        batch_size, rate = len(clips), 3e-3
+        rate = 1e-3
     features, lengths = FeatureExtractor(model.features)(*pad([torch.from_numpy(clip) for clip in clips]))
-    learn(model, features, lengths, targets, batch_size, rate)
+    learn(model, features, lengths, targets, rate)
     folder = tmp_path_factory.mktemp("checkpoint") / request.param
     bundle.save(folder, Bundle(request.param, "1", request.param, LABELS, model.features), model)
     return Trained(model, features, lengths, folder)
 
 
-def learn(model, features, lengths, targets, batch_size, rate) -> None:
+def learn(model, features, lengths, targets, rate) -> None:
     """Adam without dropout, until the clips are known by heart or MAX_EPOCHS are over."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):
@@ -108,7 +109,7 @@ def learn(model, features, lengths, targets, batch_size, rate) -> None:
     optimizer = torch.optim.Adam(model.parameters(), rate)
     for epoch in range(1, MAX_EPOCHS + 1):
         model.train()
-        for rows in torch.randperm(len(targets)).split(batch_size):
+        for rows in torch.randperm(len(targets)).split(BATCH_SIZE):
             optimizer.zero_grad()
             F.cross_entropy(model(features[rows], lengths[rows]), targets[rows]).backward()
             optimizer.step()
