@@ -57,8 +57,11 @@ def _corpus(entry: str) -> str:
 def _origin(bundle: Bundle) -> str:
     if not bundle.architecture.startswith("whisper"):
         return "Trained from random weights."
-    size = bundle.architecture.removeprefix("whisper_")
-    return f"Fine-tuned from the encoder of openai/whisper-{size} (MIT)."
+    _, size, *probe = bundle.architecture.split("_")
+    origin = f"Fine-tuned from the encoder of openai/whisper-{size} (MIT)."
+    if probe:
+        origin += " A linear probe of that encoder, unchanged, stands beside it; both opinions are averaged."
+    return origin
 
 
 def _five_folds(found: Mapping[str, Any], calibration: Mapping[str, Any]) -> str:

@@ -79,6 +79,8 @@ def fit(recipe: Recipe, split: Split, folder: Path, device: str = "auto") -> dic
         model = add_probe(model, recipe, split.train)
     saved = _save_bundle(recipe, split, model, folder)
     metrics: dict[str, Any] = {"run": folder.name, "split": split.name, "epoch": kept["epoch"]}
+    if split.speaker_dependent:
+        metrics["speaker_dependent"] = True
     if split.test:
         metrics |= _test(saved, split, folder)
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")

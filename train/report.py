@@ -72,7 +72,8 @@ def _rows(folder: Path, found: dict[str, Any]) -> list[str]:
             _with_interval(found[key]["mean"], found[key]["ci95"]) for key in ("accuracy", "uar")
         )
         f1, ece = found["macro_f1"]["mean"], found["ece"]["mean"]
-        return [f"| {name} | RAVDESS five folds | {accuracy} | {uar} | {f1} | {ece} |"]
+        test = found.get("protocol", "RAVDESS five folds")
+        return [f"| {name} | {test} | {accuracy} | {uar} | {f1} | {ece} |"]
     if "mean_uar" in found:
         corpora = {key: value for key, value in found.items() if isinstance(value, dict)}
         return [
