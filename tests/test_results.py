@@ -1,0 +1,49 @@
+"""Every published number follows from the stored predictions."""
+
+import json
+
+import pytest
+
+from benchmarks.accuracy import BEGIN, END, METRICS, README, RESULTS, recompute, table
+from ser_core import bundle as bundles
+from ser_core.bundle import CHECKPOINTS, DEFAULT
+from train import evaluate
+from train.splits import RAVDESS_TEST
+
+
+@pytest.fixture(scope="module")
+def metrics():
+    return json.loads(METRICS.read_text(encoding="utf-8"))
+
+
+def test_the_readme_shows_what_the_predictions_give(metrics):
+    shown = README.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip()
+    assert shown == table(recompute(RESULTS), metrics)
+
+
+def test_metrics_that_the_predictions_do_not_give_are_caught(metrics):
+    found = recompute(RESULTS)
+    found["folds"]["ravdess_fold0"]["accuracy"] += 0.5
+    with pytest.raises(ValueError, match="the predictions give"):
+        table(found, metrics)
+
+
+@pytest.mark.parametrize("fold", range(5))
+def test_predictions_of_a_fold_are_of_its_test_actors_alone(fold):
+    found = evaluate.read(RESULTS / "ravdess_5fold" / f"ravdess_fold{fold}" / "predictions.csv")
+    assert set(found.speakers) == {f"ravdess/{actor:02d}" for actor in RAVDESS_TEST[fold]}
+    assert len(found.files) == len(set(found.files)) == 60 * len(RAVDESS_TEST[fold])
+
+
+def test_the_default_model_reaches_what_was_promised(metrics):
+    five = metrics["protocols"]["ravdess_5fold"]
+    assert five["accuracy"]["mean"] >= 76
+    assert five["uar"]["mean"] >= 76
+    assert set(metrics["protocols"]["leave_one_corpus_out"]) >= {"emovo", "nemo", "tess", "ravdess"}
+
+
+def test_shipped_checkpoints_are_whole_and_their_cards_name_a_licence():
+    for shipped in bundles.shipped():
+        bundles.verify(shipped.name)
+        assert "## Licence" in (CHECKPOINTS / shipped.name / "README.md").read_text(encoding="utf-8")
+    assert bundles.shipped()[0].name == DEFAULT
