@@ -75,6 +75,14 @@ def headline(found: Verdict) -> str:
     return f"{found.label.capitalize()} — {found.confidence:.0%} sure"
 
 
+def answer(analysis: Analysis) -> str:
+    """The whole recording in a few words: where its segments differ and no emotion prevails, all of them."""
+    named = [label for label in _seconds(analysis.segments) if label != UNKNOWN]
+    if analysis.summary.label == UNKNOWN and len(named) > 1:
+        return f"Several emotions — {', '.join(named)}"
+    return headline(analysis.summary)
+
+
 def likeliest(found: Verdict) -> str:
     """The most probable emotion of a verdict, also where it is too unsure to be its label."""
     return max(found.probabilities, key=lambda name: found.probabilities[name])
@@ -82,16 +90,23 @@ def likeliest(found: Verdict) -> str:
 
 def mixture(segments: Sequence[Segment]) -> str:
     """How the speaking time divides among the segments' labels; empty where all have the same."""
+    seconds = _seconds(segments)
+    if len(seconds) < 2:
+        return ""
+    total = sum(seconds.values())
+    parts = [
+        f"{length / total:.0%} {'unclear' if label == UNKNOWN else label}"
+        for label, length in seconds.items()
+    ]
+    return f"By speaking time: {', '.join(parts)}."
+
+
+def _seconds(segments: Sequence[Segment]) -> dict[str, float]:
+    """Speaking time of each label in seconds, the longest first."""
     seconds: Counter[str] = Counter()
     for segment in segments:
         seconds[segment.label] += segment.end - segment.start
-    if len(seconds) < 2:
-        return ""
-    parts = [
-        f"{length / seconds.total():.0%} {'unclear' if label == UNKNOWN else label}"
-        for label, length in seconds.most_common()
-    ]
-    return f"By speaking time: {', '.join(parts)}."
+    return dict(seconds.most_common())
 
 
 def verdict(analysis: Analysis) -> str:
@@ -108,7 +123,7 @@ def verdict(analysis: Analysis) -> str:
     label = analysis.summary.label
     style = "" if label == NO_SPEECH else f' style="--emotion:{color_of(label)}"'
     return (
-        f'<div class="verdict"{style}><h2>{headline(analysis.summary)}</h2><p>{more}</p>'
+        f'<div class="verdict"{style}><h2>{answer(analysis)}</h2><p>{more}</p>'
         f'<p class="facts">{" · ".join(facts)}</p>{_quality(analysis)}</div>'
     )
 

@@ -74,6 +74,12 @@ def test_several_emotions_are_named_with_their_share_of_the_speaking_time():
     assert "speaking time" not in Reader(text.verdict(analysis("sad", "sad"))).text
 
 
+def test_a_recording_of_several_clear_emotions_names_them_all():
+    read = Reader(text.verdict(analysis("angry", "sad", "happy")))
+    assert read.text.startswith("Several emotions — angry, sad, happy")
+    assert Reader(text.verdict(analysis("sad", "angry", "sad"))).text.startswith("Sad — ")
+
+
 def test_an_unsure_verdict_says_so_and_names_the_likeliest():
     assert text.headline(Verdict("unknown", 0.4, {"sad": 0.4, "calm": 0.3, "happy": 0.3})).startswith(
         "Not sure"
