@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ser_core.bundle import BundleError
+from ser_core.pretrained import PretrainedError
 from train import corpora as corpora_module
 from train import evaluate as evaluation
 from train import export as exports
@@ -22,7 +23,7 @@ from train.recipe import RecipeError
 from train.splits import LeakError, SplitError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train and measure speech emotion models.")
-ERRORS = (CorpusError, RecipeError, SplitError, LeakError, RunError, BundleError)
+ERRORS = (PretrainedError, CorpusError, RecipeError, SplitError, LeakError, RunError, BundleError)
 
 Data = Annotated[Path, typer.Option(help="folder that holds the corpora")]
 RecipeFile = Annotated[Path, typer.Option(help="a TOML file of train/recipes")]

@@ -20,7 +20,7 @@ class Recipe:
 
     name: str
     architecture: str
-    pretrained: str = ""  # safetensors file of the encoder, relative to the working folder
+    pretrained: str = ""  # weights: a file, relative to the working folder, or a published name
     options: dict[str, Any] = field(default_factory=dict)  # of the architecture
     corpora: tuple[str, ...] = CORPORA
     share: dict[str, float] = field(default_factory=dict)  # of a corpus that each epoch draws; default all

@@ -170,6 +170,14 @@ def test_the_command_line_says_what_is_wrong_in_one_line(data, tmp_path):
     no_corpus = runner.invoke(app, ["corpora", "--data", str(tmp_path)])
     assert no_corpus.exit_code == 1
     assert "metadata.csv is missing" in no_corpus.stderr
+    unknown = tmp_path / "unknown.toml"
+    unknown.write_text(
+        'name = "x"\narchitecture = "whisper_tiny"\npretrained = "nowhere"\ncorpora = ["ravdess"]'
+    )
+    arguments = ["fit", "--recipe", str(unknown), "--data", str(data), "--out", str(tmp_path / "run")]
+    no_weights = runner.invoke(app, arguments)
+    assert no_weights.exit_code == 1
+    assert "nowhere is neither a file nor one of the published weights" in no_weights.stderr
     report = runner.invoke(app, ["report", str(tmp_path)])
     assert "has no results yet" in report.stderr
 
