@@ -51,7 +51,7 @@ def test_metrics_beside_the_weights_are_read(saved):
     assert bundles.read(bundle.path).metrics == {"protocols": {}}
 
 
-def refused(path, code):
+def assert_refused(path, code):
     with pytest.raises(BundleError) as caught:
         bundles.load(path)
     assert caught.value.code == code
@@ -64,7 +64,7 @@ def test_a_changed_weights_file_is_refused(saved):
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    refused(path, "hash_mismatch")
+    assert_refused(path, "hash_mismatch")
     with pytest.raises(BundleError):
         bundles.verify(path)
 
@@ -72,21 +72,21 @@ def test_a_changed_weights_file_is_refused(saved):
 def test_missing_weights_are_refused(saved):
     path = saved[0].path
     (path / "model.safetensors").unlink()
-    refused(path, "not_found")
+    assert_refused(path, "not_found")
 
 
 def test_weights_of_another_shape_are_refused(saved):
     path = saved[0].path
     save_file({"head.weight": torch.zeros(2, 2)}, path / "model.safetensors")
     edit(path, sha256=bundles._sha256(path / "model.safetensors"))
-    refused(path, "wrong_weights")
+    assert_refused(path, "wrong_weights")
 
 
 def test_a_pickle_is_not_loaded(saved):
     path = saved[0].path
     torch.save({"head.weight": torch.zeros(2, 2)}, path / "model.safetensors")
     edit(path, sha256=bundles._sha256(path / "model.safetensors"))
-    refused(path, "wrong_weights")
+    assert_refused(path, "wrong_weights")
 
 
 @pytest.mark.parametrize(
@@ -104,13 +104,13 @@ def test_a_pickle_is_not_loaded(saved):
 def test_a_description_that_does_not_fit_is_refused(saved, changes, code):
     path = saved[0].path
     edit(path, **changes)
-    refused(path, code)
+    assert_refused(path, code)
 
 
 def test_a_description_that_is_not_json_is_refused(saved):
     path = saved[0].path
     (path / "bundle.json").write_text("{")
-    refused(path, "bad_description")
+    assert_refused(path, "bad_description")
 
 
 def test_an_unknown_name_lists_what_is_shipped():
