@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ser_core.emotions import BY_NAME
+from ser_core.errors import CodedError
 from ser_core.features import FeatureSpec
 from ser_core.models import ARCHITECTURES, build
 
@@ -28,13 +29,8 @@ CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 DEFAULT = "default"  # the checkpoint the app uses
 
 
-class BundleError(Exception):
-    """A checkpoint that cannot be used. `code` is stable, `message` says what happened and what to do."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+class BundleError(CodedError):
+    """A checkpoint that cannot be used."""
 
 
 @dataclass(frozen=True)

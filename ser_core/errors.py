@@ -1,4 +1,4 @@
-"""The error every unusable recording ends in.
+"""Errors with a stable code and a message for people; the one every unusable recording ends in.
 
 Codes of `AudioError`:
 
@@ -17,10 +17,14 @@ Codes of `AudioError`:
 """
 
 
-class AudioError(Exception):
-    """A recording that cannot be used. `code` is stable, `message` says what happened and what to do."""
+class CodedError(Exception):
+    """Something that cannot be used. `code` is stable, `message` says what happened and what to do."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class AudioError(CodedError):
+    """A recording that cannot be used."""

@@ -25,6 +25,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ser_core.errors import CodedError
+
 log = logging.getLogger(__name__)
 
 CACHE = Path.home() / ".cache" / "ser-studio"
@@ -40,7 +42,7 @@ NETWORK_ERRORS = (URLError, TimeoutError, ConnectionError, ssl.SSLError, http.cl
 Progress = Callable[[int, int | None], None]  # bytes that are here, bytes in all (None: not said)
 
 
-class PretrainedError(ValueError):
+class PretrainedError(CodedError, ValueError):
     """Weights that cannot be had or used. `code` is stable, `message` says what to do.
 
     no_network     the server cannot be reached, or the connection broke: what came is kept for resuming
@@ -51,11 +53,6 @@ class PretrainedError(ValueError):
     unreadable     not a weights file
     wrong_weights  weights of another architecture or size
     """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 @dataclass(frozen=True)

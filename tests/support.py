@@ -51,3 +51,18 @@ def write_wav(path: Path, samples: np.ndarray) -> Path:
     """`samples` as 16-bit WAV at 16 kHz."""
     soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
     return path
+
+
+def recording(path: Path, seconds: float = 0.25) -> Path:
+    """A generated recording that differs with its path, made with its folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng([*path.as_posix().encode()]).normal(0, 0.1, int(seconds * SAMPLE_RATE))
+    return write_wav(path, noise.astype(np.float32))
+
+
+def tabled(folder: Path, table: str) -> Path:
+    """A corpus of one recording, `a.wav`, with `table` as its metadata.csv."""
+    folder.mkdir()
+    recording(folder / "a.wav")
+    (folder / "metadata.csv").write_text(table)
+    return folder
