@@ -9,6 +9,7 @@ from typing import Any
 from train import evaluate, report
 from train.corpora import Clip, classes_of
 from train.evaluate import Predictions, percent
+from train.evaluate import unweighted_average_recall as uar
 from train.fit import fit
 from train.recipe import Recipe
 from train.splits import (
@@ -119,7 +120,7 @@ def summarise(recipe: Recipe, protocol: str, clips: Sequence[Clip], out: Path) -
         made |= _pooled(runs, out, title, "speakers")
     result = {
         "selection": selection,
-        "trained_on": list(recipe.corpora),
+        "trained_on": list(recipe.corpora),  # but for those that a run leaves out, as its entry says
         **made,
         "command": "python -m train crossval "
         f"--recipe train/recipes/{recipe.name}.toml --protocol {protocol}",
@@ -172,8 +173,10 @@ def _corpora_out(clips: Sequence[Clip], out: Path) -> dict[str, Any]:
             "accuracy": measured["accuracy"],
             "clips": measured["clips"],
             "speakers": measured["speakers"],
+            "trained_on": [other for other in classes if other != corpus],
             "classes": common,
-            "uar_four_classes": percent(evaluate.unweighted_average_recall(four.predicted, four.targets)),
+            "uar_all_answers": percent(uar(predictions.predicted, predictions.targets)),
+            "uar_four_classes": percent(uar(four.predicted, four.targets)),
             "epoch": json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["epoch"],
         }
         report.confusion_files(shared, folder, f"{corpus}, never trained on")
