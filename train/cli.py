@@ -11,6 +11,7 @@ import typer
 
 from ser_core.bundle import BundleError
 from ser_core.pretrained import PretrainedError
+from train import compare as comparison
 from train import corpora as corpora_module
 from train import evaluate as evaluation
 from train import export as exports
@@ -104,13 +105,14 @@ def evaluate(
 ) -> None:
     """Measures a checkpoint on whole corpora; says so where it was trained on them."""
     with _readable_errors():
-        predictions, seen = exports.evaluate(checkpoint, corpora_module.read(data, corpus))
+        clips = corpora_module.read(data, corpus)
+        predictions, seen = exports.evaluate(checkpoint, clips)
         if seen:
             typer.echo(f"Not a test: {checkpoint} was trained on {', '.join(seen)}", err=True)
         if out:
             out.mkdir(parents=True, exist_ok=True)
             evaluation.write(predictions, out / "predictions.csv")
-            report.confusion_files(predictions, out, checkpoint)
+            report.files(predictions, clips, out, checkpoint)
         typer.echo(json.dumps(evaluation.measure(predictions) | {"trained_on": seen}, indent=2))
 
 
@@ -118,7 +120,7 @@ def evaluate(
 def compare(runs: Annotated[list[Path], typer.Argument(help="folders that fit or crossval made")]) -> None:
     """One Markdown table of several runs."""
     with _readable_errors():
-        typer.echo(report.table(runs))
+        typer.echo(comparison.table(runs))
 
 
 @app.command()

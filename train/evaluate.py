@@ -50,7 +50,7 @@ def predict(model: nn.Module, extract: FeatureExtractor, clips: Sequence[Clip], 
                 model(*extract(batch.samples.to(device), batch.lengths.to(device))).float().cpu()
             )
     return Predictions(
-        files=tuple(f"{clip.corpus}/{clip.path.name}" for clip in clips),
+        files=tuple(clip.file for clip in clips),
         corpora=tuple(clip.corpus for clip in clips),
         speakers=tuple(clip.speaker for clip in clips),
         targets=dataset.targets.numpy(),

@@ -1,7 +1,8 @@
 """One training run: fit on a split's training part, choose the epoch by its validation part, report its test.
 
-A run's folder holds `recipe.json`, `split.csv`, Lightning's checkpoints (for resuming only), TensorBoard
-curves, and at the end a bundle, `predictions.csv`, `metrics.json` and the confusion matrix.
+A run's folder holds `recipe.json`, `split.csv`, `curves.csv`, Lightning's checkpoints (for resuming only),
+TensorBoard's curves, and at the end a bundle, `predictions.csv`, pictures, tables, a card (`README.md`) and
+`metrics.json`, which comes last: a run that has it is finished.
 """
 
 import csv
@@ -24,12 +25,13 @@ from ser_core.bundle import Bundle
 from ser_core.emotions import LABELS
 from ser_core.features import FeatureExtractor
 from ser_core.models.whisper_probe import WhisperProbe
-from train import evaluate, report
+from train import curves, evaluate, report
 from train.corpora import classes_of
 from train.data import LengthBatches, SpeechDataset
 from train.module import EmotionModule
 from train.probe import add_probe
 from train.recipe import Recipe
+from train.run_card import run_card
 from train.splits import Split, check_leaks
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,8 @@ def fit(recipe: Recipe, split: Split, folder: Path, device: str = "auto") -> dic
         metrics["speaker_dependent"] = True
     if split.test:
         metrics |= _test(saved, split, folder)
+    curves.draw(folder, kept["epoch"], f"{recipe.name}, {split.name}")
+    (folder / "README.md").write_text(run_card(recipe, split, saved, metrics, folder), encoding="utf-8")
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     return metrics
 
@@ -99,7 +103,7 @@ def _describe(recipe: Recipe, split: Split, folder: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(["part", "corpus", "speaker", "file"])
         for part in ("train", "validation", "test"):
-            writer.writerows([part, c.corpus, c.speaker, c.path.name] for c in getattr(split, part))
+            writer.writerows([part, c.corpus, c.speaker, c.file] for c in getattr(split, part))
 
 
 def _loaders(recipe: Recipe, split: Split) -> tuple[DataLoader[int], DataLoader[int] | None]:
@@ -117,7 +121,8 @@ def _loaders(recipe: Recipe, split: Split) -> tuple[DataLoader[int], DataLoader[
 
 def _trainer(recipe: Recipe, split: Split, folder: Path, device: str) -> L.Trainer:
     callbacks: list[L.Callback] = [
-        ModelCheckpoint(folder, filename=Path(LAST).stem, enable_version_counter=False, save_top_k=1)
+        curves.Curves(folder),
+        ModelCheckpoint(folder, filename=Path(LAST).stem, enable_version_counter=False, save_top_k=1),
     ]
     if split.validation:
         callbacks.append(
@@ -178,5 +183,5 @@ def _test(saved: Bundle, split: Split, folder: Path) -> dict[str, Any]:
     predictions = evaluate.predict(model, extract, split.test, device)
     evaluate.write(predictions, folder / "predictions.csv")
     evaluate.write(validation, folder / "validation.csv")
-    report.confusion_files(predictions, folder, split.name)
+    report.files(predictions, split.test, folder, split.name)
     return {"temperature": round(temperature, 4)} | evaluate.measure(predictions, temperature)

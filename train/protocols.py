@@ -8,7 +8,7 @@ from typing import Any
 
 from train import evaluate, report
 from train.corpora import Clip, classes_of
-from train.evaluate import Predictions, percent
+from train.evaluate import percent
 from train.evaluate import unweighted_average_recall as uar
 from train.fit import fit
 from train.recipe import Recipe
@@ -134,7 +134,7 @@ def _pooled(runs: Sequence[Split], out: Path, title: str, speakers: str) -> dict
     folders = [out / split.name for split in runs]
     folds = [json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in folders]
     together = evaluate.join([evaluate.read(folder / "predictions.csv") for folder in folders])
-    report.confusion_files(together, out, title)
+    report.files(together, [clip for split in runs for clip in split.test], out, title)
     measured = evaluate.measure(together)
 
     def mean(key: str) -> float:
@@ -151,7 +151,7 @@ def _pooled(runs: Sequence[Split], out: Path, title: str, speakers: str) -> dict
             {key: fold[key] for key in ("split", "epoch", "clips", "accuracy", "uar", "macro_f1", "ece")}
             for fold in folds
         ],
-        "speakers": by_speaker(together),
+        "speakers": {row.speaker: row.accuracy for row in report.per_speaker(together, {})},  # the best first
     }
 
 
@@ -182,12 +182,3 @@ def _corpora_out(clips: Sequence[Clip], out: Path) -> dict[str, Any]:
         report.confusion_files(shared, folder, f"{corpus}, never trained on")
     mean = sum(entry["uar"] for entry in results.values()) / len(results)
     return {"mean_uar": round(mean, 2), **results}
-
-
-def by_speaker(predictions: Predictions) -> dict[str, float]:
-    """Accuracy in percent of each speaker, the best first."""
-    found = {}
-    for speaker in sorted(set(predictions.speakers)):
-        rows = [i for i, name in enumerate(predictions.speakers) if name == speaker]
-        found[speaker] = percent(evaluate.accuracy(predictions.predicted[rows], predictions.targets[rows]))
-    return dict(sorted(found.items(), key=lambda item: -item[1]))

@@ -1,18 +1,85 @@
-"""Pictures and tables of what was measured."""
+"""What was measured, in pictures and tables: confusion, classes, speakers."""
 
 import csv
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_fscore_support
 
 from ser_core.emotions import LABELS
-from train.corpora import CorpusError
-from train.evaluate import Predictions, confusion
+from train.corpora import Clip
+from train.evaluate import Predictions, accuracy, confusion, percent
+from train.evaluate import unweighted_average_recall as uar
+
+PER_CLASS = "per_class.csv"
+PER_SPEAKER = "per_speaker.csv"
+
+
+@dataclass(frozen=True)
+class OfClass:
+    """How one emotion fares; precision, recall and F1 in percent."""
+
+    emotion: str
+    precision: float
+    recall: float
+    f1: float
+    support: int  # clips that mean it
+
+
+@dataclass(frozen=True)
+class OfSpeaker:
+    """How one voice fares; accuracy and UAR (over the classes it speaks) in percent."""
+
+    speaker: str
+    gender: str  # empty where it is not known
+    clips: int
+    accuracy: float
+    uar: float
+
+
+def files(predictions: Predictions, clips: Sequence[Clip], folder: Path, title: str) -> None:
+    """Confusion matrix and both tables in `folder`; `clips` say who is a woman and who a man."""
+    confusion_files(predictions, folder, title)
+    genders = {clip.speaker: clip.gender for clip in clips}
+    _write(folder / PER_CLASS, OfClass, per_class(predictions))
+    _write(folder / PER_SPEAKER, OfSpeaker, per_speaker(predictions, genders))
+
+
+def per_class(predictions: Predictions) -> list[OfClass]:
+    """A row for each emotion that is meant or heard, in the order of LABELS."""
+    predicted, targets = predictions.predicted, predictions.targets
+    shown = np.union1d(predicted, targets)
+    scores = precision_recall_fscore_support(targets, predicted, labels=shown, zero_division=0)
+    return [
+        OfClass(LABELS[label], percent(precision), percent(recall), percent(f1), int(support))
+        for label, precision, recall, f1, support in zip(shown, *scores, strict=True)
+    ]
+
+
+def per_speaker(predictions: Predictions, genders: Mapping[str, str]) -> list[OfSpeaker]:
+    """A row for each speaker, the best (by accuracy) first."""
+    speakers = np.array(predictions.speakers)
+    rows = []
+    for name in sorted(set(predictions.speakers)):
+        predicted, targets = predictions.predicted[speakers == name], predictions.targets[speakers == name]
+        right = percent(accuracy(predicted, targets))
+        rows.append(
+            OfSpeaker(name, genders.get(name, ""), len(targets), right, percent(uar(predicted, targets)))
+        )
+    return sorted(rows, key=lambda row: -row.accuracy)
+
+
+def _write(
+    path: Path, kind: type[OfClass] | type[OfSpeaker], rows: Sequence[OfClass] | Sequence[OfSpeaker]
+) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [f.name for f in fields(kind)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
 
 
 def confusion_files(predictions: Predictions, folder: Path, title: str) -> None:
@@ -47,45 +114,3 @@ def confusion_figure(table: NDArray[np.int64], title: str) -> Figure:
             color = "white" if value > 55 else "black"
             axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=color)
     return figure
-
-
-def table(folders: Sequence[Path]) -> str:
-    """A Markdown table of runs and protocols: accuracy and UAR in percent, with intervals.
-
-    Raises CorpusError for a folder without results.
-    """
-    rows = ["| run | test | accuracy | UAR | macro-F1 | ECE |", "|---|---|---|---|---|---|"]
-    for folder in folders:
-        protocol, metrics = folder / "protocol.json", folder / "metrics.json"
-        path = protocol if protocol.is_file() else metrics
-        if not path.is_file():
-            raise CorpusError(f"{folder} has no results yet")
-        found = json.loads(path.read_text(encoding="utf-8"))
-        rows += _rows(folder, found)
-    return "\n".join(rows)
-
-
-def _rows(folder: Path, found: dict[str, Any]) -> list[str]:
-    name = "/".join(folder.parts[-2:])
-    if "folds" in found:
-        accuracy, uar = (
-            _with_interval(found[key]["mean"], found[key]["ci95"]) for key in ("accuracy", "uar")
-        )
-        f1, ece = found["macro_f1"]["mean"], found["ece"]["mean"]
-        test = found.get("protocol", "RAVDESS five folds")
-        return [f"| {name} | {test} | {accuracy} | {uar} | {f1} | {ece} |"]
-    if "mean_uar" in found:
-        corpora = {key: value for key, value in found.items() if isinstance(value, dict)}
-        return [
-            f"| {name} | {corpus}, unseen | {value['accuracy']} | "
-            f"{_with_interval(value['uar'], value['uar_ci95'])} | | |"
-            for corpus, value in corpora.items()
-        ] + [f"| {name} | mean of the corpora | | {found['mean_uar']} | | |"]
-    if "accuracy" not in found:
-        return [f"| {name} | none: trained on everyone | | | | |"]
-    accuracy, uar = (_with_interval(found[key], found[f"{key}_ci95"]) for key in ("accuracy", "uar"))
-    return [f"| {name} | {found['split']} | {accuracy} | {uar} | {found['macro_f1']} | {found['ece']} |"]
-
-
-def _with_interval(value: float, ci95: Sequence[float]) -> str:
-    return f"{value:.1f} ({ci95[0]:.1f}–{ci95[1]:.1f})"

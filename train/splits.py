@@ -120,8 +120,8 @@ def random_by_file(clips: Sequence[Clip], seed: int) -> Split:
 def from_file(clips: Sequence[Clip], table: Path, speaker_dependent: bool = False) -> Split:
     """The split that the CSV `table` fixes: columns part and file, as the `split.csv` of a run has them.
 
-    `file` is the end of a clip's path; the columns corpus and speaker, if it has them, tell clips of the same
-    name apart. Clips that it does not list are left out.
+    `file` is a clip's path from the data folder, or the end of its path; the columns corpus and speaker, if
+    it has them, tell clips of the same name apart. Clips that it does not list are left out.
     """
     by_name: dict[str, list[Clip]] = {}
     for clip in clips:
@@ -235,6 +235,7 @@ def _clip_of(row: dict[str, str | None], by_name: dict[str, list[Clip]], where: 
         and row.get("corpus") in (None, "", clip.corpus)
         and row.get("speaker") in (None, "", clip.speaker)
     ]
+    found = [clip for clip in found if clip.file == row["file"]] or found
     if len(found) != 1:
         what = (
             "is no clip of the recipe's corpora"

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from ser_core import bundle as bundles
 from ser_core.emotions import LABELS
-from train import corpora
+from train import corpora, curves
 from train.augment import Augmentation
 from train.cli import app
 from train.data import LengthBatches, SpeechDataset
@@ -103,6 +103,17 @@ def test_a_run_leaves_its_whole_record(runs):
     with (folder / "split.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["part"] for row in rows} == {"train", "validation", "test"}
+    assert {row["file"] for row in rows if row["speaker"] == "ravdess/01"} == {
+        "ravdess/01-sad.wav",
+        "ravdess/01-happy.wav",
+    }
+    assert [row.epoch for row in curves.read(folder / "curves.csv")] == [0]
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert "Speaker-independent" in (folder / "README.md").read_text()
+    with (folder / "per_speaker.csv").open() as file:
+        assert {row["speaker"] for row in csv.DictReader(file)} == {
+            row["speaker"] for row in rows if row["part"] == "test"
+        }
     bundles.verify(folder / "bundle")
 
 
@@ -122,10 +133,17 @@ def test_a_run_goes_on_after_its_last_epoch(clips, tmp_path):
     (tmp_path / "run" / "metrics.json").unlink()
     longer = replace(recipe, epochs=2)
     (tmp_path / "run" / "recipe.json").unlink()  # the same run, told to go on for longer
+    first = curves.read(tmp_path / "run" / "curves.csv")
+    unsaved = replace(first[0], epoch=1)  # the row of an epoch that a kill took before it was saved
+    curves.write(tmp_path / "run" / "curves.csv", [*first, unsaved])
     fit(longer, split, tmp_path / "run", "cpu")
     last = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     assert last["epoch"] == 1
     assert last["global_step"] == 2 * 5  # 34 training clips in batches of 8: no epoch was repeated
+    drawn = curves.read(tmp_path / "run" / "curves.csv")
+    assert [row.epoch for row in drawn] == [0, 1]
+    assert drawn[0] == first[0]
+    assert drawn[1].train_loss < first[0].train_loss
 
 
 def test_another_recipe_in_the_same_folder_is_refused(runs, clips):

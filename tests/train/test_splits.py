@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support import recording
 
 from train import corpora
 from train.corpora import Clip
 from train.splits import (
+    PARTS,
     RAVDESS_TEST,
     RAVDESS_VALIDATION,
     LeakError,
@@ -204,6 +206,34 @@ def test_a_split_file_tells_clips_of_the_same_name_apart(tmp_path):
     table.write_text("part,file\ntrain,a01.wav\n")
     with pytest.raises(SplitError, match=r"line 2: a01\.wav means 3 clips: give more of its path"):
         from_file(clips, table)
+
+
+def test_the_split_file_of_a_run_tells_nested_layouts_apart(tmp_path):
+    for name in ("a.wav", "x/a.wav", "y/x/a.wav"):
+        recording(tmp_path / "data" / name)
+    table = "file,speaker,emotion\na.wav,1,sad\nx/a.wav,2,sad\ny/x/a.wav,3,sad\n"
+    (tmp_path / "data" / "mine.csv").write_text(table)
+    for speaker in ("DC", "JE", "KL"):
+        recording(tmp_path / "data" / "savee" / speaker / "a01.wav")
+    clips = corpora.read(tmp_path / "data", ["mine", "savee"])
+    assert [clip.file for clip in clips[1:4]] == ["x/a.wav", "y/x/a.wav", "savee/DC/a01.wav"]
+    wanted = Split("mine", (clips[0], clips[3]), (clips[1], clips[4]), (clips[2], clips[5]))
+    split = tmp_path / "split.csv"
+    parts = [(part, clip) for part in PARTS for clip in getattr(wanted, part)]
+    split.write_text("\n".join(["part,file", *(f"{part},{clip.file}" for part, clip in parts)]))
+    assert from_file(clips, split) == replace(wanted, name="split")
+    moved = corpora.read((tmp_path / "data").rename(tmp_path / "elsewhere"), ["mine", "savee"])
+    assert [clip.file for clip in from_file(moved, split).test] == ["y/x/a.wav", "savee/KL/a01.wav"]
+
+
+def test_a_recording_outside_of_the_data_folder_keeps_its_whole_path(tmp_path):
+    elsewhere = recording(tmp_path / "elsewhere" / "b.wav")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.csv").write_text(f"file,speaker,emotion\n{elsewhere},1,sad\n")
+    (clip,) = corpora.read(tmp_path / "data", ["mine"])
+    assert clip.file == elsewhere.as_posix()
+    (tmp_path / "split.csv").write_text(f"part,file\ntrain,{clip.file}\n")
+    assert from_file([clip], tmp_path / "split.csv").train == (clip,)
 
 
 @pytest.mark.parametrize(

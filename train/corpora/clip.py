@@ -1,7 +1,7 @@
 """One labelled recording, and the error of a corpus that cannot be trained on."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ser_core.emotions import LABELS
@@ -23,6 +23,16 @@ class Clip:
     gender: str  # female, male, or empty where it is not known
     emotion: str  # a name in `emotions.LABELS`
     language: str  # ISO 639 code, or empty where it is not known
+    data: Path = field(default=Path(), compare=False)  # the folder that holds the corpus
+
+    @property
+    def file(self) -> str:
+        """Its path from `data`, with slashes: `ravdess/Actor_05/a.flac`. Tables of runs call it so.
+
+        The whole path of a recording that lies elsewhere.
+        """
+        inside = self.path.is_relative_to(self.data)
+        return (self.path.relative_to(self.data) if inside else self.path).as_posix()
 
 
 def classes_of(clips: Iterable[Clip]) -> dict[str, tuple[str, ...]]:

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ser_core.emotions import LABELS, canonical
@@ -49,7 +49,7 @@ def read_corpus(folder: Path) -> list[Clip]:
         log.warning("%s: %d clips left out: %s", reading.corpus, count, name)
     for warning in reading.warnings:
         log.warning("%s: %s", reading.corpus, warning)
-    return list(reading.clips)
+    return [replace(clip, data=folder.parent) for clip in reading.clips]
 
 
 def load(folder: Path) -> Reading:

@@ -1,0 +1,58 @@
+"""Where weights come from, and what that means for their use."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+ABOUT = {
+    "ravdess": "RAVDESS (English, 24 actors), CC BY-NC-SA 4.0",
+    "emovo": "EMOVO (Italian, 6 actors), research use",
+    "nemo": "nEMO (Polish, 9 actors, a third of its clips), CC BY-NC-SA 4.0",
+    "tess": "TESS (English, 2 actresses, a quarter of its clips), CC BY-NC-ND 4.0",
+}
+NON_COMMERCIAL = frozenset(ABOUT)  # all four, by their licences
+LICENCE = "CC BY-NC-SA 4.0 (non-commercial, because of the corpora it was trained on)"
+LICENCE_ID = "cc-by-nc-sa-4.0"  # its name in the front matter that the Hugging Face hub reads
+# What stands before the head, by architecture; the encoders of `speech_encoder` are named by its options.
+PUBLISHED = {
+    "whisper_tiny": "the encoder of openai/whisper-tiny (MIT)",
+    "whisper_base": "the encoder of openai/whisper-base (MIT)",
+    "vgg16_transfer": "torchvision's VGG16 (BSD 3-Clause), trained on ImageNet, whose pictures are for "
+    "non-commercial research",
+    "vggish_transfer": "VGGish (Apache 2.0), trained on sounds of YouTube",
+    "speech_encoder": "{bundle} of torchaudio.pipelines (MIT)",
+}
+DEFAULT_BUNDLE = "WAV2VEC2_BASE"  # of `speech_encoder`
+
+
+def origin(architecture: str, pretrained: str, options: Mapping[str, Any], probe: bool = False) -> str:
+    """What a recipe's training started from, in a sentence; `pretrained` as the recipe names it."""
+    if not pretrained:
+        return "Trained from random weights."
+    bundle = options.get("bundle", DEFAULT_BUNDLE)
+    source = PUBLISHED.get(architecture, "published weights").format(bundle=bundle)
+    name = Path(pretrained).name
+    given = f", read from the file {name}" if Path(pretrained).suffix else ""
+    if options.get("frozen"):
+        text = f"A head trained on {source}{given}, kept as it was published."
+    else:
+        text = f"Fine-tuned from {source}{given}."
+    if probe:
+        text += " A linear probe of that encoder, unchanged, stands beside it; both opinions are averaged."
+    return text
+
+
+def described(corpus: str) -> str:
+    """A corpus with its size and licence where they are known here."""
+    return ABOUT.get(corpus, f"{corpus} (its own terms decide)")
+
+
+def licence(corpora: Iterable[str]) -> str:
+    """The licence of weights trained on `corpora`."""
+    names = list(dict.fromkeys(corpora))
+    unknown = ", ".join(name for name in names if name not in NON_COMMERCIAL)
+    if not unknown:
+        return LICENCE
+    if any(name in NON_COMMERCIAL for name in names):
+        return f"{LICENCE}; the terms of {unknown} come on top"
+    return f"not stated: the terms of the corpora it was trained on decide ({unknown})"
