@@ -51,7 +51,7 @@ def launch(blocks: gr.Blocks) -> None:
     _, address, _ = blocks.launch(
         prevent_thread_lock=True,
         theme=theme.theme(),
-        css_paths=theme.STYLE,
+        css_paths=theme.STYLES,
         max_file_size="200mb",  # ten minutes of 24-bit stereo at 48 kHz; the decoder sets the real limit
         blocked_paths=[str(CHECKPOINTS)],
         state_session_capacity=SESSIONS,

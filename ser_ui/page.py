@@ -1,195 +1,30 @@
-"""The page: record or drop, and read which emotion sounds where."""
+"""The page: its title, its tabs, and what the answers mean.
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
+A tab is a module of this package with a `TITLE` and a `build(recognizer)` that lays out its content. To add
+one, write that module and name it in `TABS`; a style sheet of its own goes to assets/ (`theme.STYLES`).
+"""
 
 import gradio as gr
 
-from ser_core import audio, plots
-from ser_core.analysis import Analysis, Verdict
-from ser_core.audio import AudioError, DecodeLimits
 from ser_core.recognizer import Recognizer
-from ser_ui import figures, text
+from ser_ui import recording_tab, text
+from ser_ui.layout import html
 
-LIMITS = DecodeLimits(max_duration_s=600.0)
-CONCURRENCY = 2  # recordings analysed at once
+TABS = (recording_tab,)  # in the order in which the page shows them
 CACHE_S = 600  # every so often uploads older than this are deleted: none outlives twice this
-# What the page tells the server with each recording: figures are drawn once, in the right size.
-TELL_VIEW = """(file, _) => {
-    const width = document.querySelector('#answer').clientWidth - 42;
-    const bars = window.innerWidth > 860 ? Math.round(width * 0.42) - 30 : width;
-    return [file, {width, bars}];
-}"""
-ANNOUNCE = "element.setAttribute('aria-live', 'polite');"
-# A chosen row is told to the server, and playback goes to its start. A new table begins with its first row,
-# also where the browser remembers another one.
-CHOOSE = """watch('value', () => {
-    const first = element.querySelector('input');
-    if (first) first.checked = true;
-});
-element.addEventListener('change', (event) => {
-    trigger('select', {number: event.target.value});
-    document.querySelector('#player audio').currentTime = Number(event.target.dataset.start);
-});
-element.addEventListener('click', (event) => {
-    const radio = event.target.closest('tr')?.querySelector('input');
-    if (radio && event.target !== radio && !event.target.closest('label')) radio.click();
-});"""
-
-
-@dataclass(frozen=True)
-class View:
-    """How a visitor's page wants its figures."""
-
-    width: int = 1120  # pixels, of the timeline
-    bars: int = 460  # pixels, of the probability bars
-
-    @classmethod
-    def told(cls, by_page: dict[str, Any]) -> "View":
-        """The view in what a page sent, kept within what a figure can be: anyone can send anything."""
-        width, bars = (min(max(int(by_page[name]), 200), 1600) for name in ("width", "bars"))
-        return cls(width, bars)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What the server remembers of a visitor's recording, to draw another choice of segment."""
-
-    analysis: Analysis
-    outline: plots.Envelope
-    view: View
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The components that change."""
-
-    recorded: gr.Audio
-    dropped: gr.File
-    answer: gr.HTML
-    player: gr.HTML
-    waveform: gr.HTML
-    spectrogram: gr.HTML
-    table: gr.HTML
-    bars: gr.HTML
-    shown: gr.State
-    view: gr.JSON
 
 
 def build(recognizer: Recognizer | None, trouble: str = "") -> gr.Blocks:
     """The page around `recognizer`; without one it says what `trouble` there is and takes no recording."""
     with gr.Blocks(title="SER Studio", analytics_enabled=False, delete_cache=(CACHE_S, CACHE_S)) as page:
-        parts = _lay_out(text.WELCOME if recognizer else text.not_ready(trouble), ready=bool(recognizer))
-        if recognizer:
-            _listen(parts, recognizer)
+        html(text.header())
+        if recognizer is None:
+            html(text.not_ready(trouble))
+        else:
+            with gr.Tabs(elem_id="tabs"):
+                for tab in TABS:
+                    name = tab.TITLE.lower()
+                    with gr.Tab(tab.TITLE, id=name, elem_id=f"{name}-tab"):  # its button: #NAME-tab-button
+                        tab.build(recognizer)
+        html(text.NOTES)
     return page
-
-
-def _lay_out(greeting: str, ready: bool) -> Parts:
-    """Everything on the page, from top to bottom, `greeting` where the answer will be."""
-    _html(text.header())
-    with gr.Row(equal_height=True, visible=ready):
-        recorded = gr.Audio(
-            sources="microphone", type="filepath", label="Record", elem_id="record", min_width=260
-        )
-        # Not gr.Audio: it turns away what the browser does not take for sound, such as WebM and files without
-        # an extension. Here the content decides.
-        with gr.Column(min_width=260):
-            dropped = gr.File(label="Or drop a file", height=170, elem_id="drop")
-    answer = _html(greeting, elem_id="answer", js_on_load=ANNOUNCE)
-    with gr.Column(elem_id="details"):  # shown by the style sheet when there is an answer
-        with gr.Column(elem_classes="card"):
-            _html("<h3>Timeline</h3>")
-            player = _html(elem_id="player")
-            waveform = _html(elem_id="waveform")
-            spectrogram = _html(elem_id="spectrogram")
-        with gr.Row(equal_height=True):
-            with gr.Column(elem_classes="card", scale=4):
-                _html("<h3>Segments</h3>")
-                table = _html(elem_id="segments", js_on_load=CHOOSE)
-            with gr.Column(elem_classes="card", scale=3):
-                bars = _html(elem_id="probabilities", js_on_load=ANNOUNCE)
-    _html(text.NOTES)
-    view = gr.JSON(asdict(View()), visible=False)
-    return Parts(recorded, dropped, answer, player, waveform, spectrogram, table, bars, gr.State(), view)
-
-
-def _html(value: str = "", **options: str) -> gr.HTML:
-    """HTML styled by our sheet alone."""
-    return gr.HTML(value, apply_default_css=False, **options)
-
-
-def _listen(parts: Parts, recognizer: Recognizer) -> None:
-    """Analyse whatever arrives, by itself, and follow the choice of a segment."""
-
-    def analyse_recording(path: str, told: dict[str, Any], progress: gr.Progress = gr.Progress()):  # noqa: B008
-        yield from _analyse(parts, recognizer, path, "Your recording", View.told(told), progress)
-
-    def analyse_file(path: str, told: dict[str, Any], progress: gr.Progress = gr.Progress()):  # noqa: B008
-        yield from _analyse(parts, recognizer, path, Path(path).name, View.told(told), progress)
-
-    def choose(shown: Shown, event: gr.EventData) -> dict:
-        return _choice(parts, shown, int(event.number) - 1 if event.number else None)
-
-    outputs = [getattr(parts, part.name) for part in fields(Parts) if part.name != "view"]
-    for source, arrived, handler in (
-        (parts.recorded, parts.recorded.stop_recording, analyse_recording),
-        (parts.dropped, parts.dropped.upload, analyse_file),
-    ):
-        arrived(
-            handler,
-            [source, parts.view],
-            outputs,
-            js=TELL_VIEW,
-            show_progress="minimal",
-            show_progress_on=parts.answer,
-            concurrency_limit=CONCURRENCY,
-            concurrency_id="model",
-            api_visibility="private",
-        )
-    parts.table.select(
-        choose, parts.shown, [parts.waveform, parts.bars], show_progress="hidden", api_visibility="private"
-    )
-
-
-def _analyse(
-    parts: Parts, recognizer: Recognizer, path: str, name: str, view: View, progress: gr.Progress
-) -> Iterator[dict]:
-    """What the page shows of the recording at `path`: words first, so that they do not wait for pictures."""
-    yield {parts.answer: text.listening(name), parts.recorded: None, parts.dropped: None}
-    try:
-        waveform = audio.decode(path, LIMITS)
-    except AudioError as error:
-        yield {parts.answer: text.problem(error.message, name)}
-        return
-    analysis = recognizer.analyze(
-        waveform, name, lambda _, heard: progress((heard, waveform.duration_s), unit="seconds")
-    )
-    shown = Shown(analysis, plots.envelope(waveform), view)
-    yield {
-        parts.answer: text.verdict(analysis),
-        parts.player: text.player(path, name),
-        parts.table: text.segment_table(analysis),
-        parts.shown: shown,
-        **_choice(parts, shown, None),
-    }
-    figure = plots.log_mel_figure(waveform, analysis.segments, view.width)
-    yield {parts.spectrogram: figures.inline_svg(figure, "Log-mel spectrogram: energy by pitch and time")}
-
-
-def _choice(parts: Parts, shown: Shown, chosen: int | None) -> dict:
-    """Waveform and probability bars for the segment `chosen` (an index), or for the whole recording."""
-    analysis, view = shown.analysis, shown.view
-    found: Verdict = analysis.summary if chosen is None else analysis.segments[chosen]
-    waveform = plots.waveform_figure(shown.outline, analysis.segments, chosen, view.width)
-    bars = "<p>No probabilities without speech.</p>"
-    if found.probabilities:
-        figure = plots.probability_figure(found, view.bars)
-        bars = figures.inline_svg(figure, figures.describe_probabilities(found))
-    title = figures.title_of(chosen, analysis.segments)
-    return {
-        parts.waveform: figures.inline_svg(waveform, figures.describe_timeline(analysis)),
-        parts.bars: f"<h3>Probabilities · {title}</h3>{bars}",
-    }

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import gradio as gr
 
-STYLE = Path(__file__).parents[1] / "assets" / "style.css"
+ASSETS = Path(__file__).parents[1] / "assets"
+STYLES = sorted(ASSETS.glob("*.css"))  # style.css for the whole page, the others for a tab each
 SANS = (
     "system-ui",
     "-apple-system",

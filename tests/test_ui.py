@@ -14,7 +14,7 @@ from ser_core.analysis import Analysis, Verdict, make_segment, summarise
 from ser_core.audio import Waveform
 from ser_core.quality import Quality
 from ser_core.recognizer import Recognizer
-from ser_ui import figures, page, text, theme
+from ser_ui import figures, page, recording_tab, text, theme
 
 HOSTILE = '<img src=x onerror="alert(1)">&\'.wav'
 
@@ -123,8 +123,8 @@ def test_a_figure_is_valid_svg_with_its_meaning_in_words():
 
 @pytest.mark.parametrize(("told", "width"), [(10**9, 1600), (-5, 200), (800.4, 800)])
 def test_what_a_page_tells_about_itself_is_kept_in_bounds(told, width):
-    view = page.View.told({"width": told, "bars": 300})
-    assert view == page.View(width, 300)
+    view = recording_tab.View.told({"width": told, "bars": 300})
+    assert view == recording_tab.View(width, 300)
 
 
 def test_figures_take_their_ink_from_the_style_sheet():
@@ -136,7 +136,7 @@ def test_figures_take_their_ink_from_the_style_sheet():
 @pytest.mark.parametrize("dark", [False, True])
 def test_text_can_be_read_on_the_page(dark):
     look = theme.theme()
-    figure_text = re.findall(r"--figure-text: (#\w+)", theme.STYLE.read_text())[dark]
+    figure_text = re.findall(r"--figure-text: (#\w+)", (theme.ASSETS / "style.css").read_text())[dark]
     suffix = "_dark" if dark else ""
     inks = [getattr(look, name + suffix) for name in ("body_text_color", "body_text_color_subdued")]
     papers = [getattr(look, name + suffix) for name in ("body_background_fill", "block_background_fill")]
