@@ -140,14 +140,36 @@ def _checked(recording: Recording, limits: DecodeLimits) -> Iterator[Samples]:
 
 
 def _resampled(blocks: Iterator[Samples], sample_rate: int) -> Iterator[Samples]:
-    if sample_rate == SAMPLE_RATE:
-        yield from (block.clip(-1.0, 1.0) for block in blocks)
-        return
-    resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32")
-    for block in blocks:
-        yield resampler.resample_chunk(block).clip(-1.0, 1.0)
-    # What the filter still holds, about its length.
-    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True).clip(-1.0, 1.0)
+    resampler = Resampler(sample_rate)
+    yield from map(resampler.push, blocks)
+    yield resampler.flush()
+
+
+class Resampler:
+    """Brings sound that arrives in blocks to 16 kHz and into [-1, 1]; where it is cut makes no difference.
+
+    >>> resampler = Resampler(48_000)
+    >>> len(resampler.push(np.zeros(48_000, np.float32))) + len(resampler.flush())
+    16000
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self._stream = None
+        if sample_rate != SAMPLE_RATE:
+            self._stream = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32")
+
+    def push(self, block: Samples) -> Samples:
+        """What can be said of `block`, mono of shape (n_samples,); some 20 ms stay in the filter."""
+        return self._convert(block, last=False)
+
+    def flush(self) -> Samples:
+        """What the filter still holds; push nothing after it."""
+        return self._convert(np.zeros(0, np.float32), last=True)
+
+    def _convert(self, block: Samples, last: bool) -> Samples:
+        if self._stream is not None:
+            block = self._stream.resample_chunk(block, last=last)
+        return block.clip(-1.0, 1.0)
 
 
 def _words(seconds: float) -> str:

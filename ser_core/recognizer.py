@@ -20,14 +20,13 @@ from ser_core.analysis import Analysis, Segment, make_segment, summarise
 from ser_core.audio import SAMPLE_RATE, AudioError, DecodeLimits, Waveform
 from ser_core.bundle import DEFAULT, Bundle
 from ser_core.features import FeatureExtractor, pad
-from ser_core.quality import Quality, QualityMeter
-from ser_core.vad import Segmenter, Span, VadOptions
+from ser_core.quality import Quality
+from ser_core.speech import Clip, Samples, SpeechStream
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE  # a waveform is fed in pieces of this size
 BATCH_SIZE = 16  # windows the model is given at once
 PENDING_SEGMENTS = 64  # segments gathered before the model runs: enough to sort them by length
 
-Samples = NDArray[np.float32]  # (n_samples,) mono at SAMPLE_RATE
 Progress = Callable[[str, float], None]  # is told the source and how many seconds of it were heard
 
 
@@ -51,15 +50,6 @@ class _Recording:
     @property
     def complete(self) -> bool:
         return self.ended and not self.waiting
-
-
-@dataclass(frozen=True)
-class _Clip:
-    """One segment waiting for the model."""
-
-    recording: _Recording
-    span: Span
-    samples: Samples
 
 
 class Recognizer:
@@ -133,14 +123,38 @@ class Recognizer:
         """As `analyze_file`, for each of `paths` in order, with segments of several files in one batch."""
         return self._run((_Recording(str(path), _blocks(path, limits)) for path in paths), progress)
 
+    def segments(self, clips: Sequence[Clip]) -> list[Segment]:
+        """What each of `clips` sounds like; as with `probabilities`, whatever the clips beside it."""
+        labels, threshold = self.bundle.labels, self.bundle.threshold
+        rows = self.probabilities([clip.samples for clip in clips]).tolist()
+        return [
+            make_segment(clip.span.start_s, clip.span.end_s, dict(zip(labels, row, strict=True)), threshold)
+            for clip, row in zip(clips, rows, strict=True)
+        ]
+
+    def conclude(
+        self, source: str, heard: int, quality: Quality | None, segments: Sequence[Segment]
+    ) -> Analysis:
+        """The result for a whole recording of `heard` samples at 16 kHz from its segments."""
+        return Analysis(
+            source=source,
+            duration=heard / SAMPLE_RATE,
+            model_name=self.bundle.name,
+            model_version=self.bundle.version,
+            quality=quality,
+            segments=tuple(segments),
+            summary=summarise(segments, self.bundle.threshold),
+        )
+
     def _run(self, recordings: Iterable[_Recording], progress: Progress | None) -> Iterator[Analysis]:
         """The one way from sound to results, whatever it came in as."""
         begun: deque[_Recording] = deque()  # in order of arrival, until their turn to be handed out
-        pending: list[_Clip] = []
+        pending: list[tuple[_Recording, Clip]] = []
         for recording in recordings:
             begun.append(recording)
             for clip in _clips(recording, progress):
-                pending.append(clip)
+                recording.waiting += 1
+                pending.append((recording, clip))
                 if len(pending) == PENDING_SEGMENTS:
                     self._recognise(pending)
             while begun and begun[0].complete:
@@ -148,33 +162,19 @@ class Recognizer:
         self._recognise(pending)
         yield from map(self._analysis, begun)
 
-    def _recognise(self, pending: list[_Clip]) -> None:
+    def _recognise(self, pending: list[tuple[_Recording, Clip]]) -> None:
         """Turns the clips in `pending` into segments of their recordings, and empties it."""
-        rows = self.probabilities([clip.samples for clip in pending])
-        for clip, row in zip(pending, rows.tolist(), strict=True):
-            found = dict(zip(self.bundle.labels, row, strict=True))
-            segment = make_segment(clip.span.start_s, clip.span.end_s, found, self.bundle.threshold)
-            clip.recording.segments.append(segment)
-            clip.recording.waiting -= 1
+        segments = self.segments([clip for _, clip in pending])
+        for (recording, _), segment in zip(pending, segments, strict=True):
+            recording.segments.append(segment)
+            recording.waiting -= 1
         pending.clear()
 
     def _analysis(self, recording: _Recording) -> Analysis:
         """The result for a complete recording."""
-        empty = Analysis(
-            source=recording.source,
-            duration=recording.heard / SAMPLE_RATE,
-            model_name=self.bundle.name,
-            model_version=self.bundle.version,
-            error=recording.error,
-        )
-        if recording.error:
-            return empty
-        return replace(
-            empty,
-            quality=recording.quality,
-            segments=tuple(recording.segments),
-            summary=summarise(recording.segments, self.bundle.threshold),
-        )
+        segments = [] if recording.error else recording.segments
+        found = self.conclude(recording.source, recording.heard, recording.quality, segments)
+        return replace(found, error=recording.error)
 
     def _forward(self, windows: list[Samples]) -> NDArray[np.float64]:
         """Class probabilities `(window, class)` of one batch."""
@@ -204,45 +204,17 @@ def _blocks(file: Path | str | bytes, limits: DecodeLimits) -> Iterator[Samples]
     yield from audio.stream(file, limits)
 
 
-def _clips(recording: _Recording, progress: Progress | None) -> Iterator[_Clip]:
-    """The segments of `recording` as they end, and at last its quality or its error."""
-    segmenter, meter, tail = Segmenter(VadOptions()), QualityMeter(), _Tail()
-
-    def cut(spans: Iterable[Span]) -> Iterator[_Clip]:
-        for span in spans:
-            recording.waiting += 1
-            yield _Clip(recording, span, tail.cut(span))
-
+def _clips(recording: _Recording, progress: Progress | None) -> Iterator[Clip]:
+    """The clips of `recording` as they end, and at last its quality or its error."""
+    stream = SpeechStream()
     try:
         for block in recording.blocks:
-            meter.push(block)
-            tail.append(block)
-            yield from cut(segmenter.push(block))
-            tail.forget(segmenter.keep_from)
-            recording.heard += len(block)
+            yield from stream.push(block)
+            recording.heard = stream.heard
             if progress:
                 progress(recording.source, recording.heard / SAMPLE_RATE)
-        yield from cut(segmenter.flush())
-        recording.quality = meter.report()
+        yield from stream.flush()
+        recording.quality = stream.quality()
     except AudioError as error:
         recording.error = error
     recording.ended = True
-
-
-class _Tail:
-    """The end of a stream, addressed by sample index from the stream's start."""
-
-    def __init__(self) -> None:
-        self._first = 0  # index of the first sample held
-        self._samples: Samples = np.zeros(0, np.float32)
-
-    def append(self, block: Samples) -> None:
-        self._samples = np.concatenate([self._samples, block])
-
-    def cut(self, span: Span) -> Samples:
-        """A copy of the samples in `span`, so that the stream itself can go."""
-        return self._samples[span.start - self._first : span.end - self._first].copy()
-
-    def forget(self, before: int) -> None:
-        self._samples = self._samples[before - self._first :].copy()
-        self._first = before

@@ -134,6 +134,11 @@ class Segmenter:
         return self._builder.open_start
 
     @property
+    def open_end(self) -> int:
+        """The sample where the segment being spoken would end if no more speech came."""
+        return self._builder.open_end
+
+    @property
     def keep_from(self) -> int:
         """The earliest sample a coming span may start at; what lies before is no longer needed."""
         return self._builder.keep_from
@@ -242,6 +247,11 @@ class _SpanBuilder:
         return self.keep_from if self._spoken >= self._min_speech else None
 
     @property
+    def open_end(self) -> int:
+        """See `Segmenter.open_end`."""
+        return (self._position - len(self._frames) + self._spoken) * FRAME_SAMPLES + self._pad
+
+    @property
     def keep_from(self) -> int:
         """See `Segmenter.keep_from`."""
         first = self._position - len(self._frames)
@@ -263,8 +273,7 @@ class _SpanBuilder:
 
     def _close(self, total: int | None = None) -> list[Span]:
         """Ends the segment after its last speech, padded up to `total` samples; drops it if it is short."""
-        start, spoken = self.keep_from, self._spoken
-        end = (self._position - len(self._frames) + spoken) * FRAME_SAMPLES + self._pad
+        start, end, spoken = self.keep_from, self.open_end, self._spoken
         self._frames, self._spoken = [], 0
         if spoken < self._min_speech:
             return []
