@@ -10,12 +10,14 @@ import time
 import gradio as gr
 import matplotlib
 import numpy as np
+from fastapi import FastAPI
 
 from ser_core import plots
 from ser_core.audio import SAMPLE_RATE, Waveform
 from ser_core.bundle import CHECKPOINTS, DEFAULT, BundleError
+from ser_core.live_engine import LiveEngine
 from ser_core.recognizer import Recognizer
-from ser_ui import page, theme
+from ser_ui import live_socket, page, theme
 
 QUEUE_SIZE = 20  # recordings waiting; the next visitor is told that the page is busy
 SESSIONS = 200  # visitors whose last result is remembered
@@ -39,16 +41,17 @@ def main() -> None:
         trouble = error.message
         log.error("the page has no model: %s", trouble)
     blocks = page.build(recognizer, trouble)
-    launch(blocks)
+    app = launch(blocks)
     if recognizer:
+        live_socket.add_route(app, LiveEngine(recognizer))
         warm_up(recognizer)
     blocks.block_thread()
 
 
-def launch(blocks: gr.Blocks) -> None:
-    """Serve the page, offline and with nothing reported to anyone."""
+def launch(blocks: gr.Blocks) -> FastAPI:
+    """Serve the page, offline and with nothing reported to anyone; returns the server's routes."""
     blocks.queue(max_size=QUEUE_SIZE)
-    _, address, _ = blocks.launch(
+    app, address, _ = blocks.launch(
         prevent_thread_lock=True,
         theme=theme.theme(),
         css_paths=theme.STYLES,
@@ -64,6 +67,7 @@ def launch(blocks: gr.Blocks) -> None:
         quiet=True,
     )
     log.info("SER Studio is at %s", address)
+    return app
 
 
 def warm_up(recognizer: Recognizer) -> None:

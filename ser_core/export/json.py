@@ -26,7 +26,7 @@ def to_dict(analysis: Analysis) -> dict[str, Any]:
         "duration": round(analysis.duration, TIME_DIGITS),
         "model": {"name": analysis.model_name, "version": analysis.model_version},
         "quality": analysis.quality and _quality(analysis.quality),
-        "segments": [_segment(segment) for segment in analysis.segments],
+        "segments": [segment_to_dict(segment) for segment in analysis.segments],
         "summary": _verdict(analysis.summary),
         "error": error and {"code": error.code, "message": utf8(error.message)},
     }
@@ -42,7 +42,8 @@ def _quality(quality: Quality) -> dict[str, Any]:
     }
 
 
-def _segment(segment: Segment) -> dict[str, Any]:
+def segment_to_dict(segment: Segment) -> dict[str, Any]:
+    """One segment as it stands in the list of an analysis."""
     return {
         "start": round(segment.start, TIME_DIGITS),
         "end": round(segment.end, TIME_DIGITS),

@@ -1,0 +1,88 @@
+"""A real server of `/live` on 127.0.0.1, and a client that speaks its protocol."""
+
+import json
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import uvicorn
+from fastapi import FastAPI
+from websockets.sync.client import ClientConnection, connect
+
+from ser_core.live_engine import LiveEngine
+from ser_ui import live_socket
+
+PATIENCE_S = 60  # for messages that must come
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """The WebSocket address of `app` while it is served on a free port."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    socket = server.config.bind_socket()
+    socket.listen(256)  # so that whoever connects before the server is up waits for it
+    thread = threading.Thread(target=server.run, args=([socket],), daemon=True)
+    thread.start()
+    try:
+        yield f"ws://127.0.0.1:{socket.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE_S)
+
+
+@contextmanager
+def live_server(engine: LiveEngine, **options: float) -> Iterator[str]:
+    """The address of `/live` in an app of its own."""
+    app = FastAPI()
+    live_socket.add_route(app, engine, **options)
+    with serving(app) as address:
+        yield address + live_socket.PATH
+
+
+class Client:
+    """A microphone at the other end of a connection."""
+
+    def __init__(self, address: str) -> None:
+        self.connection: ClientConnection = connect(address, max_size=None, proxy=None)
+        self.sequence = 0
+        self.sent = 0  # samples
+
+    def start(self, sample_rate: int = 16_000) -> dict:
+        self.tell({"type": "start", "sample_rate": sample_rate})
+        return self.next()
+
+    def tell(self, message: object) -> None:
+        self.connection.send(json.dumps(message))
+
+    def frame(self, samples: np.ndarray) -> None:
+        self.connection.send(struct.pack("<I", self.sequence) + samples.astype("<i2").tobytes())
+        self.sequence += 1
+        self.sent += len(samples)
+
+    def speak(self, samples: np.ndarray, size: int = 1600) -> None:
+        """Sends `samples`, int16, in frames of `size`."""
+        for at in range(0, len(samples), size):
+            self.frame(samples[at : at + size])
+
+    def next(self) -> dict:
+        return json.loads(self.connection.recv(timeout=PATIENCE_S))
+
+    def until(self, kind: str) -> list[dict]:
+        """The messages up to the first of the type `kind`."""
+        messages = [self.next()]
+        while messages[-1]["type"] != kind:
+            messages.append(self.next())
+        return messages
+
+    def stop(self) -> list[dict]:
+        """Ends the session; the messages up to `done`."""
+        self.tell({"type": "stop"})
+        return self.until("done")
+
+    def close_code(self) -> int | None:
+        """The code that the server closes with, once all its messages were read."""
+        for _ in self.connection:
+            pass
+        return self.connection.protocol.close_code
