@@ -6,7 +6,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -194,7 +194,6 @@ def _write(target: Path | None, text: str) -> None:
 
 def _described(bundle: "Bundle") -> dict[str, Any]:
     """What `models` says about a checkpoint; accuracy in percent, None where it was not measured."""
-    accuracy = bundle.metrics.get("protocols", {}).get(HEADLINE, {}).get("accuracy")
     return {
         "name": bundle.name,
         "version": bundle.version,
@@ -204,8 +203,35 @@ def _described(bundle: "Bundle") -> dict[str, Any]:
         "labels": list(bundle.labels),
         "training_data": list(bundle.training_data),
         "licence": bundle.licence,
-        "accuracy": accuracy and {"protocol": HEADLINE, "mean": accuracy["mean"], "ci95": accuracy["ci95"]},
+        "accuracy": _accuracy(bundle.metrics.get("protocols", {})),
     }
+
+
+def _accuracy(protocols: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The accuracy a checkpoint is known by: on unseen actors of RAVDESS, else on unseen voices, else any."""
+    measured = {name: found for name, found in protocols.items() if "accuracy" in found}
+    if not measured:
+        return None
+
+    def rank(name: str) -> tuple[bool, bool]:
+        return name != HEADLINE, bool(measured[name].get("speaker_dependent"))
+
+    name = min(measured, key=rank)
+    return {
+        "protocol": name,
+        "speaker_dependent": bool(measured[name].get("speaker_dependent")),
+        "mean": measured[name]["accuracy"]["mean"],
+        "ci95": measured[name]["accuracy"]["ci95"],
+    }
+
+
+def _protocol(protocol: str, speaker_dependent: bool, **_: object) -> str:
+    """What an accuracy was measured on, in words."""
+    if protocol == HEADLINE:
+        return "RAVDESS, five folds, actors unseen"
+    return f"{protocol}, " + (
+        "speaker-dependent: tested on voices it was trained on" if speaker_dependent else "speakers unseen"
+    )
 
 
 def _network(architecture: str) -> dict[str, Any]:
@@ -243,7 +269,7 @@ def _paragraph(model: dict[str, Any]) -> str:
     if model["accuracy"]:
         low, high = model["accuracy"]["ci95"]
         mean = model["accuracy"]["mean"]
-        accuracy = f"{mean:.1f} % (95 % interval {low:.1f} to {high:.1f}), RAVDESS, five folds, actors unseen"
+        accuracy = f"{mean:.1f} % (95 % interval {low:.1f} to {high:.1f}), {_protocol(**model['accuracy'])}"
     rows = {
         "architecture": model["architecture"],
         "parameters": f"{model['parameters']:,}",

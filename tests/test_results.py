@@ -1,14 +1,18 @@
 """Every published number follows from the stored predictions."""
 
+import csv
 import json
 
 import pytest
 
-from benchmarks.accuracy import BEGIN, END, METRICS, README, RESULTS, recompute, table
+from benchmarks.accuracy import BEGIN, END, METRICS, README, RESULTS, ROOT, recompute, table
 from ser_core import bundle as bundles
 from ser_core.bundle import CHECKPOINTS, DEFAULT
-from train import evaluate
+from train import evaluate, report
 from train.splits import RAVDESS_TEST
+
+KEPT_IN = ROOT / "benchmarks" / "results"
+KEPT = sorted(path.parent for path in KEPT_IN.rglob("metrics.json"))
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +37,31 @@ def test_predictions_of_a_fold_are_of_its_test_actors_alone(fold):
     found = evaluate.read(RESULTS / "ravdess_5fold" / f"ravdess_fold{fold}" / "predictions.csv")
     assert set(found.speakers) == {f"ravdess/{actor:02d}" for actor in RAVDESS_TEST[fold]}
     assert len(found.files) == len(set(found.files)) == 60 * len(RAVDESS_TEST[fold])
+
+
+def test_every_kept_run_has_its_predictions():
+    assert KEPT
+    for folder in KEPT:
+        assert (folder / "predictions.csv").is_file(), (
+            f"keep {folder} by `python -m train report RUN --keep …`"
+        )
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=lambda folder: folder.relative_to(KEPT_IN).as_posix())
+def test_what_is_told_of_a_kept_run_follows_from_its_predictions(folder):
+    told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    found = evaluate.read(folder / "predictions.csv")
+    again = evaluate.measure(found, told["temperature"])
+    assert told["ece"] == pytest.approx(again.pop("ece"), abs=2e-3)  # logits and temperature are rounded
+    assert {key: told[key] for key in again} == again
+    for name, rows, key in (
+        ("per_class.csv", report.per_class(found), "recall"),
+        ("per_speaker.csv", report.per_speaker(found, {}), "accuracy"),
+    ):
+        if (folder / name).is_file():  # the first runs were kept without
+            with (folder / name).open(newline="", encoding="utf-8") as file:
+                shown = [float(row[key]) for row in csv.DictReader(file)]
+            assert shown == [getattr(row, key) for row in rows]
 
 
 def test_the_default_model_reaches_what_was_promised(metrics):

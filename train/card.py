@@ -4,77 +4,79 @@ from collections.abc import Mapping
 from typing import Any
 
 from ser_core.bundle import Bundle
+from train.provenance import LICENCE, LICENCE_ID, described, recorded
 
-ABOUT = {
-    "ravdess": "RAVDESS (English, 24 actors), CC BY-NC-SA 4.0",
-    "emovo": "EMOVO (Italian, 6 actors), research use",
-    "nemo": "nEMO (Polish, 9 actors, a third of its clips), CC BY-NC-SA 4.0",
-    "tess": "TESS (English, 2 actresses, a quarter of its clips), CC BY-NC-ND 4.0",
-}
-MEASURED = """## Measured
-
-All numbers are percent, on speakers the measured models never heard. The shipped weights were trained by
-the same recipe on all speakers, so these clips are no test of them: the numbers are the recipe's."""
-MEANING = """## What a score means, and what this is not for
-
-The training speech was acted, in studios, in three languages. A score says how much a voice sounds like
-actors playing that emotion; it does not say what a person feels. Expect worse results on spontaneous speech,
-other languages, children, and noisy or telephone recordings. Do not use it to judge people: not at work, in
-schools, in hiring, in health or in policing. In the European Union, emotion recognition at work and in
-education is forbidden save for medical and safety reasons (AI Act, Article 5), and people exposed to it
-elsewhere must be told (Article 50)."""
+OTHER_RUNS = """All numbers are percent, on speakers the measured models never heard. The shipped weights were
+trained by the same recipe on all speakers, so these clips are no test of them: the numbers are the
+recipe's."""
+SOME_RUNS = """All numbers are percent. Runs of the same recipe were measured; each table says on whom."""
+OWN_RUN = """All numbers are percent, and are those of the shipped weights themselves, on clips they were not
+trained on."""
+NOT_MEASURED = """Not measured: these weights were trained on everybody, and no runs that leave speakers out
+are quoted."""
+DEPENDENT = """**Speaker-dependent**: recordings were split, not speakers, so the voices that are tested were
+also trained on. Expect much less from a voice it has never heard."""
+MEANING = """A score says how much a voice sounds like the training speech of that emotion; it does not say
+what a person feels. Expect worse results on spontaneous speech, other languages, children, and noisy or
+telephone recordings. Do not use it to judge people: not at work, in schools, in hiring, in health or in
+policing. In the European Union, emotion recognition at work and in education is forbidden save for medical
+and safety reasons (AI Act, Article 5), and people exposed to it elsewhere must be told (Article 50)."""
 
 
-def model_card(bundle: Bundle) -> str:
-    """Markdown with the front matter the Hugging Face hub reads."""
-    trained_on = "\n".join(f"- {_corpus(entry)}" for entry in bundle.training_data)
+def model_card(bundle: Bundle, origin: str) -> str:
+    """Markdown with the front matter the Hugging Face hub reads; `origin`: what training started from."""
+    corpora = [entry.partition(" ") for entry in bundle.training_data]
+    trained_on = "\n".join(f"- {described(name)} {speakers}" for name, _, speakers in corpora)
     protocols = bundle.metrics.get("protocols", {})
     parts = [
-        "---\nlicense: cc-by-nc-sa-4.0\npipeline_tag: audio-classification\n---",
+        f"---\nlicense: {LICENCE_ID if bundle.licence == LICENCE else 'other'}\n"
+        "pipeline_tag: audio-classification\n---",
         f"# {bundle.name}",
         f"Names the emotion of a stretch of speech: {', '.join(bundle.labels)}.",
         f"- Architecture: `{bundle.architecture}`, {bundle.parameters / 1e6:.1f} M parameters, "
         f"{bundle.size_bytes / 1e6:.1f} MB (float16)\n"
         f"- Input: speech at {bundle.features.sample_rate} Hz, up to {bundle.window_s:g} s at once\n"
         f"- Version: {bundle.version}, SHA-256 of the weights `{bundle.sha256}`",
-        f"## Trained on\n\n{trained_on}\n\n{_origin(bundle)}",
-        MEASURED,
+        f"## Trained on\n\n{trained_on}\n\n{origin}",
+        f"## Measured\n\n{_measured(protocols)}",
     ]
-    if "ravdess_5fold" in protocols:
-        parts.append(_five_folds(protocols["ravdess_5fold"], bundle.metrics.get("calibration", {})))
-    if "leave_one_corpus_out" in protocols:
-        parts.append(_corpora_out(protocols["leave_one_corpus_out"]))
-    parts.append(MEANING)
+    calibration = bundle.metrics.get("calibration", {})
+    for name, found in protocols.items():
+        if name == "leave_one_corpus_out":
+            parts.append(_corpora_out(found))
+        else:
+            parts.append(_by_clip(name, found, calibration if calibration.get("protocol") == name else {}))
+    speech = recorded(name for name, _, _ in corpora)
+    parts.append(f"## What a score means, and what this is not for\n\n{speech}\n{MEANING}")
     parts.append(f"## Licence\n\n{bundle.licence}. The program's code is MIT.")
     return "\n\n".join(parts) + "\n"
 
 
-def _corpus(entry: str) -> str:
-    name, _, speakers = entry.partition(" ")
-    return f"{ABOUT.get(name, name)} {speakers}"
+def _measured(protocols: Mapping[str, Any]) -> str:
+    """What the numbers below are of."""
+    if not protocols:
+        return NOT_MEASURED
+    if all("runs" in found for found in protocols.values()):
+        return OWN_RUN
+    everyone = not any("runs" in found for found in protocols.values())
+    independent = not any(found.get("speaker_dependent") for found in protocols.values())
+    return OTHER_RUNS if everyone and independent else SOME_RUNS
 
 
-def _origin(bundle: Bundle) -> str:
-    if not bundle.architecture.startswith("whisper"):
-        return "Trained from random weights."
-    _, size, *probe = bundle.architecture.split("_")
-    origin = f"Fine-tuned from the encoder of openai/whisper-{size} (MIT)."
-    if probe:
-        origin += " A linear probe of that encoder, unchanged, stands beside it; both opinions are averaged."
-    return origin
-
-
-def _five_folds(found: Mapping[str, Any], calibration: Mapping[str, Any]) -> str:
-    best, *_, worst = found["speakers"].items()
+def _by_clip(name: str, found: Mapping[str, Any], calibration: Mapping[str, Any]) -> str:
+    """A protocol of folds by speaker or by clip, or the shipped weights' own test."""
+    voices = list(found["speakers"].items())  # the best first
+    best, worst = voices[0], voices[-1]
     lines = [
-        "### RAVDESS, eight emotions, five folds by actor",
+        f"### {_title(name, found)}",
+        *([DEPENDENT] if found.get("speaker_dependent") else []),
         f"Epoch chosen by {found['selection']}; {found['interval']}.",
-        "| | mean of the folds | 95 % interval |\n|---|---|---|\n"
+        f"| | {'one run' if 'runs' in found else 'mean of the folds'} | 95 % interval |\n|---|---|---|\n"
         + "\n".join(
             f"| {title} | {found[key]['mean']:.1f} | {_range(found[key]['ci95'])} |"
             for title, key in (("accuracy", "accuracy"), ("unweighted average recall", "uar"))
         ),
-        f"Best actor: {best[0]} ({best[1]:.1f}); worst: {worst[0]} ({worst[1]:.1f}).",
+        f"Best {_voice(name)}: {best[0]} ({best[1]:.1f}); worst: {worst[0]} ({worst[1]:.1f}).",
     ]
     if calibration:
         lines.append(
@@ -88,6 +90,18 @@ def _five_folds(found: Mapping[str, Any], calibration: Mapping[str, Any]) -> str
     return "\n\n".join(lines)
 
 
+def _title(name: str, found: Mapping[str, Any]) -> str:
+    if name == "ravdess_5fold":
+        return "RAVDESS, eight emotions, five folds by actor"
+    if "runs" in found:
+        return f"{found['protocol']}: {found['clips']} clips of {len(found['speakers'])} speakers"
+    return str(found["protocol"])
+
+
+def _voice(name: str) -> str:
+    return "actor" if name.startswith("ravdess_") else "speaker"
+
+
 def _corpora_out(found: Mapping[str, Any]) -> str:
     corpora = {name: value for name, value in found.items() if isinstance(value, Mapping)}
     rows = "\n".join(
@@ -97,7 +111,7 @@ def _corpora_out(found: Mapping[str, Any]) -> str:
     )
     return (
         "### A corpus never trained on\n\n"
-        "Trained on the other three, judged among the classes they share.\n\n"
+        "Trained on the other corpora, judged among the classes they share.\n\n"
         "| test corpus | classes | UAR | 95 % interval over speakers (how many) | UAR of four classes |\n"
         f"|---|---|---|---|---|\n{rows}\n\nMean UAR {found['mean_uar']:.1f}. `{found['command']}`"
     )

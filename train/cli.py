@@ -117,10 +117,21 @@ def evaluate(
 
 
 @app.command("report")
-def compare(runs: Annotated[list[Path], typer.Argument(help="folders that fit or crossval made")]) -> None:
-    """One Markdown table of several runs."""
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="folders that fit or crossval made")],
+    out: Annotated[Path | None, typer.Option(help="folder for the table as CSV and a figure")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="copies each run's report, not its weights, to KEEP/RECIPE/RUN")
+    ] = None,
+) -> None:
+    """One table of several runs, in Markdown; with --out also as CSV and a figure."""
     with _readable_errors():
-        typer.echo(comparison.table(runs))
+        compared = comparison.rows(runs)
+        typer.echo(comparison.markdown(compared))
+        if out:
+            comparison.files(compared, out)
+        for run in runs if keep else []:
+            typer.echo(f"kept {comparison.keep(run, keep)}", err=True)
 
 
 @app.command()

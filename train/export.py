@@ -1,4 +1,4 @@
-"""From runs to a checkpoint the app can use: weights, calibration from unseen speakers, card, metrics."""
+"""From runs to a checkpoint the app can use: weights, calibration from unseen clips, card, metrics."""
 
 import json
 from collections.abc import Sequence
@@ -15,55 +15,68 @@ from train.card import model_card
 from train.corpora import Clip
 from train.evaluate import Predictions
 from train.fit import RunError
+from train.provenance import licence, origin
 
 # With calibrated probabilities an answer below this is more likely wrong than right.
 THRESHOLD = 0.5
-LICENCES = {
-    "ravdess": "CC BY-NC-SA 4.0",
-    "nemo": "CC BY-NC-SA 4.0",
-    "tess": "CC BY-NC-ND 4.0",
-    "emovo": "research use",
-}
-LICENCE = "CC BY-NC-SA 4.0 (non-commercial, because of the corpora it was trained on)"
 
 
-def export(run: Path, checkpoint: Path, measured: Sequence[Path]) -> Bundle:
+def export(run: Path, checkpoint: Path, measured: Sequence[Path] = ()) -> Bundle:
     """Ships the weights of `run` as the folder `checkpoint`, with the results of the folders `measured`.
 
-    The temperature is fitted on the test predictions of the folds: speakers those models never heard.
+    If one of them has folds (by speaker, if there is a choice), the temperature is fitted on their test
+    predictions: clips those models never heard. Else the run's own stays, fitted on its validation part.
+    What the run itself was tested on is told as well.
+    Raises RunError for a run or crossval that is not finished.
     """
-    protocols = {folder.name: _protocol(folder) for folder in measured}
+    recipe = _json(
+        run / "recipe.json", f"{run} is no run: name a folder that fit made (or one of a crossval)"
+    )
+    own = _json(run / METRICS, f"{run} is not finished: give the command that began it again")
     trained, model = bundles.load(run / "bundle")
-    checkpoint.mkdir(parents=True, exist_ok=True)
+    protocols = {folder.name: _protocol(folder) for folder in measured}
+    if "accuracy" in own:
+        protocols.setdefault(str(own["split"]), _own(run, recipe, own))
     metrics: dict[str, Any] = {"protocols": protocols}
-    if "ravdess_5fold" in protocols:
-        folder = next(folder for folder in measured if folder.name == "ravdess_5fold")
-        unseen = evaluation.join([evaluation.read(path) for path in sorted(folder.glob("*/predictions.csv"))])
-        temperature = evaluation.temperature_of(unseen)
-        metrics["calibration"] = calibration(unseen, temperature)
-        trained = replace(trained, temperature=temperature, threshold=THRESHOLD)
-        report.confusion_files(unseen, checkpoint, "RAVDESS, five folds by actor")
-    saved = bundles.save(checkpoint, replace(trained, name=checkpoint.name, licence=LICENCE), model)
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    folded = [folder for folder in measured if "folds" in protocols[folder.name]]
+    if folded:
+        quoted = min(folded, key=lambda folder: bool(protocols[folder.name].get("speaker_dependent")))
+        title = str(protocols[quoted.name].get("protocol", "the five RAVDESS folds"))
+        unseen = _pooled(quoted, protocols[quoted.name])
+        trained = replace(trained, temperature=evaluation.temperature_of(unseen), threshold=THRESHOLD)
+        told = {"fitted_on": f"pooled test predictions of {title}", "protocol": quoted.name}
+    elif "accuracy" in own:
+        title = str(own["split"])
+        unseen = evaluation.read(run / "predictions.csv")
+        trained = replace(trained, threshold=THRESHOLD)
+        told = {"fitted_on": f"the validation part of {title}", "protocol": title}
+    if folded or "accuracy" in own:
+        metrics["calibration"] = calibration(unseen, trained.temperature) | told
+        report.confusion_files(unseen, checkpoint, title)
+    corpora = [entry.split(" ")[0] for entry in trained.training_data]
+    bundles.save(checkpoint, replace(trained, name=checkpoint.name, licence=licence(corpora)), model)
     (checkpoint / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     saved = bundles.read(checkpoint)
-    (checkpoint / "README.md").write_text(model_card(saved), encoding="utf-8")
+    start = origin(
+        recipe["architecture"], recipe["pretrained"], recipe["options"], bool(recipe.get("probe_decay"))
+    )
+    (checkpoint / "README.md").write_text(model_card(saved, start), encoding="utf-8")
     return saved
 
 
 def calibration(unseen: Predictions, temperature: float) -> dict[str, Any]:
-    """How far confidence can be trusted on the pooled folds, and what abstaining below the threshold buys."""
+    """How far confidence can be trusted on `unseen`, and what abstaining below the threshold buys."""
     measured = evaluation.measure(unseen, temperature)
     confident = evaluation.confident(unseen, temperature, THRESHOLD)
+    right = evaluation.accuracy(confident.predicted, confident.targets) if confident.files else 0.0
     return {
         "temperature": round(temperature, 4),
         "ece": measured["ece"],
         "ece_unscaled": evaluation.measure(unseen)["ece"],
         "threshold": THRESHOLD,
         "answered": evaluation.percent(len(confident.files) / len(unseen.files)),
-        "accuracy_of_answered": evaluation.percent(
-            evaluation.accuracy(confident.predicted, confident.targets)
-        ),
-        "fitted_on": "pooled test predictions of the five RAVDESS folds",
+        "accuracy_of_answered": evaluation.percent(right),
     }
 
 
@@ -75,8 +88,44 @@ def evaluate(checkpoint: str, clips: Sequence[Clip]) -> tuple[Predictions, list[
     return predictions, sorted(trained & {clip.corpus for clip in clips})
 
 
+def _pooled(folder: Path, protocol: dict[str, Any]) -> Predictions:
+    """The test predictions of a crossval's folds together."""
+    return evaluation.join(
+        [evaluation.read(folder / fold["split"] / "predictions.csv") for fold in protocol["folds"]]
+    )
+
+
+def _own(run: Path, recipe: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """The test of the shipped weights themselves, as a protocol's entry in metrics.json."""
+    dependent = bool(own.get("speaker_dependent", False))
+    name = f"{own['split']}, speaker-dependent" if dependent else str(own["split"])
+    tested = report.per_speaker(evaluation.read(run / "predictions.csv"), {})
+    return {
+        "protocol": name,
+        "speaker_dependent": dependent,
+        "selection": "validation recordings" if dependent else "validation speakers",
+        "trained_on": recipe["corpora"],
+        "accuracy": {"mean": own["accuracy"], "ci95": own["accuracy_ci95"]},
+        "uar": {"mean": own["uar"], "ci95": own["uar_ci95"]},
+        "macro_f1": {"mean": own["macro_f1"]},
+        "ece": {"mean": own["ece"]},
+        "interval": f"95 %, bootstrap over the {own['speakers']} speakers of the test part",
+        "runs": 1,
+        "clips": own["clips"],
+        "speakers": {row.speaker: row.accuracy for row in tested},
+        "command": f"python -m train fit --recipe train/recipes/{recipe['name']}.toml --split {own['split']}",
+    }
+
+
 def _protocol(folder: Path) -> dict[str, Any]:
-    path = folder / "protocol.json"
+    return _json(folder / "protocol.json", f"{folder} has no protocol.json: finish its crossval first")
+
+
+def _json(path: Path, absent: str) -> dict[str, Any]:
+    """The object in `path`; RunError with `absent` where there is none."""
     if not path.is_file():
-        raise RunError(f"{folder} has no protocol.json: finish its crossval first")
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+        raise RunError(absent)
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}): run what wrote it again") from None

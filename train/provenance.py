@@ -10,6 +10,7 @@ ABOUT = {
     "nemo": "nEMO (Polish, 9 actors, a third of its clips), CC BY-NC-SA 4.0",
     "tess": "TESS (English, 2 actresses, a quarter of its clips), CC BY-NC-ND 4.0",
 }
+LANGUAGES = {"ravdess": "English", "emovo": "Italian", "nemo": "Polish", "tess": "English"}
 NON_COMMERCIAL = frozenset(ABOUT)  # all four, by their licences
 LICENCE = "CC BY-NC-SA 4.0 (non-commercial, because of the corpora it was trained on)"
 LICENCE_ID = "cc-by-nc-sa-4.0"  # its name in the front matter that the Hugging Face hub reads
@@ -45,6 +46,16 @@ def origin(architecture: str, pretrained: str, options: Mapping[str, Any], probe
 def described(corpus: str) -> str:
     """A corpus with its size and licence where they are known here."""
     return ABOUT.get(corpus, f"{corpus} (its own terms decide)")
+
+
+def recorded(corpora: Iterable[str]) -> str:
+    """How the training speech came about, as far as that is known here."""
+    names = list(dict.fromkeys(corpora))
+    if any(name not in LANGUAGES for name in names):
+        return "How the training speech was recorded, the corpora's own descriptions say; most are acted."
+    *others, last = dict.fromkeys(LANGUAGES[name] for name in names)
+    spoken = f"{', '.join(others)} and {last}" if others else last
+    return f"The training speech was acted, in studios, in {spoken}."
 
 
 def licence(corpora: Iterable[str]) -> str:
