@@ -18,6 +18,7 @@ from train import export as exports
 from train import fit as fitting
 from train import protocols, report
 from train import recipe as recipes
+from train.cache import FeatureCache, default_folder
 from train.corpora import CORPORA, Clip, CorpusError
 from train.fit import RunError
 from train.recipe import RecipeError
@@ -29,6 +30,10 @@ ERRORS = (PretrainedError, CorpusError, RecipeError, SplitError, LeakError, RunE
 Data = Annotated[Path, typer.Option(help="folder that holds the corpora")]
 RecipeFile = Annotated[Path, typer.Option(help="a TOML file of train/recipes")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Cache = Annotated[
+    Path | None, typer.Option(help="where features are kept; default SER_CACHE or ~/.cache/ser-studio")
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="compute features anew, keep none")]
 DATA = Path("../shared/data")
 
 
@@ -70,13 +75,16 @@ def fit(
     split: Annotated[str, typer.Option(help=", ".join(protocols.SPLITS))] = "ravdess_fold0",
     out: Annotated[Path | None, typer.Option(help="the run's folder; default runs/RECIPE/SPLIT")] = None,
     device: Device = "auto",
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Trains one model; the same command again goes on after the last finished epoch."""
     with _readable_errors():
         chosen = recipes.read(recipe)
         clips = corpora_module.read(data, chosen.corpora)
         folder = out or Path("runs") / chosen.name / protocols.folder_name(split)
-        metrics = fitting.fit(chosen, protocols.split_named(split, clips, chosen.seed), folder, device)
+        chosen_split = protocols.split_named(split, clips, chosen.seed)
+        metrics = fitting.fit(chosen, chosen_split, folder, device, _cache(cache, no_cache))
         typer.echo(json.dumps(metrics, indent=2))
 
 
@@ -87,13 +95,16 @@ def crossval(
     data: Data = DATA,
     out: Annotated[Path | None, typer.Option(help="default runs/RECIPE/PROTOCOL")] = None,
     device: Device = "auto",
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Trains and tests every fold of a protocol; finished folds are not run again."""
     with _readable_errors():
         chosen = recipes.read(recipe)
         clips = corpora_module.read(data, chosen.corpora)
         folder = out or Path("runs") / chosen.name / protocols.folder_name(protocol)
-        typer.echo(json.dumps(protocols.crossval(chosen, protocol, clips, folder, device), indent=2))
+        found = protocols.crossval(chosen, protocol, clips, folder, device, _cache(cache, no_cache))
+        typer.echo(json.dumps(found, indent=2))
 
 
 @app.command()
@@ -148,6 +159,10 @@ def export(
         typer.echo(
             f"{checkpoint}: {bundle.parameters / 1e6:.1f} M parameters, {bundle.size_bytes / 1e6:.1f} MB"
         )
+
+
+def _cache(folder: Path | None, off: bool) -> FeatureCache:
+    return FeatureCache(None if off else folder or default_folder())
 
 
 def _progress(corpus: str) -> Callable[[Sequence[Clip]], Iterator[Clip]]:

@@ -1,9 +1,7 @@
-"""Clips in memory, cut to their speech as the recogniser cuts them, in batches of similar length."""
+"""Clips' features in memory, in batches of similar length."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
@@ -11,12 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from ser_core.audio import SAMPLE_RATE, AudioError, decode
-from ser_core.features import pad
-from ser_core.vad import segment
-from train.corpora import Clip, CorpusError
+from ser_core.features import FeatureSpec, standardise
+from train.cache import FeatureCache
+from train.corpora import Clip
 
-MAX_CLIP_S = 10.0  # the recogniser's longest segment
 MIN_CROP_S = 1.0
 BUCKET_BATCHES = 8  # clips are sorted by length within this many batches
 
@@ -25,46 +21,29 @@ BUCKET_BATCHES = 8  # clips are sorted by length within this many batches
 class Batch:
     """Utterances with their targets. `allowed` marks the classes that the row's corpus has."""
 
-    samples: Tensor  # (batch, n_samples) float32
-    lengths: Tensor  # (batch,) in samples
+    features: Tensor  # (batch, band, frame) float32, zero in the padding
+    lengths: Tensor  # (batch,) in frames
     targets: Tensor  # (batch,) class index
     allowed: Tensor  # (batch, class) bool
 
 
-@cache
-def speech_of(clip: Clip) -> NDArray[np.int16]:
-    """The clip from its first to its last speech, at most MAX_CLIP_S, `(n_samples,)` at 16 kHz.
-
-    A clip without recognised speech is kept whole: its label says that there is some. Kept in memory
-    (32 kB a second), as the folds of one corpus share their clips.
-    Raises CorpusError for a file that cannot be read.
-    """
-    try:
-        waveform = decode(clip.path)
-    except AudioError as error:
-        raise CorpusError(f"{clip.path}: {error.code}: {error.message}") from None
-    spans = segment(waveform)
-    samples = waveform.samples[spans[0].start : spans[-1].end] if spans else waveform.samples
-    samples = samples[: int(MAX_CLIP_S * SAMPLE_RATE)]
-    peak = float(np.abs(samples).max(initial=1e-6))
-    return np.round(samples / peak * 32767).astype(np.int16)  # full scale: quiet clips keep their resolution
-
-
 class SpeechDataset(Dataset[int]):
-    """Clips decoded once and held as int16; items are indices, `collate` makes the batch."""
+    """Clips' features, held as float16; items are indices, `collate` makes the batch."""
 
     def __init__(
         self,
         clips: Sequence[Clip],
+        spec: FeatureSpec,
         labels: Sequence[str],
         classes: dict[str, tuple[str, ...]],
+        cache: FeatureCache,
         crop: float = 0.0,
         seed: int = 0,
     ) -> None:
         """`classes`: the emotions of each corpus. `crop`: probability of a random stretch of a clip."""
         self.clips = clips
-        with ThreadPoolExecutor() as pool:
-            self.speech = list(pool.map(speech_of, clips))
+        self.spec = spec
+        self.features = cache.features(clips, spec)
         self.targets = torch.tensor([labels.index(clip.emotion) for clip in clips])
         allowed = {corpus: [label in names for label in labels] for corpus, names in classes.items()}
         self.allowed = torch.tensor([allowed[clip.corpus] for clip in clips])
@@ -81,17 +60,29 @@ class SpeechDataset(Dataset[int]):
     def collate(self, indices: list[int]) -> Batch:
         """The batch of the clips `indices`; crops depend on seed, epoch and clips alone."""
         rng = np.random.default_rng([self.seed, self.epoch, *indices])
-        rows = [torch.from_numpy(self._crop(self.speech[i], rng) / np.float32(32767)) for i in indices]
-        samples, lengths = pad(rows)
-        return Batch(samples, lengths, self.targets[indices], self.allowed[indices])
+        rows = [self._crop(torch.from_numpy(self.features[i]), rng) for i in indices]
+        lengths = torch.tensor([row.shape[-1] for row in rows])
+        features = torch.zeros(len(rows), self.spec.bands, int(lengths.max()))
+        for target, row in zip(features, rows, strict=True):
+            target[:, : row.shape[-1]] = row
+        return Batch(features, lengths, self.targets[indices], self.allowed[indices])
 
-    def _crop(self, samples: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
-        shortest = max(len(samples) // 2, int(MIN_CROP_S * SAMPLE_RATE))
-        if shortest >= len(samples) or rng.random() >= self.crop:
-            return samples
-        size = int(rng.integers(shortest, len(samples) + 1))
-        start = int(rng.integers(0, len(samples) - size + 1))
-        return samples[start : start + size]
+    def _crop(self, features: Tensor, rng: np.random.Generator) -> Tensor:
+        """A random stretch of `features` `(band, frame)`, or all of them.
+
+        A stretch keeps the level and the floor of its whole clip; where coefficients are normalised over an
+        utterance, they are normalised again over the stretch.
+        """
+        frames = features.shape[-1]
+        shortest = max(frames // 2, int(MIN_CROP_S * self.spec.sample_rate) // self.spec.hop_length)
+        if shortest >= frames or rng.random() >= self.crop:
+            return features
+        size = int(rng.integers(shortest, frames + 1))
+        start = int(rng.integers(0, frames - size + 1))
+        stretch = features[:, start : start + size]
+        if self.spec.normalization == "whisper":
+            return stretch
+        return standardise(stretch.float()[None], torch.ones(1, 1, size))[0]
 
 
 class LengthBatches(Sampler[list[int]]):
@@ -120,24 +111,29 @@ class LengthBatches(Sampler[list[int]]):
     def __len__(self) -> int:
         return -(-sum(count for _, count in self.draws.values()) // self.batch_size)
 
+    @property
+    def sampler(self) -> "LengthBatches":
+        """Itself: Lightning tells the epoch to the sampler inside a batch sampler."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch; the dataset's crops follow."""
         self.dataset.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
-        lengths = np.array([len(speech) for speech in self.dataset.speech])
+        lengths = np.array([features.shape[-1] for features in self.dataset.features])
         if not self.shuffle:
-            order = np.argsort(lengths, kind="stable")
-            yield from _chunks(order, self.batch_size)
+            yield from chunks(np.argsort(lengths, kind="stable"), self.batch_size)
             return
         rng = np.random.default_rng([self.seed, self.dataset.epoch])
         batches: list[list[int]] = []
         drawn = np.concatenate([rng.permutation(own)[:count] for own, count in self.draws.values()])
-        for bucket in _chunks(rng.permutation(drawn), self.batch_size * BUCKET_BATCHES):
-            batches += _chunks(np.array(sorted(bucket, key=lambda i: lengths[i])), self.batch_size)
+        for bucket in chunks(rng.permutation(drawn), self.batch_size * BUCKET_BATCHES):
+            batches += chunks(np.array(sorted(bucket, key=lambda i: lengths[i])), self.batch_size)
         for index in rng.permutation(len(batches)):
             yield batches[index]
 
 
-def _chunks(order: NDArray[np.int64], size: int) -> list[list[int]]:
+def chunks(order: NDArray[np.int64], size: int) -> list[list[int]]:
+    """`order` in pieces of `size`, the last one as long as it comes."""
     return [order[start : start + size].tolist() for start in range(0, len(order), size)]

@@ -13,10 +13,13 @@ from torch import Tensor, nn
 
 from ser_core.calibration import expected_calibration_error, fit_temperature, probabilities
 from ser_core.emotions import LABELS
-from ser_core.features import FeatureExtractor
+from ser_core.features import FeatureExtractor, pad
+from train.cache import FeatureCache
 from train.corpora import Clip
-from train.data import LengthBatches, SpeechDataset
+from train.data import chunks
+from train.speech import FULL_SCALE
 
+BATCH_SIZE = 32
 RESAMPLES = 2000  # bootstrap draws of speakers
 INTERVAL = (2.5, 97.5)  # percentiles of a 95 % interval
 
@@ -37,23 +40,30 @@ class Predictions:
         return self.logits.argmax(1)
 
 
-def predict(model: nn.Module, extract: FeatureExtractor, clips: Sequence[Clip], device: str) -> Predictions:
-    """Logits of `clips` in float32, each clip from its first to its last speech."""
-    dataset = SpeechDataset(clips, LABELS, {clip.corpus: LABELS for clip in clips})
+def predict(
+    model: nn.Module,
+    extract: FeatureExtractor,
+    clips: Sequence[Clip],
+    device: str,
+    cache: FeatureCache = FeatureCache(),
+) -> Predictions:
+    """Logits of `clips` in float32, each clip from its first to its last speech.
+
+    Features are made as in the app, in float32; `cache` gives the speech alone.
+    """
+    speech = cache.speech(clips)
     model = model.eval().to(device)
     extract = extract.to(device)
     logits = torch.zeros(len(clips), len(LABELS))
     with torch.inference_mode():
-        for indices in LengthBatches(dataset, 32):
-            batch = dataset.collate(indices)
-            logits[indices] = (
-                model(*extract(batch.samples.to(device), batch.lengths.to(device))).float().cpu()
-            )
+        for indices in chunks(np.argsort([len(samples) for samples in speech], kind="stable"), BATCH_SIZE):
+            samples, lengths = pad([torch.from_numpy(speech[i] / FULL_SCALE) for i in indices])
+            logits[indices] = model(*extract(samples.to(device), lengths.to(device))).float().cpu()
     return Predictions(
         files=tuple(clip.file for clip in clips),
         corpora=tuple(clip.corpus for clip in clips),
         speakers=tuple(clip.speaker for clip in clips),
-        targets=dataset.targets.numpy(),
+        targets=np.array([LABELS.index(clip.emotion) for clip in clips]),
         logits=logits.double().numpy(),
     )
 

@@ -23,11 +23,13 @@ from torch.utils.data import DataLoader
 from ser_core import bundle as bundles
 from ser_core.bundle import Bundle
 from ser_core.emotions import LABELS
-from ser_core.features import FeatureExtractor
+from ser_core.features import FeatureExtractor, FeatureSpec
 from ser_core.models.whisper_probe import WhisperProbe
 from train import curves, evaluate, report
+from train.cache import FeatureCache
 from train.corpora import classes_of
 from train.data import LengthBatches, SpeechDataset
+from train.errors import RunError as RunError
 from train.module import EmotionModule
 from train.probe import add_probe
 from train.recipe import Recipe
@@ -48,15 +50,18 @@ EXPECTED_REMARKS = (
 VERSION = "1"  # of the bundles a run leaves
 
 
-class RunError(Exception):
-    """A run that cannot start or go on; the message says what to do."""
-
-
-def fit(recipe: Recipe, split: Split, folder: Path, device: str = "auto") -> dict[str, Any]:
+def fit(
+    recipe: Recipe,
+    split: Split,
+    folder: Path,
+    device: str = "auto",
+    cache: FeatureCache = FeatureCache(),
+) -> dict[str, Any]:
     """Trains, or goes on from the last finished epoch in `folder`; returns what `metrics.json` holds.
 
     The epoch with the lowest validation loss is kept; a split without validation keeps the last one.
-    Raises LeakError for a split that leaks, RunError where `folder` holds a run of another recipe or split.
+    Raises LeakError for a split that leaks, RunError where `folder` holds a run of another recipe or split,
+    and what `cache` raises.
     """
     check_leaks(split)
     _describe(recipe, split, folder)
@@ -72,19 +77,23 @@ def fit(recipe: Recipe, split: Split, folder: Path, device: str = "auto") -> dic
     with warnings.catch_warnings():
         for remark in EXPECTED_REMARKS:
             warnings.filterwarnings("ignore", message=f".*{remark}")
-        trainer.fit(module, *_loaders(recipe, split), ckpt_path=str(last) if last.is_file() else None)
+        trainer.fit(
+            module,
+            *_loaders(recipe, split, module.spec, cache),
+            ckpt_path=str(last) if last.is_file() else None,
+        )
     best = folder / (BEST if split.validation else LAST)
     kept = torch.load(best, map_location="cpu", weights_only=True)
     module.load_state_dict(kept["state_dict"])  # the averaged weights, where the recipe averages
     model: nn.Module = module.model
     if recipe.probe_decay:
-        model = add_probe(model, recipe, split.train)
+        model = add_probe(model, recipe, split.train, cache)
     saved = _save_bundle(recipe, split, model, folder)
     metrics: dict[str, Any] = {"run": folder.name, "split": split.name, "epoch": kept["epoch"]}
     if split.speaker_dependent:
         metrics["speaker_dependent"] = True
     if split.test:
-        metrics |= _test(saved, split, folder)
+        metrics |= _test(saved, split, folder, cache)
     curves.draw(folder, kept["epoch"], f"{recipe.name}, {split.name}")
     (folder / "README.md").write_text(run_card(recipe, split, saved, metrics, folder), encoding="utf-8")
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
@@ -106,13 +115,15 @@ def _describe(recipe: Recipe, split: Split, folder: Path) -> None:
             writer.writerows([part, c.corpus, c.speaker, c.file] for c in getattr(split, part))
 
 
-def _loaders(recipe: Recipe, split: Split) -> tuple[DataLoader[int], DataLoader[int] | None]:
+def _loaders(
+    recipe: Recipe, split: Split, spec: FeatureSpec, cache: FeatureCache
+) -> tuple[DataLoader[int], DataLoader[int] | None]:
     classes = classes_of([*split.train, *split.validation])
 
     def loader(part: str) -> DataLoader[int]:
         training = part == "train"
         crop = recipe.augmentation.crop if training else 0.0
-        dataset = SpeechDataset(getattr(split, part), LABELS, classes, crop, recipe.seed)
+        dataset = SpeechDataset(getattr(split, part), spec, LABELS, classes, cache, crop, recipe.seed)
         batches = LengthBatches(dataset, recipe.batch_size, recipe.seed, training, recipe.share)
         return DataLoader(dataset, batch_sampler=batches, collate_fn=dataset.collate)
 
@@ -171,16 +182,16 @@ def _save_bundle(recipe: Recipe, split: Split, model: nn.Module, folder: Path) -
     )
 
 
-def _test(saved: Bundle, split: Split, folder: Path) -> dict[str, Any]:
+def _test(saved: Bundle, split: Split, folder: Path, cache: FeatureCache) -> dict[str, Any]:
     """Predictions of the saved (float16) weights on unseen speakers, calibrated on the validation part."""
     assert saved.path is not None
     _, model = bundles.load(saved.path)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     extract = FeatureExtractor(saved.features)
-    validation = evaluate.predict(model, extract, split.validation, device)
+    validation = evaluate.predict(model, extract, split.validation, device, cache)
     temperature = evaluate.temperature_of(validation)
     bundles.save(saved.path, replace(saved, temperature=temperature), model)
-    predictions = evaluate.predict(model, extract, split.test, device)
+    predictions = evaluate.predict(model, extract, split.test, device, cache)
     evaluate.write(predictions, folder / "predictions.csv")
     evaluate.write(validation, folder / "validation.csv")
     report.files(predictions, split.test, folder, split.name)

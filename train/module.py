@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser_core.features import FeatureExtractor, FeatureSpec
+from ser_core.features import FeatureSpec
 from ser_core.models import build
 from train.augment import augment
 from train.data import Batch
@@ -37,13 +37,12 @@ class EmotionModule(L.LightningModule):
         self.recipe = recipe
         self.model: nn.Module = build(recipe.architecture, num_classes, **recipe.options)
         self.spec: FeatureSpec = self.model.features  # type: ignore[assignment]
-        self.extract = FeatureExtractor(self.spec)
         self.validation: list[tuple[Tensor, Tensor, Tensor]] = []
         self._freeze()
 
-    def forward(self, samples: Tensor, lengths: Tensor) -> Tensor:
-        """Logits `(batch, class)` of utterances `(batch, n_samples)` with lengths in samples."""
-        logits: Tensor = self.model(*self.extract(samples, lengths))
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Logits `(batch, class)` from features `(batch, band, frame)` and lengths in frames."""
+        logits: Tensor = self.model(features, lengths)
         return logits
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
@@ -53,17 +52,16 @@ class EmotionModule(L.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss on an augmented batch; augmentation depends on seed, epoch and batch alone."""
         with torch.autocast(self.device.type, enabled=False):
-            features, lengths = self.extract(batch.samples, batch.lengths)
             draw = torch.Generator().manual_seed(hash((self.recipe.seed, self.current_epoch, index)) % 2**63)
-            features, lengths = augment(features, lengths, self.recipe.augmentation, draw)
-        logits = self.model(features, lengths)
+            features, lengths = augment(batch.features, batch.lengths, self.recipe.augmentation, draw)
+        logits = self(features, lengths)
         loss = masked_cross_entropy(logits, batch.targets, batch.allowed, self.recipe.label_smoothing)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.targets))
         return loss
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Keeps the logits; they are judged together at the end of the epoch."""
-        logits = self(batch.samples, batch.lengths).float().masked_fill(~batch.allowed, MASKED)
+        logits = self(batch.features, batch.lengths).float().masked_fill(~batch.allowed, MASKED)
         self.validation.append((logits.cpu(), batch.targets.cpu(), batch.allowed.cpu()))
 
     def on_validation_epoch_end(self) -> None:

@@ -1,10 +1,9 @@
 """The linear probe beside a fine-tuned encoder: fitted in seconds, on the training part alone."""
 
+import functools
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,19 +11,22 @@ from ser_core.emotions import LABELS
 from ser_core.features import FeatureExtractor, pad
 from ser_core.models import build
 from ser_core.models.whisper_probe import WhisperProbe
+from train.cache import FeatureCache
 from train.corpora import Clip, classes_of
-from train.data import speech_of
 from train.module import MASKED
 from train.recipe import Recipe
+from train.speech import FULL_SCALE
 
 ITERATIONS = 80  # of L-BFGS
 
 
-def add_probe(tuned: nn.Module, recipe: Recipe, clips: Sequence[Clip]) -> WhisperProbe:
+def add_probe(
+    tuned: nn.Module, recipe: Recipe, clips: Sequence[Clip], cache: FeatureCache = FeatureCache()
+) -> WhisperProbe:
     """`tuned` with a probe of its recipe's published encoder, fitted on `clips`."""
     model = _published(recipe.architecture, recipe.pretrained)
     model.tuned.load_state_dict(tuned.state_dict())
-    rows = torch.stack([_statistics(recipe.architecture, recipe.pretrained, clip) for clip in clips])
+    rows = torch.stack([_statistics(recipe.architecture, recipe.pretrained, clip, cache) for clip in clips])
     model.mean.copy_(rows.mean(0))
     model.scale.copy_(rows.std(0) + 1e-3)
     classes = classes_of(clips)
@@ -59,7 +61,7 @@ def fit_linear(
     optimizer.step(closure)
 
 
-@cache
+@functools.cache
 def _published(architecture: str, pretrained: str) -> WhisperProbe:
     """The model with the published encoder in it; one is enough for all folds."""
     source = build(architecture, len(LABELS))
@@ -69,10 +71,11 @@ def _published(architecture: str, pretrained: str) -> WhisperProbe:
     return model.eval()
 
 
-@cache
-def _statistics(architecture: str, pretrained: str, clip: Clip) -> Tensor:
+@functools.cache
+def _statistics(architecture: str, pretrained: str, clip: Clip, cache: FeatureCache) -> Tensor:
     """What the probe sees of a clip, `(input,)`; the same in every fold, as the encoder does not learn."""
     model = _published(architecture, pretrained)
-    samples = torch.from_numpy(speech_of(clip) / np.float32(np.iinfo(np.int16).max))
+    (speech,) = cache.speech([clip])
+    samples = torch.from_numpy(speech / FULL_SCALE)
     with torch.inference_mode():
         return model.statistics(*FeatureExtractor(model.features)(*pad([samples])))[0].clone()

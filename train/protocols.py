@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from train import evaluate, report
+from train.cache import FeatureCache
 from train.corpora import Clip, classes_of
 from train.evaluate import percent
 from train.evaluate import unweighted_average_recall as uar
@@ -95,11 +96,18 @@ def folder_name(protocol: str) -> str:
     return f"{kind}_{rest}" if kind else rest
 
 
-def crossval(recipe: Recipe, protocol: str, clips: Sequence[Clip], out: Path, device: str) -> dict[str, Any]:
+def crossval(
+    recipe: Recipe,
+    protocol: str,
+    clips: Sequence[Clip],
+    out: Path,
+    device: str,
+    cache: FeatureCache = FeatureCache(),
+) -> dict[str, Any]:
     """Runs every split of `protocol` that is not finished in `out`, and writes `out/protocol.json`."""
     runs = splits(protocol, clips, recipe.seed)
     for split in runs:
-        fit(recipe, split, out / split.name, device)
+        fit(recipe, split, out / split.name, device, cache)
     return summarise(recipe, protocol, clips, out)
 
 

@@ -11,11 +11,9 @@ from support import syllables, write_wav
 from typer.testing import CliRunner
 
 from ser_core import bundle as bundles
-from ser_core.emotions import LABELS
 from train import corpora, curves
 from train.augment import Augmentation
 from train.cli import app
-from train.data import LengthBatches, SpeechDataset
 from train.export import export
 from train.fit import RunError, fit
 from train.module import masked_cross_entropy
@@ -80,17 +78,6 @@ def test_without_masks_it_is_the_cross_entropy():
         expected = torch.nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing)
         found = masked_cross_entropy(logits, targets, torch.ones(5, 4, dtype=torch.bool), smoothing)
         torch.testing.assert_close(found, expected)
-
-
-def test_batches_hold_similar_lengths_and_follow_the_share(clips):
-    dataset = SpeechDataset(clips, LABELS, {"ravdess": LABELS})
-    batches = LengthBatches(dataset, 8, shuffle=True, share={"ravdess": 0.5})
-    first, again = list(batches), list(batches)
-    assert first == again
-    assert len(first) == len(batches) == 3
-    assert len({i for batch in first for i in batch}) == 24
-    batches.set_epoch(1)
-    assert list(batches) != first
 
 
 def test_a_run_leaves_its_whole_record(runs):
