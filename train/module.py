@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ser_core.features import FeatureSpec
 from ser_core.models import build
-from train.augment import augment
+from train.augment.batchwise import augment
 from train.data import Batch
 from train.evaluate import unweighted_average_recall
 from train.recipe import Recipe

@@ -3,11 +3,13 @@
 import pytest
 import torch
 
-from train.augment import Augmentation, augment, channel, frequency_warp, spec_augment, time_stretch
+from train.augment import Augmentation
+from train.augment.batchwise import augment, channel, frequency_warp, spec_augment, time_stretch
 
 ALL = Augmentation(
     crop=0.5, time_stretch=0.2, frequency_warp=0.1, channel=0.2, time_mask=0.2, frequency_mask=0.2
 )
+GOLDEN = [4.0045395, 13.629712, 22.658115, 32.015717, 27.614624, 50.055298]  # a ramp's sixth frame
 
 
 def batch():
@@ -75,3 +77,13 @@ def test_masks_cover_no_more_than_asked():
 def test_ranges_are_checked():
     with pytest.raises(ValueError, match=r"time_mask must be from 0 to 1, is 1\.5"):
         Augmentation(time_mask=1.5)
+
+
+def test_the_same_seed_gives_the_numbers_that_recipes_were_trained_with():
+    """Golden numbers: what `train/augment.py` gave before it became a package (commit caca037)."""
+    ramp = torch.arange(60.0).reshape(1, 6, 10)
+    features, lengths = augment(ramp, torch.tensor([10]), ALL, seeded(3))
+    assert features.shape == (1, 6, 12)
+    assert lengths.tolist() == [12]
+    assert features.sum().item() == pytest.approx(1847.8223, abs=1e-3)
+    assert features[0, :, 5].tolist() == pytest.approx(GOLDEN, abs=1e-4)

@@ -1,34 +1,16 @@
-"""Augmentation of log-mel batches: on the training part only, on whatever device they are on.
+"""Changes of a whole batch of log-mel features, on whatever device it is on: quick, and no file is read anew.
 
 Features are whisper- or utterance-normalised log-mel `(batch, band, frame)`; rows are independent unless said
 otherwise, and all randomness comes from the generator that is passed in.
 """
-
-from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ser_core.features import frame_mask
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How far each change goes; 0 leaves it out."""
-
-    crop: float = 0.0  # probability of a random stretch of a clip, at least half of it and 1 s
-    time_stretch: float = 0.0  # rate drawn from 1 ± this, one for the batch
-    frequency_warp: float = 0.0  # bands shifted by a factor from 1 ± this, one for the batch (a vocal tract)
-    channel: float = 0.0  # deviation of a smooth random equaliser, in the features' own unit
-    time_mask: float = 0.0  # longest masked stretch, share of the frames (SpecAugment, two masks)
-    frequency_mask: float = 0.0  # widest masked stretch, share of the bands (SpecAugment, two masks)
-
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"{f.name} must be from 0 to 1, is {value}")
+from train.augment.augmentation import Augmentation
+from train.augment.spec_augment import MASKS, row_mean, stretch
 
 
 def augment(
@@ -75,23 +57,18 @@ def spec_augment(
 ) -> Tensor:
     """Two time and two frequency masks a row (Park et al. 2019), filled with the row's mean."""
     batch, bands, frames = features.shape
-    valid = frame_mask(lengths, frames)[:, None]
-    mean = (features * valid).sum((1, 2)) / (lengths * bands)
     masked = torch.zeros_like(features, dtype=torch.bool)
     everything = torch.full((batch,), float(bands), device=features.device)
-    for _ in range(2):
+    for _ in range(MASKS):
         masked |= _stretch(everything, frequency, bands, generator)[:, :, None]
         masked |= _stretch(lengths.float(), time, frames, generator)[:, None, :]
-    return torch.where(masked, mean[:, None, None], features)
+    return torch.where(masked, row_mean(features, lengths)[:, None, None], features)
 
 
 def _stretch(sizes: Tensor, share: float, total: int, generator: torch.Generator) -> Tensor:
     """One random stretch a row, up to `share` of `sizes` `(batch,)` long, as a mask `(batch, total)`."""
     draws = (_uniform((2, len(sizes)), generator).to(sizes) + 1) / 2
-    width = draws[0] * share * sizes
-    start = draws[1] * (sizes - width)
-    index = torch.arange(total, device=sizes.device)[None]
-    return (index >= start[:, None].floor()) & (index < (start + width)[:, None].floor())
+    return stretch(sizes, draws[0] * share, draws[1], total)
 
 
 def _uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

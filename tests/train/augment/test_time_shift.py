@@ -1,0 +1,35 @@
+"""The clip moves in its window; silence comes in."""
+
+import numpy as np
+import pytest
+from support import SAMPLE_RATE
+
+from train.augment.time_shift import MAX_SHARE, TimeShift
+
+NOISE = np.random.default_rng(0).normal(0, 0.1, 2 * SAMPLE_RATE).astype(np.float32)
+FADE = SAMPLE_RATE // 200
+
+
+@pytest.mark.parametrize("shift", [-4800, -1, 1, 1600, 4800])
+def test_samples_move_and_silence_comes_in(shift):
+    moved = TimeShift().apply(NOISE, {"shift_samples": shift})
+    assert len(moved) == len(NOISE)
+    if shift > 0:
+        assert not moved[:shift].any()
+        assert np.array_equal(moved[shift + FADE :], NOISE[FADE:-shift])
+    else:
+        assert not moved[shift:].any()
+        assert np.array_equal(moved[: shift - FADE], NOISE[-shift:-FADE])
+
+
+def test_shifts_stay_in_range_and_go_both_ways():
+    rng = np.random.default_rng(0)
+    drawn = [TimeShift().draw(rng, len(NOISE))["shift_samples"] / SAMPLE_RATE for _ in range(200)]
+    assert -0.3 <= min(drawn) < -0.25
+    assert 0.25 < max(drawn) <= 0.3
+
+
+def test_a_short_clip_keeps_most_of_itself():
+    rng = np.random.default_rng(0)
+    drawn = [TimeShift().draw(rng, 1600)["shift_samples"] for _ in range(200)]
+    assert max(map(abs, drawn)) == MAX_SHARE * 1600

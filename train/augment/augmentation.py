@@ -1,0 +1,116 @@
+"""What a recipe says about augmentation: the table `[augmentation]` and one table a technique below it."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from train.augment.awgn import Awgn
+from train.augment.bandwidth import Bandwidth
+from train.augment.codec import Codec
+from train.augment.gain import Gain
+from train.augment.mixup import Mixup
+from train.augment.pitch_shift import PitchShift
+from train.augment.rir import Rir
+from train.augment.spec_augment import SpecAugment
+from train.augment.tanh_distortion import TanhDistortion
+from train.augment.technique import Technique, WaveformTechnique, check_number
+from train.augment.tempo import Tempo
+from train.augment.time_shift import TimeShift
+
+# In the order in which sound meets them: voice, place in the window, room, microphone, line.
+WAVEFORM_TECHNIQUES: dict[str, type[WaveformTechnique]] = {
+    "pitch_shift": PitchShift,
+    "tempo": Tempo,
+    "time_shift": TimeShift,
+    "rir": Rir,
+    "awgn": Awgn,
+    "tanh_distortion": TanhDistortion,
+    "gain": Gain,
+    "bandwidth": Bandwidth,
+    "codec": Codec,
+}
+TECHNIQUES: dict[str, type[Technique]] = WAVEFORM_TECHNIQUES | {"spec_augment": SpecAugment, "mixup": Mixup}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How the training part is changed on the fly. Raises ValueError for values out of range.
+
+    The first six change whole batches, as far as the number says; 0 leaves them out. A technique changes a
+    clip by itself and is left out where there is none.
+    """
+
+    crop: float = 0.0  # probability of a random stretch of a clip, at least half of it and 1 s
+    time_stretch: float = 0.0  # rate drawn from 1 ± this, one for the batch
+    frequency_warp: float = 0.0  # bands shifted by a factor from 1 ± this, one for the batch (a vocal tract)
+    channel: float = 0.0  # deviation of a smooth random equaliser, in the features' own unit
+    time_mask: float = 0.0  # longest masked stretch, share of the frames (SpecAugment, two masks)
+    frequency_mask: float = 0.0  # widest masked stretch, share of the bands (SpecAugment, two masks)
+    multi_fold: bool = (
+        False  # every clip as it is and one copy of it for each technique, each with that alone
+    )
+    balance: bool = False  # further copies of clips of rare classes, up to the largest class
+    pitch_shift: PitchShift | None = None
+    tempo: Tempo | None = None
+    time_shift: TimeShift | None = None
+    rir: Rir | None = None
+    awgn: Awgn | None = None
+    tanh_distortion: TanhDistortion | None = None
+    gain: Gain | None = None
+    bandwidth: Bandwidth | None = None
+    codec: Codec | None = None
+    spec_augment: SpecAugment | None = None
+    mixup: Mixup | None = None
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.type is float:
+                check_number(f.name, value, 0, 1)
+            elif f.type is bool and not isinstance(value, bool):
+                raise ValueError(f"{f.name} must be true or false, is {value!r}")
+        if (self.multi_fold or self.balance) and not self.of_clips:
+            key = "multi_fold" if self.multi_fold else "balance"
+            raise ValueError(f"{key} needs a technique that changes its copies, such as [augmentation.awgn]")
+
+    @property
+    def of_clips(self) -> dict[str, WaveformTechnique | SpecAugment]:
+        """The techniques that change one clip, by name, in the order in which they are applied."""
+        named = {name: getattr(self, name) for name in TECHNIQUES}
+        return {n: t for n, t in named.items() if isinstance(t, WaveformTechnique | SpecAugment)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data. What is left out stays out, so that runs begun before a technique existed go on."""
+        newer = {"multi_fold", "balance", *TECHNIQUES}
+        return {key: value for key, value in asdict(self).items() if value or key not in newer}
+
+
+def from_table(table: dict[str, Any]) -> Augmentation:
+    """The augmentation that a recipe's table `[augmentation]` describes.
+
+    >>> from_table({"crop": 0.2, "awgn": {"p": 0.3, "snr_db": [10, 20]}}).awgn
+    Awgn(p=0.3, snr_db=(10, 20))
+
+    Raises ValueError with the key that is unknown or out of range.
+    """
+    unknown = sorted(set(table) - {f.name for f in fields(Augmentation)})
+    if unknown:
+        raise ValueError(f"augmentation has no {', '.join(unknown)}; techniques are {', '.join(TECHNIQUES)}")
+    made = {k: _technique(k, v) if k in TECHNIQUES else v for k, v in table.items()}
+    try:
+        return Augmentation(**made)
+    except ValueError as error:
+        raise ValueError(f"augmentation.{error}") from None
+
+
+def _technique(name: str, table: object) -> Technique:
+    kind = TECHNIQUES[name]
+    if not isinstance(table, dict):
+        raise ValueError(f"augmentation.{name} must be a table of its own: [augmentation.{name}]")
+    keys = [f.name for f in fields(kind)]
+    unknown = sorted(set(table) - set(keys))
+    if unknown:
+        raise ValueError(f"augmentation.{name} has no {', '.join(unknown)}; it has {', '.join(keys)}")
+    try:
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+    except ValueError as error:
+        raise ValueError(f"augmentation.{name}.{error}") from None

@@ -1,0 +1,62 @@
+"""Which rows an epoch holds besides the clips themselves: a copy for each technique, copies of rare classes.
+
+A copy is a row of its own in the training part, with its parent's label; how it is changed is drawn anew in
+each epoch.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from train.augment.augmentation import Augmentation
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A row of the training part."""
+
+    clip: int  # index of its parent
+    number: int = 0  # 0: the clip itself; its copies count from 1
+    technique: str = ""  # the one technique of a multi-fold copy
+
+
+def copies_of(
+    labels: Sequence[str], shares: Sequence[float], augmentation: Augmentation, seed: int
+) -> list[Copy]:
+    """The clips with `labels`, in their order, and behind them the copies that `augmentation` asks for.
+
+    `shares`: how much of each clip's corpus an epoch draws, above 0 to 1; balance counts by it.
+    """
+    rows = [Copy(i) for i in range(len(labels))]
+    if augmentation.multi_fold:
+        names = enumerate(augmentation.of_clips, start=1)
+        rows += [Copy(i, number, name) for number, name in names for i in range(len(labels))]
+    if augmentation.balance:
+        rows += _balancing(labels, shares, len(rows) // len(labels), np.random.default_rng([seed]))
+    return rows
+
+
+def _balancing(
+    labels: Sequence[str], shares: Sequence[float], folds: int, rng: np.random.Generator
+) -> list[Copy]:
+    """Copies that bring every class to the largest one's expected number of rows in an epoch.
+
+    Parents take turns in a random order, so that no clip has two copies more than another of its class.
+    `folds`: how many rows each clip has already.
+    """
+    parents: dict[str, list[int]] = defaultdict(list)
+    for clip, label in enumerate(labels):
+        parents[label].append(clip)
+    sizes = {label: folds * sum(shares[clip] for clip in own) for label, own in parents.items()}
+    added = []
+    for label, own in parents.items():
+        order = rng.permutation(own).tolist()
+        missing, turn = max(sizes.values()) - sizes[label], 0
+        while missing >= shares[order[turn % len(order)]] / 2:
+            clip = order[turn % len(order)]
+            added.append(Copy(clip, folds + turn // len(order)))
+            missing -= shares[clip]
+            turn += 1
+    return added

@@ -1,0 +1,32 @@
+"""A recording made too loud."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from audiomentations import Gain as Transform
+
+from train.augment.technique import Draw, Range, Samples, WaveformTechnique, check_range, replay
+
+
+@dataclass(frozen=True)
+class Gain(WaveformTechnique):
+    """audiomentations' Gain, then hard clipping at full scale.
+
+    Features bring every utterance to one level, so a gain alone would change nothing that a model sees.
+    What it sees is the clipping: training clips stand at full scale, so every gain above 0 dB cuts off
+    peaks. Below 0 dB it changes no more than the steps of a codec after it.
+    """
+
+    gain_db: Range = (-12.0, 12.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("gain_db", self.gain_db, -60, 40)
+
+    def draw(self, rng: np.random.Generator, n_samples: int) -> Draw:
+        """The gain in dB."""
+        return {"gain_db": rng.uniform(*self.gain_db)}
+
+    def apply(self, samples: Samples, draw: Draw) -> Samples:
+        """`samples` louder or quieter, cut off at ±1."""
+        return replay(Transform(), samples, amplitude_ratio=10 ** (draw["gain_db"] / 20)).clip(-1.0, 1.0)

@@ -1,0 +1,30 @@
+"""A higher or lower voice at the same speed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from audiomentations import PitchShift as Transform
+
+from train.augment.technique import Draw, Range, Samples, WaveformTechnique, check_range, replay
+
+
+@dataclass(frozen=True)
+class PitchShift(WaveformTechnique):
+    """audiomentations' PitchShift (Signalsmith Stretch). Formants move along: another speaker's size.
+
+    Pitch itself carries emotion, so the shift should stay small against the difference between speakers.
+    """
+
+    semitones: Range = (-2.0, 2.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("semitones", self.semitones, -12, 12)
+
+    def draw(self, rng: np.random.Generator, n_samples: int) -> Draw:
+        """The shift in semitones."""
+        return {"semitones": rng.uniform(*self.semitones)}
+
+    def apply(self, samples: Samples, draw: Draw) -> Samples:
+        """`samples` shifted, of the same length."""
+        return replay(Transform(), samples, num_semitones=draw["semitones"])

@@ -1,0 +1,33 @@
+"""A clip that was cut a little early or late."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from audiomentations import Shift as Transform
+
+from ser_core.audio import SAMPLE_RATE
+from train.augment.technique import Draw, Range, Samples, WaveformTechnique, check_range, replay
+
+MAX_SHARE = 0.25  # of a clip that may leave its window, so that short ones keep their words
+
+
+@dataclass(frozen=True)
+class TimeShift(WaveformTechnique):
+    """audiomentations' Shift: the clip moves in its window, silence comes in, what leaves is lost."""
+
+    shift_s: Range = (-0.3, 0.3)  # above 0 is later
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("shift_s", self.shift_s, -2, 2)
+
+    def draw(self, rng: np.random.Generator, n_samples: int) -> Draw:
+        """The shift in samples, at most MAX_SHARE of the clip."""
+        most = MAX_SHARE * n_samples
+        shift = np.clip(rng.uniform(*self.shift_s) * SAMPLE_RATE, -most, most)
+        return {"shift_samples": int(shift)}
+
+    def apply(self, samples: Samples, draw: Draw) -> Samples:
+        """`samples` moved, of the same length; the new edge is faded over 5 ms, so that it does not click."""
+        mover = Transform(-1, 1, shift_unit="samples", rollover=False, fade_duration=0.005)
+        return replay(mover, samples, shift_amount=draw["shift_samples"])
