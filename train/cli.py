@@ -1,4 +1,4 @@
-"""The commands: corpora, fit, crossval, evaluate, report, export."""
+"""The commands: corpora, augment, fit, crossval, evaluate, report, export."""
 
 import json
 import logging
@@ -18,6 +18,7 @@ from train import export as exports
 from train import fit as fitting
 from train import protocols, report
 from train import recipe as recipes
+from train.augment import sheet
 from train.cache import FeatureCache, default_folder
 from train.corpora import CORPORA, Clip, CorpusError
 from train.fit import RunError
@@ -66,6 +67,24 @@ def corpora(
             typer.echo(f"in two corpora, {line}")
         if not surveys:
             raise typer.Exit(1)
+
+
+@app.command()
+def augment(
+    clip: Annotated[Path, typer.Argument(help="a recording")],
+    out: Annotated[Path, typer.Option(help="folder for the recordings and the figure")],
+    recipe: Annotated[
+        Path | None, typer.Option(help="shows its techniques and ranges; default every technique")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="of what is left to chance")] = 0,
+) -> None:
+    """Lets one clip be heard (WAV) and seen (one PNG) under each augmentation technique."""
+    with _readable_errors():
+        chosen = recipes.read(recipe).augmentation if recipe else sheet.EVERY_TECHNIQUE
+        if not chosen.of_clips:
+            raise RecipeError(f"{recipe}: the recipe names no technique, such as [augmentation.awgn]")
+        for path in sheet.write(clip, chosen, out, seed):
+            typer.echo(str(path))
 
 
 @app.command()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ser_core.models import ARCHITECTURES
-from train.augment import Augmentation
+from train.augment import Augmentation, from_table
 from train.corpora import CORPORA
 
 
@@ -58,7 +58,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, for the run's folder."""
-        return asdict(self)
+        return asdict(self) | {"augmentation": self.augmentation.to_dict()}
 
 
 def read(path: Path) -> Recipe:
@@ -71,7 +71,7 @@ def read(path: Path) -> Recipe:
     if unknown:
         raise RecipeError(f"{path}: unknown key {', '.join(unknown)}")
     try:
-        raw["augmentation"] = Augmentation(**raw.get("augmentation", {}))
+        raw["augmentation"] = from_table(raw.get("augmentation", {}))
         if "corpora" in raw:
             raw["corpora"] = tuple(raw["corpora"])
         return Recipe(**raw)

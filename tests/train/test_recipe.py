@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from train.augment.awgn import Awgn
 from train.recipe import RecipeError, read
 
 RECIPES = sorted((Path(__file__).parents[2] / "train" / "recipes").glob("*.toml"))
@@ -24,6 +25,14 @@ def test_shipped_recipes_are_valid_and_named_after_their_file(path):
         ('name = "a"\narchitecture = "whisper_tiny"\nema_decay = 1.0', "ema_decay"),
         ('name = "a"\narchitecture = "whisper_tiny"\n[augmentation]\ncrop = 2', "crop must be from 0 to 1"),
         ('name = "a"\narchitecture = "whisper_tiny"\n[augmentation]\nshout = 1', "shout"),
+        (
+            'name = "a"\narchitecture = "whisper_tiny"\n[augmentation.awgn]\nsnr_db = [30, 15]',
+            r"recipe\.toml: augmentation\.awgn\.snr_db must be two numbers",
+        ),
+        (
+            'name = "a"\narchitecture = "whisper_tiny"\n[augmentation.shout]\np = 0.5',
+            r"recipe\.toml: augmentation has no shout; techniques are pitch_shift",
+        ),
         ("name = ", "recipe.toml"),
     ],
 )
@@ -32,6 +41,14 @@ def test_a_bad_recipe_names_the_key(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(RecipeError, match=message):
         read(path)
+
+
+def test_a_recipe_names_its_techniques(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text('name = "a"\narchitecture = "cnn_lstm"\n[augmentation.awgn]\np = 0.3\nsnr_db = [10, 20]')
+    recipe = read(path)
+    assert recipe.augmentation.awgn == Awgn(p=0.3, snr_db=(10, 20))
+    assert recipe.to_dict()["augmentation"]["awgn"] == {"p": 0.3, "snr_db": (10, 20)}
 
 
 def test_a_missing_recipe_is_named(tmp_path):

@@ -12,7 +12,7 @@ from train.augment.pitch_shift import PitchShift
 from train.augment.rir import Rir
 from train.augment.spec_augment import SpecAugment
 from train.augment.tanh_distortion import TanhDistortion
-from train.augment.technique import Technique, WaveformTechnique, check_number
+from train.augment.technique import ClipTechnique, Technique, WaveformTechnique, check_number
 from train.augment.tempo import Tempo
 from train.augment.time_shift import TimeShift
 
@@ -73,10 +73,10 @@ class Augmentation:
             raise ValueError(f"{key} needs a technique that changes its copies, such as [augmentation.awgn]")
 
     @property
-    def of_clips(self) -> dict[str, WaveformTechnique | SpecAugment]:
+    def of_clips(self) -> dict[str, ClipTechnique]:
         """The techniques that change one clip, by name, in the order in which they are applied."""
         named = {name: getattr(self, name) for name in TECHNIQUES}
-        return {n: t for n, t in named.items() if isinstance(t, WaveformTechnique | SpecAugment)}
+        return {n: t for n, t in named.items() if isinstance(t, ClipTechnique)}
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data. What is left out stays out, so that runs begun before a technique existed go on."""

@@ -21,7 +21,7 @@ class Awgn(WaveformTechnique):
         super().__post_init__()
         check_range("snr_db", self.snr_db, -10, 80)
 
-    def draw(self, rng: np.random.Generator, n_samples: int) -> Draw:
+    def draw(self, rng: np.random.Generator) -> Draw:
         """The ratio in dB and the seed of the noise."""
         return {"snr_db": rng.uniform(*self.snr_db), "noise_seed": int(rng.integers(2**32))}
 

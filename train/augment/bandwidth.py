@@ -28,7 +28,7 @@ class Bandwidth(WaveformTechnique):
         check_range("low_hz", self.low_hz, 20, 1000)
         check_range("high_hz", self.high_hz, 1500, TELEPHONE_RATE / 2)
 
-    def draw(self, rng: np.random.Generator, n_samples: int) -> Draw:
+    def draw(self, rng: np.random.Generator) -> Draw:
         """The edges of the band in Hz."""
         return {"low_hz": rng.uniform(*self.low_hz), "high_hz": rng.uniform(*self.high_hz)}
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from train.augment.augmentation import Augmentation
 from train.augment.copies import Copy
-from train.augment.spec_augment import SpecAugment
 from train.augment.technique import Draw, Samples, WaveformTechnique
 
 
@@ -22,8 +21,8 @@ def generator_of(seed: int, epoch: int, path: Path, copy: Copy) -> np.random.Gen
     return np.random.default_rng([seed, epoch, name, copy.number])
 
 
-def draw(augmentation: Augmentation, copy: Copy, n_samples: int, rng: np.random.Generator) -> dict[str, Draw]:
-    """Which techniques a clip of `n_samples` gets, and with which numbers, by name in order of application.
+def draw(augmentation: Augmentation, copy: Copy, rng: np.random.Generator) -> dict[str, Draw]:
+    """Which techniques a row gets, and with which numbers, by name in the order of application.
 
     A multi-fold copy gets its technique alone, and with multi-fold the clip itself stays as it is. A copy
     made for balance gets one technique at random where chance gives it none: copies are never identical.
@@ -38,7 +37,7 @@ def draw(augmentation: Augmentation, copy: Copy, n_samples: int, rng: np.random.
         chosen = [name for name, technique in techniques.items() if chances[name] < technique.p]
         if copy.number and not chosen:
             chosen = [str(rng.choice(list(techniques)))]
-    return {name: _draw_one(techniques[name], n_samples, rng) for name in chosen}
+    return {name: techniques[name].draw(rng) for name in chosen}
 
 
 def apply(augmentation: Augmentation, samples: Samples, draws: Mapping[str, Draw]) -> Samples:
@@ -47,7 +46,3 @@ def apply(augmentation: Augmentation, samples: Samples, draws: Mapping[str, Draw
         if name in draws and isinstance(technique, WaveformTechnique):
             samples = technique.apply(samples, draws[name])
     return samples
-
-
-def _draw_one(technique: WaveformTechnique | SpecAugment, n_samples: int, rng: np.random.Generator) -> Draw:
-    return technique.draw(rng) if isinstance(technique, SpecAugment) else technique.draw(rng, n_samples)

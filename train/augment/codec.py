@@ -38,7 +38,7 @@ class Codec(WaveformTechnique):
             raise ValueError(f"codecs must be some of {', '.join(CODECS)}, is {self.codecs!r}")
         check_range("compression", self.compression, 0, 1)
 
-    def draw(self, rng: np.random.Generator, n_samples: int) -> Draw:
+    def draw(self, rng: np.random.Generator) -> Draw:
         """The codec and how hard it compresses."""
         codec = self.codecs[int(rng.integers(len(self.codecs)))]
         compression = rng.uniform(*self.compression)

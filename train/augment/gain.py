@@ -23,7 +23,7 @@ class Gain(WaveformTechnique):
         super().__post_init__()
         check_range("gain_db", self.gain_db, -60, 40)
 
-    def draw(self, rng: np.random.Generator, n_samples: int) -> Draw:
+    def draw(self, rng: np.random.Generator) -> Draw:
         """The gain in dB."""
         return {"gain_db": rng.uniform(*self.gain_db)}
 

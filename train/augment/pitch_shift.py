@@ -21,7 +21,7 @@ class PitchShift(WaveformTechnique):
         super().__post_init__()
         check_range("semitones", self.semitones, -12, 12)
 
-    def draw(self, rng: np.random.Generator, n_samples: int) -> Draw:
+    def draw(self, rng: np.random.Generator) -> Draw:
         """The shift in semitones."""
         return {"semitones": rng.uniform(*self.semitones)}
 

@@ -28,7 +28,7 @@ class Rir(WaveformTechnique):
         check_range("t60_s", self.t60_s, 0.05, 3)
         check_range("direct_db", self.direct_db, -10, 30)
 
-    def draw(self, rng: np.random.Generator, n_samples: int) -> Draw:
+    def draw(self, rng: np.random.Generator) -> Draw:
         """Reverberation time, direct-to-reverberant ratio and the seed of the reflections."""
         return {
             "t60_s": rng.uniform(*self.t60_s),

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from ser_core.features import frame_mask
-from train.augment.technique import Draw, Technique, check_number
+from train.augment.technique import ClipTechnique, Draw, check_number
 
 MASKS = 2  # of each kind
 
 
 @dataclass(frozen=True)
-class SpecAugment(Technique):
+class SpecAugment(ClipTechnique):
     """Two time and two frequency masks a clip, drawn for each clip by itself.
 
     The recipe's older keys `time_mask` and `frequency_mask` bound each of their masks; here the bounds hold

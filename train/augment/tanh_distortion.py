@@ -18,7 +18,7 @@ class TanhDistortion(WaveformTechnique):
         super().__post_init__()
         check_range("amount", self.amount, 0, 1)
 
-    def draw(self, rng: np.random.Generator, n_samples: int) -> Draw:
+    def draw(self, rng: np.random.Generator) -> Draw:
         """How much is bent."""
         return {"amount": rng.uniform(*self.amount)}
 

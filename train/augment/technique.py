@@ -21,7 +21,7 @@ Draw = dict[str, Any]  # numbers and names that JSON keeps exactly
 
 @dataclass(frozen=True)
 class Technique:
-    """One way to change a clip. Raises ValueError where a range makes no sense."""
+    """One way to change training data. Raises ValueError where a range makes no sense."""
 
     p: float = 0.5  # probability that a clip gets it
 
@@ -29,12 +29,17 @@ class Technique:
         check_number("p", self.p, 0, 1)
 
 
-class WaveformTechnique(Technique, ABC):
-    """A technique that changes samples."""
+@dataclass(frozen=True)
+class ClipTechnique(Technique, ABC):
+    """A technique that changes one clip by itself."""
 
     @abstractmethod
-    def draw(self, rng: np.random.Generator, n_samples: int) -> Draw:
-        """What is left to chance for one clip of `n_samples`."""
+    def draw(self, rng: np.random.Generator) -> Draw:
+        """What is left to chance for one clip."""
+
+
+class WaveformTechnique(ClipTechnique):
+    """A technique that changes samples."""
 
     @abstractmethod
     def apply(self, samples: Samples, draw: Draw) -> Samples:

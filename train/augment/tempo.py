@@ -22,7 +22,7 @@ class Tempo(WaveformTechnique):
         super().__post_init__()
         check_range("rate", self.rate, 0.5, 2)
 
-    def draw(self, rng: np.random.Generator, n_samples: int) -> Draw:
+    def draw(self, rng: np.random.Generator) -> Draw:
         """The rate."""
         return {"rate": rng.uniform(*self.rate)}
 

@@ -21,13 +21,13 @@ class TimeShift(WaveformTechnique):
         super().__post_init__()
         check_range("shift_s", self.shift_s, -2, 2)
 
-    def draw(self, rng: np.random.Generator, n_samples: int) -> Draw:
-        """The shift in samples, at most MAX_SHARE of the clip."""
-        most = MAX_SHARE * n_samples
-        shift = np.clip(rng.uniform(*self.shift_s) * SAMPLE_RATE, -most, most)
-        return {"shift_samples": int(shift)}
+    def draw(self, rng: np.random.Generator) -> Draw:
+        """The shift in seconds."""
+        return {"shift_s": rng.uniform(*self.shift_s)}
 
     def apply(self, samples: Samples, draw: Draw) -> Samples:
         """`samples` moved, of the same length; the new edge is faded over 5 ms, so that it does not click."""
+        most = int(MAX_SHARE * len(samples))
+        shift = int(np.clip(round(draw["shift_s"] * SAMPLE_RATE), -most, most))
         mover = Transform(-1, 1, shift_unit="samples", rollover=False, fade_duration=0.005)
-        return replay(mover, samples, shift_amount=draw["shift_samples"])
+        return replay(mover, samples, shift_amount=shift)

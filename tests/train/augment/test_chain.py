@@ -21,7 +21,7 @@ FOLDS = replace(ALL, multi_fold=True)
 
 def draws(augmentation=ALL, seed=0, epoch=0, path=CLIP, copy=Copy(0)):  # noqa: B008 (frozen)
     rng = chain.generator_of(seed, epoch, path, copy)
-    return chain.draw(augmentation, copy, len(VOICE), rng)
+    return chain.draw(augmentation, copy, rng)
 
 
 def test_draws_follow_from_seed_epoch_clip_and_copy():
