@@ -6,7 +6,6 @@ makes it. They are plain data: logged and applied again they give the same sampl
 
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -15,10 +14,9 @@ from train.augment.copies import Copy
 from train.augment.technique import Draw, Samples, WaveformTechnique
 
 
-def generator_of(seed: int, epoch: int, path: Path, copy: Copy) -> np.random.Generator:
-    """The random numbers of a row in an epoch. A clip is known by its file's name and folder's name."""
-    name = zlib.crc32("/".join(path.parts[-2:]).encode())
-    return np.random.default_rng([seed, epoch, name, copy.number])
+def generator_of(seed: int, epoch: int, file: str, copy: Copy) -> np.random.Generator:
+    """The random numbers of a row in an epoch; `file` is the clip's name in tables (`Clip.file`)."""
+    return np.random.default_rng([seed, epoch, zlib.crc32(file.encode()), copy.number])
 
 
 def draw(augmentation: Augmentation, copy: Copy, rng: np.random.Generator) -> dict[str, Draw]:

@@ -40,7 +40,7 @@ def write(path: Path, augmentation: Augmentation, folder: Path, seed: int = 0) -
     draws: dict[str, Draw] = {}
     for number, name in enumerate(augmentation.of_clips, start=1):
         copy = Copy(0, number, name)
-        drawn = chain.draw(augmentation, copy, chain.generator_of(seed, 0, path, copy))
+        drawn = chain.draw(augmentation, copy, chain.generator_of(seed, 0, path.name, copy))
         changed = chain.apply(augmentation, samples, drawn)
         features = _log_mel(changed)
         if name == "spec_augment":
