@@ -1,4 +1,4 @@
-"""Clips' features in memory, in batches of similar length."""
+"""Clips' features in memory, in batches of similar length; what augmentation changes is made anew."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from ser_core.features import FeatureSpec, standardise
+from ser_core.features import FeatureExtractor, FeatureSpec, standardise
+from train.augment import WAVEFORM_TECHNIQUES, Augmentation, Copy, chain
+from train.augment.spec_augment import tensor_of
+from train.augment.technique import Draw
 from train.cache import FeatureCache
 from train.corpora import Clip
+from train.speech import FULL_SCALE
 
 MIN_CROP_S = 1.0
 BUCKET_BATCHES = 8  # clips are sorted by length within this many batches
@@ -25,10 +29,15 @@ class Batch:
     lengths: Tensor  # (batch,) in frames
     targets: Tensor  # (batch,) class index
     allowed: Tensor  # (batch, class) bool
+    masks: Tensor  # (batch, 2, mask, 2): what `spec_augment` hides
 
 
 class SpeechDataset(Dataset[int]):
-    """Clips' features, held as float16; items are indices, `collate` makes the batch."""
+    """Rows: clips, and copies of them. Items are indices of rows, `collate` makes the batch.
+
+    Features as they are in the recordings are held as float16. The rows that a waveform technique changes in
+    an epoch are transformed anew, and kept nowhere.
+    """
 
     def __init__(
         self,
@@ -37,17 +46,23 @@ class SpeechDataset(Dataset[int]):
         labels: Sequence[str],
         classes: dict[str, tuple[str, ...]],
         cache: FeatureCache,
-        crop: float = 0.0,
+        augmentation: Augmentation = Augmentation(),
+        copies: Sequence[Copy] = (),
         seed: int = 0,
     ) -> None:
-        """`classes`: the emotions of each corpus. `crop`: probability of a random stretch of a clip."""
-        self.clips = clips
+        """`classes`: the emotions of each corpus. `copies`: the rows (see `copies_of`); default the clips."""
+        self.copies = copies or [Copy(i) for i in range(len(clips))]
+        self.clips = [clips[copy.clip] for copy in self.copies]  # the parent of each row
         self.spec = spec
-        self.features = cache.features(clips, spec)
-        self.targets = torch.tensor([labels.index(clip.emotion) for clip in clips])
+        kept = cache.features(clips, spec)
+        self.features = [kept[copy.clip] for copy in self.copies]
+        changed = WAVEFORM_TECHNIQUES.keys() & augmentation.of_clips.keys()
+        self.speech = cache.speech(clips) if changed else []
+        self.extract = FeatureExtractor(spec)
+        self.targets = torch.tensor([labels.index(clip.emotion) for clip in self.clips])
         allowed = {corpus: [label in names for label in labels] for corpus, names in classes.items()}
-        self.allowed = torch.tensor([allowed[clip.corpus] for clip in clips])
-        self.crop = crop
+        self.allowed = torch.tensor([allowed[clip.corpus] for clip in self.clips])
+        self.augmentation = augmentation
         self.seed = seed
         self.epoch = 0
 
@@ -58,14 +73,32 @@ class SpeechDataset(Dataset[int]):
         return index
 
     def collate(self, indices: list[int]) -> Batch:
-        """The batch of the clips `indices`; crops depend on seed, epoch and clips alone."""
+        """The batch of the rows `indices`; crops depend on seed, epoch and rows alone."""
         rng = np.random.default_rng([self.seed, self.epoch, *indices])
-        rows = [self._crop(torch.from_numpy(self.features[i]), rng) for i in indices]
+        draws = [self.draw(i) for i in indices]
+        rows = [self._crop(self._changed(i, d), rng) for i, d in zip(indices, draws, strict=True)]
         lengths = torch.tensor([row.shape[-1] for row in rows])
         features = torch.zeros(len(rows), self.spec.bands, int(lengths.max()))
         for target, row in zip(features, rows, strict=True):
             target[:, : row.shape[-1]] = row
-        return Batch(features, lengths, self.targets[indices], self.allowed[indices])
+        masks = torch.stack([tensor_of(drawn.get("spec_augment")) for drawn in draws])
+        return Batch(features, lengths, self.targets[indices], self.allowed[indices], masks)
+
+    def draw(self, index: int) -> dict[str, Draw]:
+        """What the row gets in this epoch, whatever else is in its batch; see `train.augment.chain`."""
+        copy = self.copies[index]
+        rng = chain.generator_of(self.seed, self.epoch, self.clips[index].file, copy)
+        return chain.draw(self.augmentation, copy, rng)
+
+    def _changed(self, index: int, draws: Mapping[str, Draw]) -> Tensor:
+        """The row's features `(band, frame)` after the waveform techniques in `draws`."""
+        if not WAVEFORM_TECHNIQUES.keys() & draws.keys():
+            return torch.from_numpy(self.features[index])
+        samples = self.speech[self.copies[index].clip] / FULL_SCALE
+        changed = torch.from_numpy(chain.apply(self.augmentation, samples, draws))
+        features, _ = self.extract(changed[None], torch.tensor([len(changed)]))
+        found: Tensor = features[0]
+        return found
 
     def _crop(self, features: Tensor, rng: np.random.Generator) -> Tensor:
         """A random stretch of `features` `(band, frame)`, or all of them.
@@ -75,7 +108,7 @@ class SpeechDataset(Dataset[int]):
         """
         frames = features.shape[-1]
         shortest = max(frames // 2, int(MIN_CROP_S * self.spec.sample_rate) // self.spec.hop_length)
-        if shortest >= frames or rng.random() >= self.crop:
+        if shortest >= frames or rng.random() >= self.augmentation.crop:
             return features
         size = int(rng.integers(shortest, frames + 1))
         start = int(rng.integers(0, frames - size + 1))

@@ -26,6 +26,7 @@ from ser_core.emotions import LABELS
 from ser_core.features import FeatureExtractor, FeatureSpec
 from ser_core.models.whisper_probe import WhisperProbe
 from train import curves, evaluate, report
+from train.augment import Augmentation, copies_of
 from train.cache import FeatureCache
 from train.corpora import classes_of
 from train.data import LengthBatches, SpeechDataset
@@ -122,8 +123,10 @@ def _loaders(
 
     def loader(part: str) -> DataLoader[int]:
         training = part == "train"
-        crop = recipe.augmentation.crop if training else 0.0
-        dataset = SpeechDataset(getattr(split, part), spec, LABELS, classes, cache, crop, recipe.seed)
+        clips = getattr(split, part)
+        augmentation = recipe.augmentation if training else Augmentation()
+        copies = copies_of(clips, recipe.share, augmentation, recipe.seed)
+        dataset = SpeechDataset(clips, spec, LABELS, classes, cache, augmentation, copies, recipe.seed)
         batches = LengthBatches(dataset, recipe.batch_size, recipe.seed, training, recipe.share)
         return DataLoader(dataset, batch_sampler=batches, collate_fn=dataset.collate)
 

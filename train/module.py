@@ -3,12 +3,14 @@
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ser_core.features import FeatureSpec
 from ser_core.models import build
+from train.augment import mixup, spec_augment
 from train.augment.batchwise import augment
 from train.data import Batch
 from train.evaluate import unweighted_average_recall
@@ -51,13 +53,27 @@ class EmotionModule(L.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss on an augmented batch; augmentation depends on seed, epoch and batch alone."""
+        options = self.recipe.augmentation
+        key = (self.recipe.seed, self.current_epoch, index)
         with torch.autocast(self.device.type, enabled=False):
-            draw = torch.Generator().manual_seed(hash((self.recipe.seed, self.current_epoch, index)) % 2**63)
-            features, lengths = augment(batch.features, batch.lengths, self.recipe.augmentation, draw)
+            draw = torch.Generator().manual_seed(hash(key) % 2**63)
+            features, lengths = augment(batch.features, batch.lengths, options, draw)
+            if options.spec_augment:
+                features = spec_augment.apply(features, lengths, batch.masks)
+            mixed = options.mixup and options.mixup.draw(np.random.default_rng(key), len(lengths))
+            if mixed:
+                features = mixup.apply(features, lengths, mixed)
         logits = self(features, lengths)
-        loss = masked_cross_entropy(logits, batch.targets, batch.allowed, self.recipe.label_smoothing)
+        loss = self._loss(logits, batch.targets, batch.allowed)
+        if mixed:
+            partners, share = mixed["partners"], mixed["share"]
+            other = self._loss(logits, batch.targets[partners], batch.allowed[partners])
+            loss = share * loss + (1 - share) * other
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.targets))
         return loss
+
+    def _loss(self, logits: Tensor, targets: Tensor, allowed: Tensor) -> Tensor:
+        return masked_cross_entropy(logits, targets, allowed, self.recipe.label_smoothing)
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Keeps the logits; they are judged together at the end of the epoch."""

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from ser_core.emotions import LABELS
 from ser_core.features import FeatureSpec
+from train.augment import Augmentation
 from train.cache import FeatureCache
 from train.corpora import Clip
 from train.data import LengthBatches, SpeechDataset
@@ -31,7 +32,9 @@ def clips(tmp_path_factory) -> list[Clip]:
 @pytest.fixture(scope="module")
 def dataset(clips):
     def make(spec: FeatureSpec = WHISPER, crop: float = 0.0) -> SpeechDataset:
-        return SpeechDataset(clips, spec, LABELS, {"made": ("sad", "angry")}, FeatureCache(), crop)
+        return SpeechDataset(
+            clips, spec, LABELS, {"made": ("sad", "angry")}, FeatureCache(), Augmentation(crop=crop)
+        )
 
     return make
 

@@ -5,12 +5,13 @@ each epoch.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from train.augment.augmentation import Augmentation
+from train.corpora import Clip
 
 
 @dataclass(frozen=True)
@@ -23,18 +24,21 @@ class Copy:
 
 
 def copies_of(
-    labels: Sequence[str], shares: Sequence[float], augmentation: Augmentation, seed: int
+    clips: Sequence[Clip], share: Mapping[str, float], augmentation: Augmentation, seed: int
 ) -> list[Copy]:
-    """The clips with `labels`, in their order, and behind them the copies that `augmentation` asks for.
+    """The `clips` in their order, and behind them the copies that `augmentation` asks for.
 
-    `shares`: how much of each clip's corpus an epoch draws, above 0 to 1; balance counts by it.
+    `share`: of a corpus that each epoch draws, 1 where it is not named; balance counts by it.
     """
-    rows = [Copy(i) for i in range(len(labels))]
+    rows = [Copy(i) for i in range(len(clips))]
     if augmentation.multi_fold:
         names = enumerate(augmentation.of_clips, start=1)
-        rows += [Copy(i, number, name) for number, name in names for i in range(len(labels))]
+        rows += [Copy(i, number, name) for number, name in names for i in range(len(clips))]
     if augmentation.balance:
-        rows += _balancing(labels, shares, len(rows) // len(labels), np.random.default_rng([seed]))
+        folds = len(rows) // len(clips)
+        labels = [clip.emotion for clip in clips]
+        shares = [share.get(clip.corpus, 1.0) for clip in clips]
+        rows += _balancing(labels, shares, folds, np.random.default_rng([seed]))
     return rows
 
 
