@@ -4,7 +4,7 @@ The segmenter, features and model are those of files: when a session ends, its f
 what the same sound gives as a file. Sound is held in memory only, no longer than a coming segment needs it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import log10
 
@@ -131,14 +131,14 @@ class LiveSession:
         self._lane.leave()
 
     def _hear(self, samples: Samples) -> None:
-        """Takes samples at 16 kHz, in pieces that end where a level is due."""
-        while len(samples):
-            piece, samples = samples[: self._meter.room], samples[self._meter.room :]
+        """Takes samples at 16 kHz, in pieces short enough to ask for provisional results in between."""
+        for at in range(0, len(samples), PROVISIONAL_SAMPLES):
+            piece = samples[at : at + PROVISIONAL_SAMPLES]
             self._submit(self._stream.push(piece))
             self._offer_provisional()
-            self._meter.push(piece)
-            if not self._meter.room:
-                self._emit_level()
+            speech = self._stream.open_span is not None
+            for time, peak_dbfs, rms_dbfs in self._meter.push(piece):
+                self._emit(Level(time, peak_dbfs, rms_dbfs, speech, self.samples_received))
 
     def _submit(self, clips: list[Clip]) -> None:
         for clip in clips:
@@ -158,11 +158,6 @@ class LiveSession:
             self._told_skipped, self._told_at = skipped, heard
             self._emit(FallingBehind(skipped))
 
-    def _emit_level(self) -> None:
-        peak_dbfs, rms_dbfs = self._meter.take()
-        time, speech = self._stream.heard / SAMPLE_RATE, self._stream.open_span is not None
-        self._emit(Level(time, peak_dbfs, rms_dbfs, speech, self.samples_received))
-
     def _recognised(self, job: Job, segment: Segment) -> None:
         if job.final:
             self._segments.append(segment)
@@ -178,23 +173,21 @@ class LiveSession:
 
 
 class _LevelMeter:
-    """Peak and mean power of the samples since the last level."""
+    """Measures sound at 16 kHz every `LEVEL_SAMPLES`, wherever it is cut."""
 
     def __init__(self) -> None:
-        self.room = LEVEL_SAMPLES  # samples until the next level is due
-        self._peak = 0.0
-        self._energy = 0.0
+        self._count = 0  # levels so far
+        self._rest: Samples = np.zeros(0, np.float32)
 
-    def push(self, piece: Samples) -> None:
-        self.room -= len(piece)
-        self._peak = max(self._peak, float(np.abs(piece).max(initial=0.0)))
-        self._energy += float(np.square(piece, dtype=np.float64).sum())
-
-    def take(self) -> tuple[float, float]:
-        """Peak and root mean square in dBFS; the meter starts anew."""
-        found = _dbfs(self._peak**2), _dbfs(self._energy / LEVEL_SAMPLES)
-        self.room, self._peak, self._energy = LEVEL_SAMPLES, 0.0, 0.0
-        return found
+    def push(self, piece: Samples) -> Iterator[tuple[float, float, float]]:
+        """(time in s, peak in dBFS, root mean square in dBFS) of each level that `piece` completes."""
+        samples = np.concatenate([self._rest, piece])
+        whole = len(samples) // LEVEL_SAMPLES * LEVEL_SAMPLES
+        self._rest = samples[whole:]
+        for block in samples[:whole].reshape(-1, LEVEL_SAMPLES):
+            self._count += 1
+            power = np.square(block, dtype=np.float64)
+            yield self._count * LEVEL_SAMPLES / SAMPLE_RATE, _dbfs(power.max()), _dbfs(power.mean())
 
 
 def _dbfs(power: float) -> float:

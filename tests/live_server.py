@@ -4,11 +4,13 @@ import json
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from socket import SHUT_RDWR
 
 import numpy as np
 import uvicorn
 from fastapi import FastAPI
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from ser_core.live_engine import LiveEngine
@@ -42,12 +44,19 @@ def live_server(engine: LiveEngine, **options: float) -> Iterator[str]:
 
 
 class Client:
-    """A microphone at the other end of a connection."""
+    """A microphone at the other end of a connection; `with` closes it."""
 
     def __init__(self, address: str) -> None:
-        self.connection: ClientConnection = connect(address, max_size=None, proxy=None)
+        self._opening = connect(address, max_size=None, proxy=None)
         self.sequence = 0
         self.sent = 0  # samples
+
+    def __enter__(self) -> "Client":
+        self.connection: ClientConnection = self._opening.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._opening.__exit__(*error)
 
     def start(self, sample_rate: int = 16_000) -> dict:
         self.tell({"type": "start", "sample_rate": sample_rate})
@@ -70,9 +79,10 @@ class Client:
         return json.loads(self.connection.recv(timeout=PATIENCE_S))
 
     def until(self, kind: str) -> list[dict]:
-        """The messages up to the first of the type `kind`."""
+        """The messages up to the first of the type `kind`; a fatal error is none that may come before."""
         messages = [self.next()]
         while messages[-1]["type"] != kind:
+            assert not messages[-1].get("fatal"), messages[-1]
             messages.append(self.next())
         return messages
 
@@ -81,8 +91,14 @@ class Client:
         self.tell({"type": "stop"})
         return self.until("done")
 
-    def close_code(self) -> int | None:
-        """The code that the server closes with, once all its messages were read."""
-        for _ in self.connection:
-            pass
-        return self.connection.protocol.close_code
+    def end(self) -> tuple[dict, int | None]:
+        """The server's last message and the code it closes with."""
+        last = {}
+        with suppress(ConnectionClosed):
+            while True:
+                last = self.next()
+        return last, self.connection.protocol.close_code
+
+    def vanish(self) -> None:
+        """Goes without a word, as a browser that crashes."""
+        self.connection.socket.shutdown(SHUT_RDWR)
