@@ -1,4 +1,4 @@
-"""The commands: corpora, augment, fit, crossval, evaluate, report, export."""
+"""The commands: corpora, augment, fit, crossval, effects, evaluate, report, export."""
 
 import json
 import logging
@@ -13,6 +13,7 @@ from ser_core.bundle import BundleError
 from ser_core.pretrained import PretrainedError
 from train import compare as comparison
 from train import corpora as corpora_module
+from train import effects as effect_runs
 from train import evaluate as evaluation
 from train import export as exports
 from train import fit as fitting
@@ -124,6 +125,28 @@ def crossval(
         folder = out or Path("runs") / chosen.name / protocols.folder_name(protocol)
         found = protocols.crossval(chosen, protocol, clips, folder, device, _cache(cache, no_cache))
         typer.echo(json.dumps(found, indent=2))
+
+
+@app.command()
+def effects(
+    recipe: RecipeFile,
+    data: Data = DATA,
+    split: Annotated[str, typer.Option(help=", ".join(protocols.SPLITS))] = "ravdess_fold0",
+    out: Annotated[Path | None, typer.Option(help="default runs/RECIPE/effects_SPLIT")] = None,
+    device: Device = "auto",
+    cache: Cache = None,
+    no_cache: NoCache = False,
+) -> None:
+    """Trains a recipe without augmentation techniques and with each one alone, and compares the runs."""
+    with _readable_errors():
+        chosen = recipes.read(recipe)
+        clips = corpora_module.read(data, chosen.corpora)
+        chosen_split = protocols.split_named(split, clips, chosen.seed)
+        folder = out or Path("runs") / chosen.name / f"effects_{protocols.folder_name(split)}"
+        runs = effect_runs.run(chosen, chosen_split, folder, device, _cache(cache, no_cache))
+        compared = comparison.rows(runs)
+        typer.echo(comparison.markdown(compared))
+        comparison.files(compared, folder)
 
 
 @app.command()
