@@ -24,10 +24,7 @@ FIXED_RATE = ("mu_law", "a_law", "gsm")  # these know no degree of compression
 
 @dataclass(frozen=True)
 class Codec(WaveformTechnique):
-    """One of `codecs`, encoded and decoded in memory by libsndfile.
-
-    Compression 0.5 is about 135 kbit/s for Opus, 45 for Vorbis and 26 for MP3; 0.95 about 20, 28 and 18.
-    """
+    """One of `codecs`, encoded and decoded in memory by libsndfile (audiomentations has MP3 alone)."""
 
     codecs: tuple[str, ...] = tuple(CODECS)
     compression: Range = (0.5, 0.95)  # libsndfile's scale from 0 (best) to 1 (smallest)

@@ -29,6 +29,15 @@ def test_the_more_compressed_the_less_alike(codec):
     assert alike[0] > alike[1]
 
 
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("n_samples", [1, 200, 1600])
+def test_a_clip_shorter_than_a_frame_of_the_codec_keeps_its_length(codec, n_samples):
+    draw = {"codec": codec} | ({} if codec in FIXED_RATE else {"compression": 0.9})
+    decoded = Codec().apply(VOICE[9000:][:n_samples], draw)
+    assert len(decoded) == n_samples
+    assert np.isfinite(decoded).all()
+
+
 def test_louder_than_full_scale_is_not_cut_off():
     loud = VOICE * 2 / np.abs(VOICE).max()
     decoded = Codec().apply(loud, {"codec": "mu_law"})

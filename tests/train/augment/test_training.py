@@ -101,6 +101,16 @@ def test_a_row_is_the_same_whatever_is_beside_it(dataset):
     assert torch.equal(beside.masks[1], alone.masks[0])
 
 
+def test_networks_that_take_samples_get_the_changed_samples(dataset, clips):
+    spec = FeatureSpec(kind="waveform")
+    data = dataset(Augmentation(awgn=Awgn(p=1.0), spec_augment=SpecAugment(p=1.0)), spec=spec)
+    batch = data.collate([0, 1])
+    (speech,) = FeatureCache().speech(clips[:1])
+    noisy = chain.apply(data.augmentation, speech / FULL_SCALE, data.draw(0))
+    alike = np.corrcoef(batch.features[0, 0, : batch.lengths[0]], noisy)[0, 1]
+    assert alike == pytest.approx(1, abs=1e-4)
+
+
 def test_workers_make_the_same_batches(dataset):
     data = dataset(ALL)
     order = [[0, 1, 2], [3, 4, 5]]
