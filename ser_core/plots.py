@@ -1,4 +1,4 @@
-"""Matplotlib figures of one analysis: waveform with its segments, log-mel spectrogram, probability bars.
+"""Matplotlib figures of one analysis: waveform with its segments, log-mel spectrogram, saliency, bars.
 
 Every figure is a `matplotlib.figure.Figure` of its own, without pyplot and its global state, so that threads
 can draw at once. One unit is one CSS pixel (72 dots an inch). Backgrounds are transparent. Waveform and
@@ -7,9 +7,11 @@ spectrogram of the same width share their left and right edges: stacked, their t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MultipleLocator
@@ -18,6 +20,9 @@ from numpy.typing import NDArray
 from ser_core.analysis import Segment, Verdict
 from ser_core.audio import Waveform
 from ser_core.emotions import EMOTIONS, color_of
+
+if TYPE_CHECKING:
+    from ser_core.explain import Saliency
 
 PIXELS_PER_INCH = 72  # a figure's inch in SVG, so that sizes below are CSS pixels
 TEXT, FAINT, WAVE = "#2b3440", "#c3c9d1", "#3f4a57"  # ink of all that is not an emotion, for light paper
@@ -35,6 +40,10 @@ HOP_LENGTH = 160  # 10 ms at 16 kHz
 MEL_BANDS = 64
 MAX_FRAMES = 1500  # of a spectrogram; a long recording gets a longer hop
 TOP_DB = 70.0  # dynamic range shown
+
+FOR, AGAINST = "#D55E00", "#0072B2"  # orange and blue of Okabe and Ito (2008), safe for colour-blind readers
+SALIENCY_ALPHA = 0.85  # of the strongest cell: the spectrogram stays visible under it
+SMOOTHING = (3.0, 4.0)  # Gaussian over a saliency map, in bands and frames: a few harmonics, 40 ms
 
 
 @dataclass(frozen=True)
@@ -91,38 +100,30 @@ def log_mel_figure(waveform: Waveform, segments: Sequence[Segment], width: int =
     `width` in pixels; segments narrower than `EDGES_PX` stay unmarked. Recordings over `MAX_FRAMES` hops
     are shown with a longer hop.
     """
-    import librosa.display  # here, because importing both takes a while
-    import torch
-    from torchaudio.transforms import MelSpectrogram
-
-    rate, samples = waveform.sample_rate, waveform.samples
-    hop_length = max(HOP_LENGTH, -(-len(samples) // MAX_FRAMES))
-    # Not librosa's own transform: numba compiles it for 15 s at its first use on a machine.
-    transform = MelSpectrogram(
-        rate, N_FFT, hop_length=hop_length, n_mels=MEL_BANDS, norm="slaney", mel_scale="slaney"
-    )
-    power = transform(torch.from_numpy(samples)).numpy()  # (mel, frame)
-    decibels = 10 * np.log10(np.maximum(power, 1e-10))
-    figure, axes = _timeline_axes(width, LOG_MEL_PX, bottom=40)
-    librosa.display.specshow(
-        np.maximum(decibels - decibels.max(), -TOP_DB),
-        sr=rate,
-        hop_length=hop_length,
-        n_fft=N_FFT,
-        fmax=rate / 2,
-        x_axis="time",
-        y_axis="mel",
-        cmap="magma",
-        ax=axes,
-        rasterized=True,
-    )
-    axes.set_xlabel("time (min:s)" if waveform.duration_s >= 60 else "time (s)")
-    _label_axes(axes, waveform.duration_s, width, "Hz")
+    figure, axes = _log_mel_axes(waveform, width, "magma")
     pixels_per_second = (width - LEFT - RIGHT) / waveform.duration_s
     for segment in segments:
         if (segment.end - segment.start) * pixels_per_second >= EDGES_PX:
             for edge in (segment.start, segment.end):
                 axes.axvline(edge, color="white", linewidth=1.0, linestyle=(0, (3, 3)), alpha=0.9)
+    return figure
+
+
+def saliency_figure(waveform: Waveform, saliency: "Saliency", width: int = 960) -> Figure:
+    """What spoke for the label (orange) and against it (blue), over the log-mel spectrogram in grey.
+
+    `waveform` is the stretch that was explained; `width` in pixels. The map is smoothed to what the eye can
+    follow; `explain.describe` says it in words.
+    """
+    from scipy.ndimage import gaussian_filter  # here, because importing it takes a while
+
+    figure, axes = _log_mel_axes(waveform, width, "gray_r")
+    smooth = gaussian_filter(saliency.values, SMOOTHING, mode="constant")
+    strength = np.abs(smooth) / max(float(np.abs(smooth).max()), 1e-12)  # (band, frame), 0 to 1
+    rgba = np.where(smooth[..., None] > 0, to_rgba(FOR), to_rgba(AGAINST))
+    rgba[..., 3] = SALIENCY_ALPHA * strength
+    axes.pcolormesh(saliency.time_s, saliency.band_hz, rgba, shading="nearest", rasterized=True)
+    axes.set_ylim(0.0, waveform.sample_rate / 2)
     return figure
 
 
@@ -160,6 +161,38 @@ def probability_figure(found: Verdict, width: int = 460) -> Figure:
                 fontweight=weight,
             )
     return figure
+
+
+def _log_mel_axes(waveform: Waveform, width: int, cmap: str) -> tuple[Figure, Axes]:
+    """A figure with the log-mel spectrogram of `waveform` on librosa's time and mel axes."""
+    import librosa.display  # here, because importing both takes a while
+    import torch
+    from torchaudio.transforms import MelSpectrogram
+
+    rate, samples = waveform.sample_rate, waveform.samples
+    hop_length = max(HOP_LENGTH, -(-len(samples) // MAX_FRAMES))
+    # Not librosa's own transform: numba compiles it for 15 s at its first use on a machine.
+    transform = MelSpectrogram(
+        rate, N_FFT, hop_length=hop_length, n_mels=MEL_BANDS, norm="slaney", mel_scale="slaney"
+    )
+    power = transform(torch.from_numpy(samples)).numpy()  # (mel, frame)
+    decibels = 10 * np.log10(np.maximum(power, 1e-10))
+    figure, axes = _timeline_axes(width, LOG_MEL_PX, bottom=40)
+    librosa.display.specshow(
+        np.maximum(decibels - decibels.max(), -TOP_DB),
+        sr=rate,
+        hop_length=hop_length,
+        n_fft=N_FFT,
+        fmax=rate / 2,
+        x_axis="time",
+        y_axis="mel",
+        cmap=cmap,
+        ax=axes,
+        rasterized=True,
+    )
+    axes.set_xlabel("time (min:s)" if waveform.duration_s >= 60 else "time (s)")
+    _label_axes(axes, waveform.duration_s, width, "Hz")
+    return figure, axes
 
 
 def _timeline_axes(width: int, height: int, bottom: int) -> tuple[Figure, Axes]:

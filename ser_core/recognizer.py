@@ -63,8 +63,8 @@ class Recognizer:
         """`device`: `auto` (cuda, else mps, else cpu) or one of these; DeviceError where it is not here."""
         self.bundle = bundle
         self.device = choose_device(device)
-        self._model = model.to(self.device).eval()
-        self._extract = FeatureExtractor(bundle.features).to(self.device).eval()
+        self.model = model.to(self.device).eval()
+        self.extract = FeatureExtractor(bundle.features).to(self.device).eval()
 
     @classmethod
     def load(cls, name: str | Path = DEFAULT, device: str = "auto") -> "Recognizer":
@@ -180,8 +180,8 @@ class Recognizer:
         """Class probabilities `(window, class)` of one batch."""
         with torch.inference_mode():
             samples, lengths = pad([torch.from_numpy(window) for window in windows])
-            features, n_frames = self._extract(samples.to(self.device), lengths.to(self.device))
-            logits = self._model(features, n_frames).float().cpu()
+            features, n_frames = self.extract(samples.to(self.device), lengths.to(self.device))
+            logits = self.model(features, n_frames).float().cpu()
             found: NDArray[np.float64] = (
                 calibration.probabilities(logits, self.bundle.temperature).double().numpy()
             )
