@@ -1,0 +1,272 @@
+// The tab "Live": from Start to the summary. Gradio gives `element` and `props`.
+
+const SILENCE_S = 3; // after so much without speech the page says so
+const METER_FLOOR_DB = -60;
+
+const part = (name) => element.querySelector(`[data-part="${name}"]`);
+const colors = Object.fromEntries(props.emotions.map(({ name, color }) => [name, color]));
+const colorOf = (label) => colors[label] ?? props.unknown_color;
+const bars = new Bars(part("bars"), props.emotions);
+const player = new Audio();
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+let state = "idle"; // idle, starting, listening, paused, stopping
+let session = null; // sound, connection, spectrum, strip, segments, finals, level, analysis
+let microphone = null;
+let drawn = 0;
+
+function enter(next) {
+    state = next;
+    element.dataset.state = next;
+    const words = { idle: session ? "New session" : "Start", paused: "Resume", starting: "Starting …" };
+    part("main").textContent = words[next] ?? "Pause";
+    part("main").disabled = next === "starting" || next === "stopping";
+    part("stop").disabled = next !== "listening" && next !== "paused";
+    part("microphones").disabled = next === "starting" || next === "stopping";
+}
+
+function say(words, kind = "") {
+    part("notice").textContent = words;
+    part("notice").dataset.kind = kind;
+}
+
+async function start() {
+    enter("starting");
+    say("");
+    stopPlaying();
+    microphone = new Microphone(hear, () => finish("The microphone was disconnected; the session has ended."));
+    let rate;
+    try {
+        rate = await microphone.open(part("microphones").value);
+    } catch (error) {
+        enter("idle");
+        return say(refusal(error), "problem");
+    }
+    begin(rate);
+    await listMicrophones(); // only now do browsers tell their names
+}
+
+function begin(rate) {
+    const sound = new KeptSound(rate, props.kept_s);
+    const strip = new Strip(part("strip"), colorOf);
+    session = { sound, strip, spectrum: new LogMel(rate), segments: [], finals: [], level: 0, spoken: 0 };
+    session.connection = new Connection(sound, {
+        level: ({ time, speech }) => (session.spoken = speech ? time : session.spoken),
+        segment: take,
+        notice: (words) => say(words),
+        trouble: (words) => {
+            dropUnsettled();
+            say(words, "problem");
+        },
+        failed: (words) => say(words, "problem"),
+        done: summary,
+    });
+    element.querySelectorAll("[data-part='history'], [data-part='announcer']").forEach((box) => box.replaceChildren());
+    part("summary").hidden = true;
+    part("now").hidden = false;
+    enter("listening");
+    requestAnimationFrame(draw);
+}
+
+function hear(samples) {
+    if (!session || state === "starting") return; // before the session there is nothing to hear for
+    session.sound.push(samples);
+    session.connection.pump();
+    session.spectrum.push(samples).forEach((column) => session.strip.addColumn(column));
+    session.level = samples.reduce((peak, x) => Math.max(peak, Math.abs(x)), 0);
+}
+
+function dropUnsettled() {
+    session.segments = session.segments.filter(({ final }) => final);
+}
+
+function take(segment) {
+    const { segments, finals } = session;
+    const index = segments.findLastIndex(({ key }) => key === segment.key);
+    if (index < 0) segments.push(segment);
+    else segments[index] = segment;
+    session.spoken = Math.max(session.spoken, segment.end);
+    if (!segment.final) return;
+    finals.push(segment);
+    addRow(part("history"), finals.length, segment, colorOf(segment.label), play);
+    const sure = segment.label === UNKNOWN ? "" : `, ${percent(segment.confidence)} sure`;
+    part("announcer").textContent = `${headline(segment)}${sure}, at ${clock(segment.start)}`;
+}
+
+async function pause() {
+    enter("paused");
+    await microphone.pause();
+}
+
+async function resume() {
+    stopPlaying();
+    await microphone.resume();
+    enter("listening");
+}
+
+async function finish(words = "") {
+    if (state !== "listening" && state !== "paused") return;
+    enter("stopping");
+    say(words || "The last words are being analysed …", words && "problem");
+    await microphone.close();
+    session.connection.stop();
+}
+
+// The session is over.
+async function summary(analysis) {
+    const { sound, finals, connection } = session;
+    if (state !== "stopping") await microphone.close(); // it ended by itself
+    dropUnsettled();
+    if (part("notice").dataset.kind !== "problem") say("");
+    if (connection.parts) showSummary(analysis);
+    else session = null; // the server was never reached, so there is nothing to tell
+    enter("idle");
+    draw();
+}
+
+// The server's analysis of the whole session, or, where a connection broke, its parts put together.
+function showSummary(analysis) {
+    const { sound, finals, connection } = session;
+    session.analysis = analysis ?? {
+        schema: 1,
+        duration: Number(sound.seconds.toFixed(3)),
+        model: props.model,
+        quality: null,
+        segments: finals.map(({ key, final, ...segment }) => segment),
+        summary: summarise(finals, props.threshold),
+        error: null,
+    };
+    session.name = `live ${new Date().toLocaleString("sv").replaceAll(":", ".")}`; // 2026-11-21 10.32.05
+    session.analysis.source = `${session.name}.wav`;
+    const found = session.analysis.summary;
+    const box = part("summary");
+    box.style.setProperty("--emotion", colorOf(found.label));
+    const words = answer(found, finals);
+    box.querySelector("h2").textContent = words;
+    part("announcer").textContent = `The session has ended: ${words}`;
+    box.querySelector("p").textContent = finals.length
+        ? `${finals.length} segment${finals.length > 1 ? "s" : ""} in ${clock(sound.seconds)}. By speaking time: ${mixture(finals)}.`
+        : `Nobody spoke in ${clock(sound.seconds)}.`;
+    const sent = connection.cursor - connection.first;
+    const received = connection.received ?? "an unknown number";
+    box.querySelector(".facts").textContent =
+        `${sent} samples sent, ${received} received · ${sound.sampleRate} Hz · ${props.model.name} ${props.model.version}`;
+    box.querySelector(".cut").hidden = sound.start === 0;
+    box.hidden = false;
+    part("now").hidden = true;
+}
+
+// A segment from the kept sound; meanwhile the microphone, which would hear it, rests.
+function play(button, { start: from, end: to }) {
+    if (button.dataset.playing) return stopPlaying();
+    stopPlaying();
+    if (from < session.sound.start / session.sound.sampleRate) {
+        return say("This segment is older than the sound that the page keeps.");
+    }
+    if (state === "listening") pause();
+    button.textContent = "Stop";
+    button.dataset.playing = button.ariaLabel;
+    button.ariaLabel = "Stop playing";
+    player.src = URL.createObjectURL(session.sound.wav(from, to));
+    player.play();
+}
+
+function stopPlaying() {
+    player.pause();
+    URL.revokeObjectURL(player.src);
+    const button = part("history").querySelector("[data-playing]");
+    if (!button) return;
+    button.textContent = "Play";
+    button.ariaLabel = button.dataset.playing;
+    delete button.dataset.playing;
+}
+
+function draw(time = 0) {
+    if (!session || !element.isConnected) return;
+    if (time === 0 || time - drawn >= (calm.matches ? CALM_FRAME_MS : FRAME_MS)) {
+        drawn = time;
+        show();
+    }
+    if (time && state !== "idle") requestAnimationFrame(draw);
+}
+
+function show() {
+    const { segments, sound, strip, spoken, level } = session;
+    const now = sound.seconds;
+    const last = segments.at(-1);
+    strip.draw(now, segments);
+    drawPlane(part("plane"), props.emotions, colorOf, segments);
+    part("clock").textContent = clock(now);
+    const decibels = Math.max(METER_FLOOR_DB, 20 * Math.log10(level + 1e-9));
+    part("meter").firstElementChild.style.transform = `scaleX(${state === "listening" ? 1 - decibels / METER_FLOOR_DB : 0})`;
+    part("meter").setAttribute("aria-valuenow", Math.round(decibels));
+    const silent = !last || now - spoken > SILENCE_S;
+    if (session.analysis) {
+        bars.show(session.analysis.summary.probabilities);
+    } else if (silent) {
+        const words = state === "paused" ? "Paused." : last ? "Listening." : "Listening. Speak whenever you like.";
+        showNow(part("now"), { label: NO_SPEECH }, "var(--block-border-color)", words);
+        bars.show({});
+    } else if (last) {
+        const words = last.final ? `settled, ${clock(last.start, true)}–${clock(last.end, true)}` : "so far";
+        showNow(part("now"), last, colorOf(last.label), words);
+        bars.show(last.probabilities);
+        const [valence, arousal] = [last.valence, last.arousal].map((x) => x.toFixed(2).replace("-", "−"));
+        part("affect").textContent = `valence ${valence}, arousal ${arousal}`;
+    }
+}
+
+async function listMicrophones() {
+    const list = part("microphones");
+    const chosen = list.value;
+    const options = (await Microphone.list()).map(({ deviceId, label }, i) =>
+        make("option", label || `Microphone ${i + 1}`, { value: deviceId }));
+    list.replaceChildren(make("option", "The browser's microphone", { value: "" }), ...options);
+    list.value = options.some(({ value }) => value === chosen) ? chosen : "";
+}
+
+async function changeMicrophone() {
+    if (state !== "listening" && state !== "paused") return;
+    try {
+        await microphone.choose(part("microphones").value);
+        say("");
+    } catch (error) {
+        say(refusal(error), "problem");
+    }
+}
+
+function save(blob, name) {
+    const link = make("a", "", { href: URL.createObjectURL(blob), download: name });
+    link.click();
+    URL.revokeObjectURL(link.href);
+}
+
+// Gives the session to the tab Recording as if it had been dropped there.
+function openAsRecording() {
+    document.querySelector("#recording-tab-button").click();
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([session.sound.wav()], `${session.name}.wav`, { type: "audio/wav" }));
+    const give = () => {
+        const input = document.querySelector("#drop input[type=file]");
+        if (!input || !document.querySelector("#answer")?.clientWidth) return requestAnimationFrame(give);
+        input.files = transfer.files;
+        input.dispatchEvent(new Event("change", { bubbles: true }));
+    };
+    give();
+}
+
+const main = { idle: start, listening: pause, paused: resume };
+part("main").addEventListener("click", () => main[state]?.());
+part("stop").addEventListener("click", () => finish());
+part("microphones").addEventListener("change", changeMicrophone);
+part("open").addEventListener("click", openAsRecording);
+part("wav").addEventListener("click", () => save(session.sound.wav(), `${session.name}.wav`));
+part("json").addEventListener("click", () =>
+    save(new Blob([JSON.stringify([session.analysis], null, 2)], { type: "application/json" }), `${session.name}.json`));
+player.addEventListener("ended", stopPlaying);
+navigator.mediaDevices?.addEventListener("devicechange", listMicrophones);
+new ResizeObserver(() => session && show()).observe(part("strip"));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => session && show());
+listMicrophones();
+drawPlane(part("plane"), props.emotions, colorOf, []);
+enter("idle");

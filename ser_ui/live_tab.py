@@ -1,0 +1,39 @@
+"""The tab "Live": the emotion of a voice while it speaks.
+
+The page does the work: the scripts in assets/live/ capture the microphone, talk to the WebSocket of
+`live_socket` and draw. Here is what they begin with: live.html and the model's emotions.
+"""
+
+from dataclasses import asdict
+
+from ser_core.emotions import BY_NAME, UNKNOWN_COLOR
+from ser_core.recognizer import Recognizer
+from ser_ui.layout import html
+from ser_ui.recording_tab import LIMITS
+from ser_ui.theme import ASSETS
+
+TITLE = "Live"
+SOURCES = ASSETS / "live"
+SCRIPTS = ("capture", "connection", "spectrum", "drawing", "panels", "session")  # in this order, one scope
+KEPT_S = LIMITS.max_duration_s  # sound that a page keeps: as much as the tab Recording takes
+
+
+def build(recognizer: Recognizer) -> None:
+    """The tab's content, for the classes and the threshold of `recognizer`."""
+    bundle = recognizer.bundle
+    html(
+        html_template=(SOURCES / "live.html").read_text(encoding="utf-8"),
+        elem_id="live",
+        js_on_load=script(),
+        emotions=[asdict(BY_NAME[label]) for label in bundle.labels],
+        unknown_color=UNKNOWN_COLOR,
+        threshold=bundle.threshold,
+        model={"name": bundle.name, "version": bundle.version},
+        kept_s=KEPT_S,
+    )
+
+
+def script() -> str:
+    """What runs when the tab is first opened: all of `SCRIPTS` as one function, so that no name is global."""
+    sources = [(SOURCES / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+    return "\n".join(['"use strict";', *sources])
