@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from support import random_bundle, syllables, write_wav
 
 from ser_core.bundle import CHECKPOINTS, DEFAULT
@@ -52,10 +52,15 @@ def trained() -> bool:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory, trained) -> Iterator[str]:
+def model(tmp_path_factory, trained) -> str:
+    """The checkpoint that the app is started with."""
+    return DEFAULT if trained else str(random_bundle(tmp_path_factory.mktemp("model") / "random"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, model) -> Iterator[str]:
     """The address of the app, started once."""
     folder = tmp_path_factory.mktemp("server")
-    model = DEFAULT if trained else str(random_bundle(folder / "random"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -82,25 +87,32 @@ def server(tmp_path_factory, trained) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser(speech) -> Iterator[Browser]:
-    """Chromium whose microphone plays `speech` over and over. In CI its absence is a failure."""
+def playwright() -> Iterator[Playwright]:
+    """What drives Chromium. In CI its absence is a failure."""
     if not CHROMIUM.exists():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs Chromium at {CHROMIUM}")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=[
-                "--no-sandbox",
-                "--headless=new",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--use-fake-device-for-media-stream",
-                "--use-fake-ui-for-media-stream",
-                f"--use-file-for-fake-audio-capture={speech}",
-            ],
-        )
-        yield chromium
-        chromium.close()
+    with sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def browser(playwright, speech) -> Iterator[Browser]:
+    """Chromium whose microphone plays `speech` over and over."""
+    chromium = playwright.chromium.launch(
+        executable_path=str(CHROMIUM),
+        args=[
+            "--no-sandbox",
+            "--headless=new",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            f"--use-file-for-fake-audio-capture={speech}",
+            "--host-resolver-rules=MAP not-secure.test 127.0.0.1",
+        ],
+    )
+    yield chromium
+    chromium.close()
 
 
 @pytest.fixture
