@@ -9,11 +9,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ser_core import doctor as health
+from ser_core.listen import listen
+from ser_core.terminal import CLEAR_LINE, SOME_FAILED, check_writable, load, say, stop
 
 if TYPE_CHECKING:
     from ser_core.analysis import Analysis
@@ -21,10 +23,8 @@ if TYPE_CHECKING:
     from ser_core.inputs import Input
     from ser_core.recognizer import Recognizer
 
-SOME_FAILED, USAGE = 1, 2  # exit codes
 DEVICES = ("auto", "cpu", "cuda")
 HEADLINE = "ravdess_5fold"  # the protocol in metrics.json that a model's accuracy is quoted from
-CLEAR_LINE = "\r\x1b[K"
 
 app = typer.Typer(
     help="Which emotion sounds where in recorded speech.", no_args_is_help=True, add_completion=False
@@ -58,7 +58,7 @@ def analyze(
         stop(f"no device is called {device!r}; there are {', '.join(DEVICES)}")
     items = inputs.expand(paths)
     targets = _targets(out, [item.path for item in items], format_)
-    recognizer = _load(model, device)
+    recognizer = load(model, device)
     failed = False
     results = zip(targets, _analyses(recognizer, items), strict=True)
     for target, group in groupby(results, key=lambda result: result[0]):
@@ -66,6 +66,9 @@ def analyze(
         failed = failed or any(analysis.error for analysis in analyses)
         _write(target, export.WRITERS[format_](analyses))
     raise typer.Exit(SOME_FAILED if failed else 0)
+
+
+app.command()(listen)
 
 
 @app.command()
@@ -109,30 +112,6 @@ def doctor(
     raise typer.Exit(SOME_FAILED if failed else 0)
 
 
-def say(message: str) -> None:
-    """One line on stderr, in place of an unfinished progress line."""
-    from ser_core.export.text import utf8
-
-    line = utf8(" ".join(message.split()))
-    typer.echo((CLEAR_LINE if sys.stderr.isatty() else "") + line, err=True)
-
-
-def stop(message: str) -> NoReturn:
-    """Ends the command over how it was called."""
-    say(f"Error: {message}")
-    raise typer.Exit(USAGE)
-
-
-def _load(model: str, device: str) -> "Recognizer":
-    from ser_core.bundle import BundleError
-    from ser_core.recognizer import DeviceError, Recognizer
-
-    try:
-        return Recognizer.load(model, device)
-    except (BundleError, DeviceError) as error:
-        stop(str(error))
-
-
 def _targets(out: str | None, sources: Sequence[str], extension: str) -> Sequence[Path | None]:
     """Where each recording's results go, None for stdout; refuses what could only fail or do harm later."""
     from ser_core.export import files
@@ -144,12 +123,7 @@ def _targets(out: str | None, sources: Sequence[str], extension: str) -> Sequenc
     for target in dict.fromkeys(targets):
         if os.path.realpath(target) in recordings:
             stop(f"--out {target} would overwrite a recording")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            stop(f"--out {target} cannot be written: {error.strerror}")
-        if not os.access(target.parent, os.W_OK):
-            stop(f"--out {target} cannot be written: no permission")
+        check_writable("--out", target)
     return targets
 
 
