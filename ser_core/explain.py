@@ -19,7 +19,8 @@ from ser_core import calibration
 from ser_core.audio import SAMPLE_RATE
 from ser_core.errors import CodedError
 from ser_core.features import FeatureSpec
-from ser_core.recognizer import Recognizer, Samples
+from ser_core.recognizer import Recognizer
+from ser_core.speech import Samples
 
 STEPS = 8  # Gauss-Legendre points of the integral; 16 find the same regions in twice the time
 REGION_BANDS, REGION_S = 8, 0.1  # a region that words name: a tenth of 80 mel bands, a tenth of a second
