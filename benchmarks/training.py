@@ -4,7 +4,7 @@ One network, `parallel_2cnn_transformer`, learns the same clips in batches of th
 last step. Ours: speech and features from the feature cache (empty at first, then filled), batches of similar
 length, bfloat16 as in `fit`. The lineage's: for every clip `librosa.load` and `librosa.feature.mfcc` of a 3 s
 window, one at a time, nothing kept, its own layers as it writes them, float32. Between them, our layers fed
-the lineage's way. Nothing is augmented. The ways take turns in every round; numbers are medians of the rounds.
+the lineage's way. Nothing is augmented. The ways take turns in every round; numbers are medians of rounds.
 """
 
 import json
@@ -219,8 +219,8 @@ def table(found: dict[str, Any]) -> str:
     for way, name in WAYS.items():
         of = found[way]
         lines.append(
-            f"| {name} | {of['clips_a_second']:.1f} | {of['times_lineage']:.1f} | {of['feeding_ms_a_clip']:.1f} "
-            f"| {of['step_ms']:.0f} |"
+            f"| {name} | {of['clips_a_second']:.1f} | {of['times_lineage']:.1f} "
+            f"| {of['feeding_ms_a_clip']:.1f} | {of['step_ms']:.0f} |"
         )
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ from ser_core.models.blocks import (
     AttentionPooling,
     ChunkCnn,
     ConvStack,
+    Dropout,
     MaskedLstm,
     MaskedTransformer,
     last_valid,
@@ -110,3 +111,34 @@ def test_what_lies_behind_a_row_is_not_heard(frames):
     sequence, steps = pooled_sequence(features, lengths, bands=2, frames=4)
     again, _ = pooled_sequence(changed, lengths, bands=2, frames=4)
     torch.testing.assert_close(again[:, : steps[0]], sequence[:, : steps[0]])
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.3, 0.5])
+def test_dropout_drops_its_share_of_every_row_and_keeps_the_mean(rate):
+    x = torch.ones(200, 503)  # not a multiple of the bytes in a word
+    out = Dropout(rate)(x)
+    assert (out == 0).float().mean().item() == pytest.approx(rate, abs=0.01)
+    assert out.mean().item() == pytest.approx(1, abs=0.01)
+    assert out.unique().numel() == 2
+    for axis in (0, 1):  # no row and no column is special
+        assert (out == 0).float().mean(axis).sub(rate).abs().max() < 0.2
+
+
+def test_dropout_follows_the_seed_and_stops_gradients_where_it_drops():
+    x = torch.ones(64, 64, requires_grad=True)
+    outs = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        outs.append(Dropout(0.4)(x))
+    assert torch.equal(outs[0], outs[1])
+    assert not torch.equal(outs[0], outs[2])
+    outs[0].sum().backward()
+    assert torch.equal(x.grad, outs[0].detach())
+
+
+def test_dropout_leaves_everything_where_it_should():
+    x = torch.randn(8, 8)
+    assert torch.equal(Dropout(0.5).eval()(x), x)
+    assert torch.equal(Dropout(0.0)(x), x)
+    assert Dropout(1.0)(x).abs().max() == 0
+    assert Dropout(0.5)(x.bfloat16()).dtype == torch.bfloat16
