@@ -37,7 +37,9 @@ def analyze(
     model: Annotated[
         str, typer.Option(metavar="NAME", help="A shipped checkpoint, or a folder.")
     ] = "default",
-    format_: Annotated[str, typer.Option("--format", metavar="json|csv")] = "json",
+    format_: Annotated[
+        str, typer.Option("--format", metavar="json|csv|textgrid|eaf|audacity|vtt|rttm|html")
+    ] = "json",
     out: Annotated[
         str | None,
         typer.Option(
@@ -48,7 +50,9 @@ def analyze(
 ) -> None:
     """Which emotion sounds where in each recording: results on stdout or in --out, progress on stderr.
 
-    Exit code: 0 all good, 1 some recordings could not be read, 2 usage.
+    TextGrid, EAF, Audacity labels and WebVTT hold one recording a file: give several a folder with --out.
+    There a recording that cannot be read has no file. Exit code: 0 all good, 1 some recordings could not be
+    read, 2 usage.
     """
     from ser_core import export, inputs
 
@@ -57,14 +61,19 @@ def analyze(
     if device not in DEVICES:
         stop(f"no device is called {device!r}; there are {', '.join(DEVICES)}")
     items = inputs.expand(paths)
-    targets = _targets(out, [item.path for item in items], format_)
+    targets = _targets(out, [item.path for item in items], export.EXTENSIONS.get(format_, format_))
+    one_each = format_ in export.ONE_RECORDING
+    if one_each and len(set(targets)) < len(items):
+        stop(f"{format_} holds one recording a file, and there are {len(items)}: name a folder with --out")
     recognizer = load(model, device)
     failed = False
     results = zip(targets, _analyses(recognizer, items), strict=True)
     for target, group in groupby(results, key=lambda result: result[0]):
         analyses = [analysis for _, analysis in group]
-        failed = failed or any(analysis.error for analysis in analyses)
-        _write(target, export.WRITERS[format_](analyses))
+        failures = [analysis for analysis in analyses if analysis.error]
+        failed = failed or bool(failures)
+        if not (one_each and failures):  # such a file would say that nobody speaks
+            _write(target, export.WRITERS[format_](analyses))
     raise typer.Exit(SOME_FAILED if failed else 0)
 
 

@@ -1,4 +1,4 @@
-"""Matplotlib figures of one analysis: waveform with its segments, log-mel spectrogram, saliency, bars.
+"""Matplotlib figures of one analysis: waveform or timeline of segments, log-mel, saliency, bars.
 
 Every figure is a `matplotlib.figure.Figure` of its own, without pyplot and its global state, so that threads
 can draw at once. One unit is one CSS pixel (72 dots an inch). Backgrounds are transparent. Waveform and
@@ -91,6 +91,24 @@ def waveform_figure(
     pixels_per_second = (width - LEFT - RIGHT) / outline.duration_s
     for index, segment in enumerate(segments):
         _draw_segment(axes, index, segment, index == chosen, pixels_per_second)
+    return figure
+
+
+def timeline_figure(segments: Sequence[Segment], duration_s: float, width: int = 960) -> Figure:
+    """Each segment tinted and named, with its valence (solid) and arousal (dashed), without the sound itself.
+
+    `width` in pixels.
+    """
+    figure, axes = _timeline_axes(width, WAVEFORM_PX, bottom=40)
+    axes.set_ylim(-1.08, 1.5)
+    axes.set_yticks([-1, 0, 1])
+    axes.set_xlabel("time (min:s)" if duration_s >= 60 else "time (s)")
+    _label_axes(axes, duration_s, width, "affect")
+    pixels_per_second = (width - LEFT - RIGHT) / duration_s
+    for index, segment in enumerate(segments):
+        _draw_segment(axes, index, segment, False, pixels_per_second)
+        for value, style in ((segment.valence, "-"), (segment.arousal, (0, (3, 2)))):
+            axes.plot((segment.start, segment.end), (value, value), color=WAVE, linestyle=style, zorder=3)
     return figure
 
 

@@ -13,6 +13,7 @@ from support import SAMPLE_RATE, random_bundle, syllables, write_wav
 from typer.testing import CliRunner
 
 from ser_core.cli import app
+from ser_core.export import WRITERS
 from ser_core.models import ARCHITECTURES
 
 ROOT = Path(__file__).parents[1]
@@ -126,6 +127,70 @@ def test_out_as_a_folder_gets_a_file_for_each_recording(folder, model):
     written = sorted(path.relative_to(folder / "results") for path in (folder / "results").rglob("*.*"))
     assert list(map(str, written)) == ["a.wav.json", "more/a.WAV.json", "quiet.wav.json"]
     assert sources((folder / "results" / "a.wav.json").read_text()) == ["talk/a.wav"]
+
+
+@pytest.mark.parametrize(
+    ("format_", "ending"), [("textgrid", "TextGrid"), ("eaf", "eaf"), ("audacity", "txt"), ("vtt", "vtt")]
+)
+def test_a_format_of_one_recording_a_file_gets_a_folder_and_nothing_for_a_bad_file(
+    folder, model, format_, ending
+):
+    (folder / "talk" / "bad.wav").write_text("no recording")
+    result = run("analyze", "talk", "--format", format_, "--out", "results", "--model", model)
+    written = sorted(str(path.relative_to(folder / "results")) for path in (folder / "results").rglob("*.*"))
+    assert written == [f"a.wav.{ending}", f"more/a.WAV.{ending}", f"quiet.wav.{ending}"]
+    assert "talk/bad.wav: unsupported_format: " in result.stderr
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("out", [[], ["--out", "all.TextGrid"]])
+def test_a_format_of_one_recording_a_file_refuses_several_in_one_place(folder, model, out):
+    result = run("analyze", "talk", "--format", "textgrid", "--model", model, *out)
+    assert result.exit_code == 2
+    assert "textgrid holds one recording a file, and there are 3: name a folder with --out" in result.stderr
+    assert result.stdout == ""
+    assert not (folder / "all.TextGrid").exists()
+
+
+def test_one_recording_can_go_to_stdout_in_every_format(folder, model):
+    for format_ in WRITERS:
+        result = run("analyze", "talk/a.wav", "--format", format_, "--model", model)
+        assert result.exit_code == 0
+        assert result.stdout
+
+
+def test_a_report_holds_all_recordings(folder, model):
+    run("analyze", "talk", "--format", "html", "--out", "report.html", "--model", model)
+    assert "Speech emotions in 3 recordings" in (folder / "report.html").read_text()
+
+
+def test_names_that_could_lead_elsewhere_stay_in_the_folder_and_apart(folder, model):
+    names = ["a\nb.wav", "a\tb.wav", "--out.wav", "..wav", "]]> --> <b>.wav", "🎙️ ä.wav", "a.wav", "a.flac"]
+    (folder / "odd").mkdir()
+    for name in names:
+        write_wav(folder / "odd" / "x.wav", syllables(1)).rename(folder / "odd" / name)
+    run(
+        "analyze",
+        "talk/a.wav",
+        *(f"odd/{name}" for name in names),
+        "--format",
+        "eaf",
+        "--out",
+        "out",
+        "--model",
+        model,
+    )
+    written = {str(path.relative_to(folder / "out")) for path in (folder / "out").rglob("*.*")}
+    assert written == {"talk/a.wav.eaf", *(f"odd/{name}.eaf" for name in names)}
+
+
+def test_help_names_every_format():
+    environment = {**os.environ, "COLUMNS": "200", "TERMINAL_WIDTH": "200"}
+    command = [sys.executable, "-m", "ser_core", "analyze", "--help"]
+    shown = subprocess.run(
+        command, capture_output=True, env=environment, cwd=ROOT, check=True
+    ).stdout.decode()
+    assert "|".join(WRITERS) in shown
 
 
 def test_out_never_overwrites_a_recording(folder, model):

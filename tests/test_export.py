@@ -76,7 +76,7 @@ def test_json_is_a_list_in_the_order_given():
     assert json.loads(WRITERS["json"]([])) == []
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", ["json", "csv", "html"])
 def test_any_file_name_becomes_valid_utf8(name):
     text = WRITERS[name](
         [one_segment("Gespräch 会話.wav"), one_segment("caf\udce9.wav")]

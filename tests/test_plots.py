@@ -62,6 +62,15 @@ def test_a_short_segment_is_numbered_and_a_tiny_one_is_left_to_the_table(tone, s
     assert words(plots.waveform_figure(plots.envelope(tone), segments, width=400)) == ["1 angry", "2"]
 
 
+def test_a_timeline_names_each_segment_and_draws_its_valence_and_arousal(segments):
+    figure = plots.timeline_figure(segments, 10.0, width=1000)
+    assert words(figure) == ["1 angry", "2 sad"]
+    drawn = [(*line.get_xdata(), *set(line.get_ydata())) for line in figure.axes[0].lines]
+    expected = [(s.start, s.end, value) for s in segments for value in (s.valence, s.arousal)]
+    assert drawn == [pytest.approx(row) for row in expected]
+    assert figure.axes[0].get_xlim() == (0.0, 10.0)
+
+
 def test_the_chosen_segment_is_framed(tone, segments):
     axes = plots.waveform_figure(plots.envelope(tone), segments, chosen=1).axes[0]
     (frame,) = [patch for patch in axes.patches if not patch.get_fill()]

@@ -1,0 +1,39 @@
+"""Rich Transcription Time Marked, as diarisation tools read it, with the emotion in the speaker's place.
+
+Format: NIST (2009), "The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan", appendix A.
+"""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from ser_core.analysis import Analysis
+from ser_core.export.text import PROBABILITY_DIGITS, TIME_DIGITS, utf8
+from ser_core.export.tier import MS, intervals
+
+RESERVED = "%;<>\"'"  # escape, comment, missing value, and what readers of tables take for quotes
+# Names that readers of tables take for a missing value (those of pandas, which pyannote reads with).
+MISSING = {"", "#N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"}
+MISSING |= {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
+
+
+def dumps(analyses: Sequence[Analysis]) -> str:
+    """A line a segment; recordings without one, silent or unreadable, have no line."""
+    return "".join(
+        f"SPEAKER {_field(analysis.source)} 1 {item.start_ms / MS:.{TIME_DIGITS}f} "
+        f"{(item.end_ms - item.start_ms) / MS:.{TIME_DIGITS}f} <NA> <NA> {item.segment.label} "
+        f"{item.segment.confidence:.{PROBABILITY_DIGITS}f} <NA>\n"
+        for analysis in analyses
+        for item in intervals(analysis)
+    )
+
+
+def _field(source: str) -> str:
+    """`source` as one field: what would end or hide it is percent-encoded, as in a URL.
+
+    >>> _field("my talk.wav")
+    'my%20talk.wav'
+    """
+    name = utf8(source)
+    if name in MISSING:
+        return "".join(f"%{byte:02X}" for byte in name.encode()) or "%00"
+    return "".join(c if c.isprintable() and not c.isspace() and c not in RESERVED else quote(c) for c in name)

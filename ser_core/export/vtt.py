@@ -1,0 +1,31 @@
+"""WebVTT: a cue a segment, with its emotion and confidence. https://www.w3.org/TR/webvtt1/"""
+
+from collections.abc import Sequence
+
+from ser_core.analysis import Analysis
+from ser_core.export.text import one_line
+from ser_core.export.tier import MS, intervals, the_one
+
+
+def dumps(analyses: Sequence[Analysis]) -> str:
+    """The one analysis as subtitles; ValueError where there are more.
+
+    The first note holds the recording's name as a JSON string, which keeps it on one line without `-->`.
+    """
+    analysis = the_one(analyses)
+    blocks = [
+        f"{_clock(item.start_ms)} --> {_clock(item.end_ms)}\n"
+        f"{item.segment.label} {item.segment.confidence:.0%}\n"
+        for item in intervals(analysis)
+    ]
+    return "\n".join(["WEBVTT\n", f"NOTE source {one_line(analysis.source)}\n", *blocks])
+
+
+def _clock(ms: int) -> str:
+    """`ms` as hours, minutes, seconds.
+
+    >>> _clock(3_723_004)
+    '01:02:03.004'
+    """
+    seconds, ms = divmod(ms, MS)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{ms:03d}"
