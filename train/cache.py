@@ -77,7 +77,10 @@ class FeatureCache:
             try:
                 return speech.speech_of(content)
             except AudioError as error:
-                raise CorpusError(f"{clip.path}: {error.code}: {error.message}") from None
+                reason = f"{error.code}: {error.message}"
+                raise CorpusError(
+                    f"{clip.path}: {reason} `python -m train corpora` lists every file that cannot be read."
+                ) from None
 
         return self._kept(key(content, code(DECIDES_SPEECH)), cut)
 

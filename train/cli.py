@@ -23,6 +23,7 @@ from train.augment import sheet
 from train.cache import FeatureCache, default_folder
 from train.corpora import CORPORA, Clip, CorpusError
 from train.fit import RunError
+from train.processes import is_first
 from train.recipe import RecipeError
 from train.splits import LeakError, SplitError
 
@@ -36,6 +37,8 @@ Cache = Annotated[
     Path | None, typer.Option(help="where features are kept; default SER_CACHE or ~/.cache/ser-studio")
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="compute features anew, keep none")]
+Devices = Annotated[int, typer.Option(min=1, help="processes on each machine, a GPU each where there are")]
+Nodes = Annotated[int, typer.Option(min=1, help="machines that train together; see train/README.md")]
 DATA = Path("../shared/data")
 
 
@@ -97,6 +100,8 @@ def fit(
     device: Device = "auto",
     cache: Cache = None,
     no_cache: NoCache = False,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
 ) -> None:
     """Trains one model; the same command again goes on after the last finished epoch."""
     with _readable_errors():
@@ -104,8 +109,10 @@ def fit(
         clips = corpora_module.read(data, chosen.corpora)
         folder = out or Path("runs") / chosen.name / protocols.folder_name(split)
         chosen_split = protocols.split_named(split, clips, chosen.seed)
-        metrics = fitting.fit(chosen, chosen_split, folder, device, _cache(cache, no_cache))
-        typer.echo(json.dumps(metrics, indent=2))
+        kept = _cache(cache, no_cache)
+        metrics = fitting.fit(chosen, chosen_split, folder, device, kept, devices, nodes)
+        if is_first():
+            typer.echo(json.dumps(metrics, indent=2))
 
 
 @app.command()
@@ -117,14 +124,18 @@ def crossval(
     device: Device = "auto",
     cache: Cache = None,
     no_cache: NoCache = False,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
 ) -> None:
     """Trains and tests every fold of a protocol; finished folds are not run again."""
     with _readable_errors():
         chosen = recipes.read(recipe)
         clips = corpora_module.read(data, chosen.corpora)
         folder = out or Path("runs") / chosen.name / protocols.folder_name(protocol)
-        found = protocols.crossval(chosen, protocol, clips, folder, device, _cache(cache, no_cache))
-        typer.echo(json.dumps(found, indent=2))
+        kept = _cache(cache, no_cache)
+        found = protocols.crossval(chosen, protocol, clips, folder, device, kept, devices, nodes)
+        if is_first():
+            typer.echo(json.dumps(found, indent=2))
 
 
 @app.command()

@@ -15,6 +15,8 @@ from train.augment.spec_augment import tensor_of
 from train.augment.technique import Draw
 from train.cache import FeatureCache
 from train.corpora import Clip
+from train.errors import RunError
+from train.processes import place
 from train.speech import FULL_SCALE
 
 MIN_CROP_S = 1.0
@@ -119,7 +121,11 @@ class SpeechDataset(Dataset[int]):
 
 
 class LengthBatches(Sampler[list[int]]):
-    """Shuffled batches of clips of similar length; the order depends on seed and epoch alone."""
+    """Shuffled batches of clips of similar length; the order depends on seed and epoch alone.
+
+    Processes that train together share each batch out, of `batch_size` clips for each of them: every clip is
+    in one of them, once. Raises RunError, when asked for batches, where there are fewer clips than processes.
+    """
 
     def __init__(
         self,
@@ -142,7 +148,8 @@ class LengthBatches(Sampler[list[int]]):
         }
 
     def __len__(self) -> int:
-        return -(-sum(count for _, count in self.draws.values()) // self.batch_size)
+        _, count = place()
+        return len(self.shared(count))
 
     @property
     def sampler(self) -> "LengthBatches":
@@ -154,19 +161,33 @@ class LengthBatches(Sampler[list[int]]):
         self.dataset.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
+        rank, count = place()
+        for batch in self.shared(count):
+            yield batch[rank::count]
+
+    def shared(self, count: int) -> list[list[int]]:
+        """The epoch's batches, each for `count` processes: the one of rank r takes `batch[r::count]`."""
+        size = self.batch_size * count
         lengths = np.array([features.shape[-1] for features in self.dataset.features])
+        clips = sum(number for _, number in self.draws.values())
+        if clips < count:
+            raise RunError(
+                f"{clips} clips cannot be shared out to {count} processes: use fewer --devices or --nodes"
+            )
         if not self.shuffle:
-            yield from chunks(np.argsort(lengths, kind="stable"), self.batch_size)
-            return
+            return chunks(np.argsort(lengths, kind="stable"), size, count)
         rng = np.random.default_rng([self.seed, self.dataset.epoch])
         batches: list[list[int]] = []
-        drawn = np.concatenate([rng.permutation(own)[:count] for own, count in self.draws.values()])
-        for bucket in chunks(rng.permutation(drawn), self.batch_size * BUCKET_BATCHES):
-            batches += chunks(np.array(sorted(bucket, key=lambda i: lengths[i])), self.batch_size)
-        for index in rng.permutation(len(batches)):
-            yield batches[index]
+        drawn = np.concatenate([rng.permutation(own)[:number] for own, number in self.draws.values()])
+        for bucket in chunks(rng.permutation(drawn), size * BUCKET_BATCHES, count):
+            batches += chunks(np.array(sorted(bucket, key=lambda i: lengths[i])), size, count)
+        return [batches[index] for index in rng.permutation(len(batches))]
 
 
-def chunks(order: NDArray[np.int64], size: int) -> list[list[int]]:
-    """`order` in pieces of `size`, the last one as long as it comes."""
-    return [order[start : start + size].tolist() for start in range(0, len(order), size)]
+def chunks(order: NDArray[np.int64], size: int, least: int = 1) -> list[list[int]]:
+    """`order` in pieces of `size`; a last one of fewer than `least` joins the one before."""
+    pieces: list[list[int]] = [order[start : start + size].tolist() for start in range(0, len(order), size)]
+    if len(pieces) > 1 and len(pieces[-1]) < least:
+        last = pieces.pop()
+        pieces[-1] += last
+    return pieces

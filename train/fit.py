@@ -8,46 +8,32 @@ TensorBoard's curves, and at the end a bundle, `predictions.csv`, pictures, tabl
 import csv
 import json
 import logging
-import warnings
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
-from torch.utils.data import DataLoader
 
 from ser_core import bundle as bundles
 from ser_core.bundle import Bundle
 from ser_core.emotions import LABELS
-from ser_core.features import FeatureExtractor, FeatureSpec
+from ser_core.features import FeatureExtractor
 from ser_core.models.whisper_probe import WhisperProbe
 from train import curves, evaluate, report
-from train.augment import Augmentation, copies_of
 from train.cache import FeatureCache
-from train.corpora import classes_of
-from train.data import LengthBatches, SpeechDataset
 from train.errors import RunError as RunError
 from train.module import EmotionModule
 from train.probe import add_probe
+from train.processes import is_first
 from train.recipe import Recipe
 from train.run_card import run_card
 from train.splits import Split, check_leaks
+from train.teaches import check_teaches
+from train.training import BEST, LAST, train, trainer_for
 
 log = logging.getLogger(__name__)
-BEST = "best.ckpt"
-LAST = "last.ckpt"
-# What Lightning warns of and is meant: clips are in memory, runs resume in their folder and may be small.
-EXPECTED_REMARKS = (
-    "does not have many workers",
-    "LeafSpec",
-    "Checkpoint directory",
-    "number of training batches",
-    "no `val_dataloader`",
-)
 VERSION = "1"  # of the bundles a run leaves
 
 
@@ -57,34 +43,36 @@ def fit(
     folder: Path,
     device: str = "auto",
     cache: FeatureCache = FeatureCache(),
+    devices: int = 1,
+    nodes: int = 1,
 ) -> dict[str, Any]:
     """Trains, or goes on from the last finished epoch in `folder`; returns what `metrics.json` holds.
 
-    The epoch with the lowest validation loss is kept; a split without validation keeps the last one.
-    Raises LeakError for a split that leaks, RunError where `folder` holds a run of another recipe or split,
-    and what `cache` raises.
+    The epoch with the lowest validation loss is kept; a split without validation keeps the last one. With
+    several `devices` (of each machine) or `nodes` (machines) every process calls this, and the first one
+    judges and writes while the others wait.
+    Raises LeakError for a split that leaks, RunError where `folder` holds a run of another recipe or split or
+    where the split cannot teach what the recipe asks for, and what `cache` raises.
     """
     check_leaks(split)
-    _describe(recipe, split, folder)
-    if (folder / "metrics.json").is_file():
+    check_teaches(recipe, split)
+    if is_first():
+        _describe(recipe, split, folder)
+    path = folder / "metrics.json"
+    if path.is_file():
         log.info("%s is finished", folder)
-        return dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
-    L.seed_everything(recipe.seed, verbose=False)
-    module = EmotionModule(recipe, len(LABELS))
-    if recipe.pretrained:
-        module.model.load_pretrained(Path(recipe.pretrained))
-    trainer = _trainer(recipe, split, folder, device)
-    last = folder / LAST
-    with warnings.catch_warnings():
-        for remark in EXPECTED_REMARKS:
-            warnings.filterwarnings("ignore", message=f".*{remark}")
-        trainer.fit(
-            module,
-            *_loaders(recipe, split, module.spec, cache),
-            ckpt_path=str(last) if last.is_file() else None,
-        )
-    best = folder / (BEST if split.validation else LAST)
-    kept = torch.load(best, map_location="cpu", weights_only=True)
+    else:
+        trainer = trainer_for(recipe, split, folder, device, devices, nodes)
+        module = train(trainer, recipe, split, folder, cache)
+        if is_first():
+            _report(module, recipe, split, folder, cache)
+        trainer.strategy.barrier()
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _report(module: EmotionModule, recipe: Recipe, split: Split, folder: Path, cache: FeatureCache) -> None:
+    """The bundle of the epoch that is kept, what it is worth, and `metrics.json`, the sign of its end."""
+    kept = torch.load(folder / (BEST if split.validation else LAST), map_location="cpu", weights_only=True)
     module.load_state_dict(kept["state_dict"])  # the averaged weights, where the recipe averages
     model: nn.Module = module.model
     if recipe.probe_decay:
@@ -97,8 +85,9 @@ def fit(
         metrics |= _test(saved, split, folder, cache)
     curves.draw(folder, kept["epoch"], f"{recipe.name}, {split.name}")
     (folder / "README.md").write_text(run_card(recipe, split, saved, metrics, folder), encoding="utf-8")
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    return metrics
+    partial = folder / "metrics.json.partial"
+    partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, folder / "metrics.json")
 
 
 def _describe(recipe: Recipe, split: Split, folder: Path) -> None:
@@ -114,57 +103,6 @@ def _describe(recipe: Recipe, split: Split, folder: Path) -> None:
         writer.writerow(["part", "corpus", "speaker", "file"])
         for part in ("train", "validation", "test"):
             writer.writerows([part, c.corpus, c.speaker, c.file] for c in getattr(split, part))
-
-
-def _loaders(
-    recipe: Recipe, split: Split, spec: FeatureSpec, cache: FeatureCache
-) -> tuple[DataLoader[int], DataLoader[int] | None]:
-    classes = classes_of([*split.train, *split.validation])
-
-    def loader(part: str) -> DataLoader[int]:
-        training = part == "train"
-        clips = getattr(split, part)
-        augmentation = recipe.augmentation if training else Augmentation()
-        copies = copies_of(clips, recipe.share, augmentation, recipe.seed)
-        dataset = SpeechDataset(clips, spec, LABELS, classes, cache, augmentation, copies, recipe.seed)
-        batches = LengthBatches(dataset, recipe.batch_size, recipe.seed, training, recipe.share)
-        return DataLoader(dataset, batch_sampler=batches, collate_fn=dataset.collate)
-
-    return loader("train"), loader("validation") if split.validation else None
-
-
-def _trainer(recipe: Recipe, split: Split, folder: Path, device: str) -> L.Trainer:
-    callbacks: list[L.Callback] = [
-        curves.Curves(folder),
-        ModelCheckpoint(folder, filename=Path(LAST).stem, enable_version_counter=False, save_top_k=1),
-    ]
-    if split.validation:
-        callbacks.append(
-            ModelCheckpoint(
-                folder,
-                filename=Path(BEST).stem,
-                monitor="validation/loss",
-                enable_version_counter=False,
-            )
-        )
-        if recipe.patience:
-            callbacks.append(EarlyStopping("validation/loss", patience=recipe.patience))
-    if recipe.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=recipe.ema_decay))
-    return L.Trainer(
-        default_root_dir=folder,
-        accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[device],
-        devices=1,
-        precision="bf16-mixed",
-        max_epochs=recipe.epochs,
-        gradient_clip_val=1.0,
-        callbacks=callbacks,
-        logger=TensorBoardLogger(folder, name=None, version=""),
-        num_sanity_val_steps=0,
-        log_every_n_steps=20,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
 
 
 def _save_bundle(recipe: Recipe, split: Split, model: nn.Module, folder: Path) -> Bundle:

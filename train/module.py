@@ -1,11 +1,11 @@
-"""The Lightning module: class-masked loss, layer-wise learning rates, schedules."""
+"""The Lightning module: one architecture and its loss, layer-wise learning rates, schedules."""
 
+import sys
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ser_core.features import FeatureSpec
@@ -13,34 +13,29 @@ from ser_core.models import build
 from train.augment import mixup, spec_augment
 from train.augment.batchwise import augment
 from train.data import Batch
+from train.errors import RunError
 from train.evaluate import unweighted_average_recall
+from train.loss import MASKED, masked_cross_entropy
+from train.processes import agree, gather, place
 from train.recipe import Recipe
 
-MASKED = -1e4  # logit of a class that a clip's corpus does not have; finite, so that bfloat16 stays finite
 WARM_UP = 0.15  # share of a one-cycle schedule
-
-
-def masked_cross_entropy(logits: Tensor, targets: Tensor, allowed: Tensor, smoothing: float) -> Tensor:
-    """Mean cross-entropy over the classes each row's corpus has; label smoothing spreads over those alone.
-
-    `logits` `(batch, class)`, `targets` `(batch,)`, `allowed` `(batch, class)` bool.
-    """
-    log_probabilities = logits.float().masked_fill(~allowed, MASKED).log_softmax(-1)
-    spread = allowed / allowed.sum(-1, keepdim=True)
-    wanted = F.one_hot(targets, logits.shape[-1]) * (1 - smoothing) + spread * smoothing
-    return -(wanted * log_probabilities.masked_fill(~allowed, 0.0)).sum(-1).mean()
+NEVER = sys.maxsize  # epochs
 
 
 class EmotionModule(L.LightningModule):
     """Fits one architecture by one recipe."""
 
-    def __init__(self, recipe: Recipe, num_classes: int) -> None:
+    def __init__(self, recipe: Recipe, num_classes: int, weights: Tensor | None = None) -> None:
+        """`weights` `(class,)` in the loss. Raises RunError where the recipe asks too much of the model."""
         super().__init__()
         self.recipe = recipe
         self.model: nn.Module = build(recipe.architecture, num_classes, **recipe.options)
         self.model.to(memory_format=torch.channels_last)  # convolutions train 1.5 times as fast on a CPU
         self.spec: FeatureSpec = self.model.features  # type: ignore[assignment]
         self.validation: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.weights: Tensor | None
+        self.register_buffer("weights", weights, persistent=False)
         self._freeze()
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -52,10 +47,15 @@ class EmotionModule(L.LightningModule):
         """The batch's tensors on `device`."""
         return Batch(*(tensor.to(device) for tensor in vars(batch).values()))
 
+    def on_train_epoch_start(self) -> None:
+        """Dropout depends on seed, epoch and process alone: a run that goes on draws what it would have."""
+        rank, _ = place()
+        torch.manual_seed(hash((self.recipe.seed, self.current_epoch, rank)) % 2**63)
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss on an augmented batch; augmentation depends on seed, epoch and batch alone."""
-        options = self.recipe.augmentation
-        key = (self.recipe.seed, self.current_epoch, index)
+        recipe, options, (rank, count) = self.recipe, self.recipe.augmentation, place()
+        key = (recipe.seed, self.current_epoch, index * count + rank)
         with torch.autocast(self.device.type, enabled=False):
             draw = torch.Generator().manual_seed(hash(key) % 2**63)
             features, lengths = augment(batch.features, batch.lengths, options, draw)
@@ -70,11 +70,17 @@ class EmotionModule(L.LightningModule):
             partners, share = mixed["partners"], mixed["share"]
             other = self._loss(logits, batch.targets[partners], batch.allowed[partners])
             loss = share * loss + (1 - share) * other
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.targets))
+        size = len(batch.targets)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=size, sync_dist=count > 1)
         return loss
 
     def _loss(self, logits: Tensor, targets: Tensor, allowed: Tensor) -> Tensor:
-        return masked_cross_entropy(logits, targets, allowed, self.recipe.label_smoothing)
+        smoothing, gamma = self.recipe.label_smoothing, self.recipe.focal_gamma
+        return masked_cross_entropy(logits, targets, allowed, smoothing, self.weights, gamma)
+
+    def on_validation_epoch_start(self) -> None:
+        """Running means are each process's own: all are judged by those that the first one will save."""
+        agree(self.model.buffers())
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Keeps the logits; they are judged together at the end of the epoch."""
@@ -82,12 +88,20 @@ class EmotionModule(L.LightningModule):
         self.validation.append((logits.cpu(), batch.targets.cpu(), batch.allowed.cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        """Logs loss and unweighted average recall on the validation speakers."""
-        logits, targets, allowed = (torch.cat(parts) for parts in zip(*self.validation, strict=True))
+        """Logs plain cross-entropy and unweighted average recall on all validation speakers."""
+        batches = [batch for own in gather(self.validation) for batch in own]
+        logits, targets, allowed = (torch.cat(parts) for parts in zip(*batches, strict=True))
         self.validation.clear()
-        loss = masked_cross_entropy(logits, targets, allowed, 0.0)
-        self.log("validation/loss", loss)
-        self.log("validation/uar", unweighted_average_recall(logits.argmax(-1), targets), prog_bar=True)
+        recall = unweighted_average_recall(logits.argmax(-1), targets)
+        together = {"sync_dist": place()[1] > 1}  # the same in each process; this tells Lightning so
+        self.log("validation/loss", masked_cross_entropy(logits, targets, allowed), **together)
+        self.log("validation/uar", recall, prog_bar=True, **together)
+
+    def on_train_epoch_end(self) -> None:
+        """Steps a plateau schedule: Lightning would after the epoch is saved, and a resumed run lacked it."""
+        if self.recipe.schedule == "plateau":
+            plateau = self.lr_schedulers()
+            plateau.step(self.trainer.callback_metrics["validation/loss"])  # type: ignore[union-attr]
 
     def configure_optimizers(self) -> Any:
         """AdamW with the recipe's rates; the schedule steps per batch (one cycle) or epoch (plateau)."""
@@ -98,7 +112,7 @@ class EmotionModule(L.LightningModule):
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=3)
             return {
                 "optimizer": optimizer,
-                "lr_scheduler": {"scheduler": plateau, "monitor": "validation/loss"},
+                "lr_scheduler": {"scheduler": plateau, "monitor": "validation/loss", "frequency": NEVER},
             }
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
@@ -109,30 +123,38 @@ class EmotionModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """The new layers at the full rate; a pretrained encoder lower, and lower still towards its input."""
+        """The new layers at the full rate; pretrained ones lower, and lower still towards the input."""
         recipe = self.recipe
-        encoder = getattr(self.model, "encoder", None)
-        if not recipe.pretrained or encoder is None:
-            return [{"params": list(self.model.parameters()), "lr": recipe.learning_rate}]
-        inside = {id(parameter) for parameter in encoder.parameters()}
-        new = [parameter for parameter in self.model.parameters() if id(parameter) not in inside]
+        parts = self._pretrained_parts()
+        inside = {id(parameter) for part in parts for parameter in part.parameters()}
+        learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        new = [parameter for parameter in learning if id(parameter) not in inside]
         groups = [{"params": new, "lr": recipe.learning_rate}]
         rate = recipe.encoder_learning_rate
-        groups.append({"params": list(encoder.layer_norm.parameters()), "lr": rate})
-        for layer in reversed(encoder.layers[recipe.frozen_layers :]):
-            groups.append({"params": list(layer.parameters()), "lr": rate})
-            rate *= recipe.layer_decay
-        if not recipe.frozen_layers:
-            stem = [*encoder.conv1.parameters(), *encoder.conv2.parameters()]
-            groups.append({"params": stem, "lr": rate})
+        for part in reversed(parts):
+            if parameters := [parameter for parameter in part.parameters() if parameter.requires_grad]:
+                groups.append({"params": parameters, "lr": rate})
+                rate *= recipe.layer_decay
         return groups
 
     def _freeze(self) -> None:
-        """Freezes what the recipe keeps as it was; the position table holds sinusoids, nothing to learn."""
-        encoder = getattr(self.model, "encoder", None)
-        if not self.recipe.pretrained or encoder is None:
-            return
-        encoder.embed_positions.requires_grad_(False)
-        if self.recipe.frozen_layers:
-            for part in (encoder.conv1, encoder.conv2, *encoder.layers[: self.recipe.frozen_layers]):
-                part.requires_grad_(False)
+        """Freezes what the recipe keeps as it was."""
+        parts, frozen = self._pretrained_parts(), self.recipe.frozen_layers
+        if frozen >= len(parts) > 0:
+            raise RunError(
+                f"frozen_layers is {frozen}, {self.recipe.architecture} has {len(parts) - 1} pretrained "
+                "layers: freeze fewer"
+            )
+        for part in parts[: frozen + 1] if frozen else ():
+            part.requires_grad_(False)
+
+    def _pretrained_parts(self) -> list[nn.Module]:
+        """The stem and the pretrained layers, from input to output; none without pretrained weights."""
+        if not self.recipe.pretrained:
+            return []
+        if not hasattr(self.model, "pretrained_parts"):
+            raise RunError(
+                f"{self.recipe.architecture} takes no pretrained weights: remove the recipe's key pretrained"
+            )
+        parts: list[nn.Module] = self.model.pretrained_parts()
+        return parts

@@ -13,7 +13,7 @@ from ser_core.models import build
 from ser_core.models.whisper_probe import WhisperProbe
 from train.cache import FeatureCache
 from train.corpora import Clip, classes_of
-from train.module import MASKED
+from train.loss import MASKED
 from train.recipe import Recipe
 from train.speech import FULL_SCALE
 

@@ -12,6 +12,7 @@ from train.corpora import Clip, classes_of
 from train.evaluate import percent
 from train.evaluate import unweighted_average_recall as uar
 from train.fit import fit
+from train.processes import is_first
 from train.recipe import Recipe
 from train.splits import (
     RAVDESS_TEST,
@@ -103,12 +104,17 @@ def crossval(
     out: Path,
     device: str,
     cache: FeatureCache = FeatureCache(),
+    devices: int = 1,
+    nodes: int = 1,
 ) -> dict[str, Any]:
-    """Runs every split of `protocol` that is not finished in `out`, and writes `out/protocol.json`."""
+    """Runs every split of `protocol` that is not finished in `out`, and writes `out/protocol.json`.
+
+    Of several processes the first one writes and returns it, the others return nothing.
+    """
     runs = splits(protocol, clips, recipe.seed)
     for split in runs:
-        fit(recipe, split, out / split.name, device, cache)
-    return summarise(recipe, protocol, clips, out)
+        fit(recipe, split, out / split.name, device, cache, devices, nodes)
+    return summarise(recipe, protocol, clips, out) if is_first() else {}
 
 
 def summarise(recipe: Recipe, protocol: str, clips: Sequence[Clip], out: Path) -> dict[str, Any]:

@@ -27,11 +27,13 @@ class Recipe:
     epochs: int = 8
     batch_size: int = 16
     learning_rate: float = 1e-3  # of everything that is not pretrained
-    encoder_learning_rate: float = 1e-4  # of the top encoder layer
-    layer_decay: float = 1.0  # factor from each encoder layer to the one below
-    frozen_layers: int = 0  # lowest encoder layers that stay as they were, and the stem below them
+    encoder_learning_rate: float = 1e-4  # of the top pretrained layer
+    layer_decay: float = 1.0  # factor from each pretrained layer to the one below
+    frozen_layers: int = 0  # lowest pretrained layers that stay as they were, and the stem below them
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
+    class_weights: float = 0.0  # rare classes count more: 0 (not at all) to 1 (all count alike)
+    focal_gamma: float = 0.0  # 0 to 5: clips that are named right surely count less; 2 is usual, 0 is none
     ema_decay: float = 0.0  # of the averaged weights that are kept; 0: plain weights
     probe_decay: float = 0.0  # of a linear probe of the published encoder, averaged in; 0: no probe
     probe_share: dict[str, float] = field(default_factory=dict)  # weight of a corpus in the probe; default 1
@@ -53,6 +55,11 @@ class Recipe:
                 raise RecipeError(
                     f"share of {corpus!r} must be of a corpus of the recipe, above 0 and at most 1"
                 )
+        for key, most in (("class_weights", 1), ("focal_gamma", 5)):
+            if not 0 <= getattr(self, key) <= most:
+                raise RecipeError(f"{key} must be from 0 to {most}, is {getattr(self, key)}")
+        if self.frozen_layers < 0:
+            raise RecipeError(f"frozen_layers must be at least 0, is {self.frozen_layers}")
         if not 0 <= self.ema_decay < 1:
             raise RecipeError(f"ema_decay must be at least 0 and below 1, is {self.ema_decay}")
 

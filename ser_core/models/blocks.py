@@ -261,3 +261,9 @@ class AttentiveStatistics(nn.Module):
         mean = (weights * x).sum(1)
         variance = (weights * (x - mean[:, None]).square()).sum(1)
         return torch.cat([mean, (variance + 1e-5).sqrt()], dim=-1)
+
+
+def blocks_of(convolutions: nn.Sequential) -> list[nn.Module]:
+    """The layers of `convolutions` up to and with each pooling, block by block."""
+    ends = [i + 1 for i, layer in enumerate(convolutions) if isinstance(layer, nn.MaxPool2d)]
+    return [convolutions[start:end] for start, end in zip([0, *ends], ends, strict=False)]

@@ -97,6 +97,16 @@ class SpeechEncoder(nn.Module):
         }
         pretrained.load_into(self.backbone, weights, path, "this speech encoder")
 
+    def pretrained_parts(self) -> list[nn.Module]:
+        """What `load_pretrained` fills, from input to output: all below the transformer, then its layers."""
+        encoder = self.backbone.encoder
+        transformer = encoder.transformer
+        below = [self.backbone.feature_extractor, encoder.feature_projection, transformer.pos_conv_embed]
+        *lower, top = transformer.layers
+        if transformer.layer_norm_first:
+            return [nn.ModuleList([*below, transformer.layer_norm]), *lower, top]
+        return [nn.ModuleList(below), *lower, nn.ModuleList([top, transformer.layer_norm])]
+
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Logits `(batch, class)` from samples `(batch, 1, sample)` and lengths in samples."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ser_core import pretrained
 from ser_core.features import FeatureSpec, frame_mask
-from ser_core.models.blocks import masked_mean
+from ser_core.models.blocks import blocks_of, masked_mean
 
 LAYERS = (
     64,
@@ -74,6 +74,10 @@ class Vgg16Transfer(nn.Module):
         path = pretrained.locate(name_or_path)
         weights = pretrained.read_tensors(path, "features.")
         pretrained.load_into(self.backbone, weights, path, "VGG16's convolutions")
+
+    def pretrained_parts(self) -> list[nn.Module]:
+        """What `load_pretrained` fills, from input to output: no stem, then the blocks between poolings."""
+        return [nn.ModuleList(), *blocks_of(self.backbone)]
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Logits `(batch, class)` from log-mel `(batch, 128, frame)` and lengths in frames."""

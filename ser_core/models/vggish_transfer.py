@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ser_core import pretrained
 from ser_core.features import FeatureSpec, frame_mask
+from ser_core.models.blocks import blocks_of
 
 LAYERS = (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool")
 PATCH_FRAMES = 96  # 0.96 s
@@ -95,6 +96,10 @@ class VggishTransfer(nn.Module):
         tensors = pretrained.read_tensors(path)
         weights = {k: v for k, v in tensors.items() if k.startswith(("features.", "embeddings."))}
         pretrained.load_into(self.backbone, weights, path, "VGGish")
+
+    def pretrained_parts(self) -> list[nn.Module]:
+        """What `load_pretrained` fills, from input to output: no stem, four blocks, the dense layers."""
+        return [nn.ModuleList(), *blocks_of(self.backbone.features), self.backbone.embeddings]
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Logits `(batch, class)` from log-mel `(batch, 64, frame)` and lengths in frames."""

@@ -129,6 +129,13 @@ class WhisperClassifier(nn.Module):
         path = pretrained.locate(name_or_path)
         weights = pretrained.read_tensors(path, "model.encoder.")
         pretrained.load_into(self.encoder, weights, path, "this encoder")
+        self.encoder.embed_positions.requires_grad_(False)  # sinusoids: nothing to learn
+
+    def pretrained_parts(self) -> list[nn.Module]:
+        """What `load_pretrained` fills and may learn, from input to output: stem, then layer by layer."""
+        encoder = self.encoder
+        top = nn.ModuleList([encoder.layers[-1], encoder.layer_norm])
+        return [nn.ModuleList([encoder.conv1, encoder.conv2]), *encoder.layers[:-1], top]
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Logits `(batch, class)` from log-mel `(batch, 80, frame)` and lengths in frames."""

@@ -178,8 +178,9 @@ def test_a_folder_that_is_a_file_is_an_error_that_names_it(clip, tmp_path):
 
 def test_the_command_says_in_one_line_that_the_disk_is_full(tmp_path):
     folder = tmp_path / "data" / "mine"
-    (folder / "happy").mkdir(parents=True)
-    write_wav(folder / "happy" / "a.wav", syllables(1))
+    for seed, emotion in enumerate(("happy", "sad")):
+        (folder / emotion).mkdir(parents=True)
+        write_wav(folder / emotion / "a.wav", syllables(1, seed=seed))
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('name = "x"\narchitecture = "cnn_lstm"\ncorpora = ["mine"]\nepochs = 1\n')
     arguments = ["fit", "--recipe", str(recipe), "--split", "everyone", "--data", str(folder.parent)]

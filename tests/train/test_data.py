@@ -13,6 +13,7 @@ from train.augment import Augmentation
 from train.cache import FeatureCache
 from train.corpora import Clip
 from train.data import LengthBatches, SpeechDataset
+from train.errors import RunError
 
 WHISPER = FeatureSpec(normalization="whisper")
 UTTERANCE = FeatureSpec(normalization="utterance")
@@ -121,3 +122,18 @@ def test_crops_depend_on_the_epoch_and_can_be_replayed(dataset):
     torch.testing.assert_close(first.collate([0, 1]).features, again.collate([0, 1]).features)
     again.epoch = 1
     assert first.collate([0, 1]).lengths.tolist() != again.collate([0, 1]).lengths.tolist()
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(("batch_size", "count"), [(1, 2), (1, 5), (2, 3), (3, 2), (4, 4), (5, 12), (100, 2)])
+def test_processes_share_out_every_clip_once_in_as_many_steps(dataset, batch_size, count, shuffle):
+    shared = LengthBatches(dataset(), batch_size, shuffle=shuffle).shared(count)
+    assert sorted(i for batch in shared for i in batch) == list(range(12))
+    sizes = [len(batch[rank::count]) for batch in shared for rank in range(count)]
+    assert min(sizes) >= 1
+    assert max(sizes) <= batch_size + 1
+
+
+def test_more_processes_than_clips_are_refused(dataset):
+    with pytest.raises(RunError, match="12 clips cannot be shared out to 13 processes: use fewer --devices"):
+        LengthBatches(dataset(), 4).shared(13)

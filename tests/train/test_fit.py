@@ -16,7 +16,6 @@ from train.augment import Augmentation
 from train.cli import app
 from train.export import export
 from train.fit import RunError, fit
-from train.module import masked_cross_entropy
 from train.protocols import summarise
 from train.recipe import Recipe
 from train.splits import Split, ravdess_fold
@@ -62,22 +61,6 @@ def runs(clips, tmp_path_factory) -> Path:
         split = ravdess_fold(clips, fold)
         fit(RECIPE, split, out / split.name, "cpu")
     return out
-
-
-def test_a_class_that_a_corpus_lacks_gets_no_gradient():
-    logits = torch.zeros(2, 3, requires_grad=True)
-    allowed = torch.tensor([[True, True, False], [True, True, True]])
-    masked_cross_entropy(logits, torch.tensor([0, 2]), allowed, smoothing=0.1).backward()
-    assert logits.grad[0, 2] == 0
-    assert logits.grad[1].abs().min() > 0
-
-
-def test_without_masks_it_is_the_cross_entropy():
-    logits, targets = torch.randn(5, 4), torch.tensor([0, 1, 2, 3, 0])
-    for smoothing in (0.0, 0.2):
-        expected = torch.nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing)
-        found = masked_cross_entropy(logits, targets, torch.ones(5, 4, dtype=torch.bool), smoothing)
-        torch.testing.assert_close(found, expected)
 
 
 def test_a_run_leaves_its_whole_record(runs):
@@ -130,7 +113,7 @@ def test_a_run_goes_on_after_its_last_epoch(clips, tmp_path):
     drawn = curves.read(tmp_path / "run" / "curves.csv")
     assert [row.epoch for row in drawn] == [0, 1]
     assert drawn[0] == first[0]
-    assert drawn[1].train_loss < first[0].train_loss
+    assert drawn[1].validation_loss < first[0].validation_loss
 
 
 def test_another_recipe_in_the_same_folder_is_refused(runs, clips):

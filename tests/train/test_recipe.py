@@ -23,6 +23,9 @@ def test_shipped_recipes_are_valid_and_named_after_their_file(path):
         ('name = "a"\narchitecture = "whisper_tiny"\nepoch = 3', "unknown key epoch"),
         ('name = "a"\narchitecture = "whisper_tiny"\nepochs = 0', "epochs must be above 0"),
         ('name = "a"\narchitecture = "whisper_tiny"\nema_decay = 1.0', "ema_decay"),
+        ('name = "a"\narchitecture = "whisper_tiny"\nclass_weights = 2', "class_weights must be from 0 to 1"),
+        ('name = "a"\narchitecture = "whisper_tiny"\nfocal_gamma = 6', "focal_gamma must be from 0 to 5"),
+        ('name = "a"\narchitecture = "whisper_tiny"\nfrozen_layers = -1', "frozen_layers must be at least 0"),
         ('name = "a"\narchitecture = "whisper_tiny"\n[augmentation]\ncrop = 2', "crop must be from 0 to 1"),
         ('name = "a"\narchitecture = "whisper_tiny"\n[augmentation]\nshout = 1', "shout"),
         (

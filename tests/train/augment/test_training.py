@@ -18,11 +18,13 @@ from train.augment.spec_augment import SpecAugment, tensor_of
 from train.cache import FeatureCache
 from train.corpora import Clip, classes_of
 from train.data import LengthBatches, SpeechDataset
-from train.fit import _loaders, fit
-from train.module import EmotionModule, masked_cross_entropy
+from train.fit import fit
+from train.loss import masked_cross_entropy
+from train.module import EmotionModule
 from train.recipe import Recipe
 from train.speech import FULL_SCALE
 from train.splits import Split
+from train.training import loaders
 
 SPEC = FeatureSpec(normalization="whisper")
 ALL = Augmentation(**{name: technique(p=0.7) for name, technique in TECHNIQUES.items()})
@@ -60,8 +62,8 @@ def rows_of(data: SpeechDataset, indices: list[int]) -> list[torch.Tensor]:
 
 def test_validation_batches_are_those_of_a_recipe_without_augmentation(clips):
     split = Split("made", tuple(clips[:8]), tuple(clips[8:10]), tuple(clips[10:]))
-    plain = _loaders(RECIPE, split, SPEC, FeatureCache())
-    changed = _loaders(replace(RECIPE, augmentation=COPIES), split, SPEC, FeatureCache())
+    plain = loaders(RECIPE, split, SPEC, FeatureCache())
+    changed = loaders(replace(RECIPE, augmentation=COPIES), split, SPEC, FeatureCache())
     for before, after in zip(plain[1], changed[1], strict=True):
         assert all(torch.equal(vars(before)[name], vars(after)[name]) for name in vars(before))
     assert len(changed[0].dataset) > len(plain[0].dataset) == 8
