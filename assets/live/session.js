@@ -20,7 +20,7 @@ function enter(next) {
     element.dataset.state = next;
     const words = { idle: session ? "New session" : "Start", paused: "Resume", starting: "Starting …" };
     part("main").textContent = words[next] ?? "Pause";
-    part("main").disabled = next === "starting" || next === "stopping";
+    part("main").setAttribute("aria-disabled", next === "starting" || next === "stopping"); // it keeps the focus
     part("stop").disabled = next !== "listening" && next !== "paused";
     part("microphones").disabled = next === "starting" || next === "stopping";
 }
@@ -32,7 +32,7 @@ function say(words, kind = "") {
 
 async function start() {
     enter("starting");
-    say("");
+    say("If the browser asks, allow the microphone.");
     stopPlaying();
     microphone = new Microphone(hear, () => finish("The microphone was disconnected; the session has ended."));
     let rate;
@@ -42,6 +42,7 @@ async function start() {
         enter("idle");
         return say(refusal(error), "problem");
     }
+    say("");
     begin(rate);
     await listMicrophones(); // only now do browsers tell their names
 }
@@ -49,7 +50,7 @@ async function start() {
 function begin(rate) {
     const sound = new KeptSound(rate, props.kept_s);
     const strip = new Strip(part("strip"), colorOf);
-    session = { sound, strip, spectrum: new LogMel(rate), segments: [], finals: [], level: 0, spoken: 0 };
+    session = { sound, strip, spectrum: new LogMel(rate), segments: [], finals: [], level: 0, spoken: 0, sounded: 0 };
     session.connection = new Connection(sound, {
         level: ({ time, speech }) => (session.spoken = speech ? time : session.spoken),
         segment: take,
@@ -74,6 +75,7 @@ function hear(samples) {
     session.connection.pump();
     session.spectrum.push(samples).forEach((column) => session.strip.addColumn(column));
     session.level = samples.reduce((peak, x) => Math.max(peak, Math.abs(x)), 0);
+    if (session.level) session.sounded = session.sound.seconds;
 }
 
 function dropUnsettled() {
@@ -154,6 +156,7 @@ function showSummary(analysis) {
     box.querySelector(".cut").hidden = sound.start === 0;
     box.hidden = false;
     part("now").hidden = true;
+    if ([document.body, part("stop")].includes(document.activeElement)) box.focus();
 }
 
 // A segment from the kept sound; meanwhile the microphone, which would hear it, rests.
@@ -191,7 +194,7 @@ function draw(time = 0) {
 }
 
 function show() {
-    const { segments, sound, strip, spoken, level } = session;
+    const { segments, sound, strip, spoken, sounded, level } = session;
     const now = sound.seconds;
     const last = segments.at(-1);
     strip.draw(now, segments);
@@ -204,7 +207,8 @@ function show() {
     if (session.analysis) {
         bars.show(session.analysis.summary.probabilities);
     } else if (silent) {
-        const words = state === "paused" ? "Paused." : last ? "Listening." : "Listening. Speak whenever you like.";
+        const muted = now - sounded > SILENCE_S && "The microphone gives no sound at all. Is it muted?";
+        const words = state === "paused" ? "Paused." : muted || "Listening. Speak whenever you like.";
         showNow(part("now"), { label: NO_SPEECH }, "var(--block-border-color)", words);
         bars.show({});
     } else if (last) {

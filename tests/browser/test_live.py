@@ -87,6 +87,8 @@ def test_a_session_finds_what_its_sound_as_a_file_gives(playwright, server, mode
     press(page, "Open in Recording")
     expect(page.locator("#answer")).to_contain_text(heard.wav.name, timeout=60_000)
     expect(page.locator("#segments tbody tr")).to_have_count(1 + len(by_file["segments"]))
+    page.get_by_role("tab", name="Live").click()
+    expect(rows(page).first).to_be_visible()  # the session is still there
     browser.close()
 
 
@@ -233,6 +235,28 @@ def test_nothing_runs_over_the_edge(live, size, artefacts):
     assert live.evaluate("document.documentElement.scrollWidth") <= width
     table = live.locator("#live .segments").evaluate("box => [box.scrollWidth, box.clientWidth]")
     assert table[0] <= table[1]
+
+
+def test_less_motion_is_respected(live):
+    live.emulate_media(reduced_motion="reduce")
+    expect(live.locator("#live .bar b").first).to_have_css("transition-duration", "0s")
+
+
+def test_the_server_is_found_below_a_path(live):
+    address = live.evaluate(
+        f"""() => {{ {script("connection")};
+            window.gradio_config = {{ root: "http://inside:7860/some/path" }}; // as behind a proxy
+            return liveAddress();
+        }}"""
+    )
+    assert address == live.url.replace("http:", "ws:") + "some/path/live"
+
+
+def test_stopping_at_once_does_no_harm(live):
+    press(live, "Start")
+    press(live, "Stop")
+    expect(live.locator("#live .facts")).to_contain_text("received", timeout=SETTLES_MS)
+    expect(live.locator("#live h2:visible")).to_have_text("No speech")
 
 
 def test_the_spectrogram_is_a_log_mel_spectrum(browser):
