@@ -5,6 +5,7 @@ const RESEND_S = 30; // at most so much sound is sent again, so that the server 
 const BUFFER_BYTES = 1 << 20; // more than this on its way: the network is slow, the rest waits in memory
 const KEEP_ALIVE_MS = 5000; // the server ends a connection that says nothing for long
 const DONE_MS = 20000; // a last answer that takes longer will not come
+const REACH_MS = 3000; // the same where no server has ever answered
 const PASSING = ["closed", "idle"]; // errors after which a new connection may work
 
 // Where the app answers live sound, also behind a proxy that serves it below a path.
@@ -74,7 +75,7 @@ class Connection {
     // No more sound comes; done() follows.
     stop() {
         this.stopping = true;
-        this.deadline = setTimeout(() => this.end(null), DONE_MS);
+        this.deadline = setTimeout(() => this.end(null), this.parts ? DONE_MS : REACH_MS);
         this.pump();
     }
 

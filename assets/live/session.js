@@ -2,6 +2,7 @@
 
 const SILENCE_S = 3; // after so much without speech the page says so
 const METER_FLOOR_DB = -60;
+const UNHEARD_S = 2; // less sound than this that no server heard is not worth keeping
 
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const colors = Object.fromEntries(props.emotions.map(({ name, color }) => [name, color]));
@@ -114,23 +115,37 @@ async function finish(words = "") {
     session.connection.stop();
 }
 
-// The session is over.
+// The session is over; what came of it, and the buttons to open or save it.
 async function summary(analysis) {
-    const { sound, finals, connection } = session;
+    const { sound, connection } = session;
     if (state !== "stopping") await microphone.close(); // it ended by itself
     dropUnsettled();
     if (part("notice").dataset.kind !== "problem") say("");
-    if (connection.parts) showSummary(analysis);
-    else session = null; // the server was never reached, so there is nothing to tell
+    const heard = connection.parts > 0;
+    if (heard || sound.seconds > UNHEARD_S) {
+        session.name = `live ${new Date().toLocaleString("sv").replaceAll(":", ".")}`; // 2026-11-21 10.32.05
+        if (heard) session.analysis = { ...(analysis ?? assembled()), source: `${session.name}.wav` };
+        const box = part("summary");
+        heard ? tellResult(box) : tellUnheard(box);
+        part("announcer").textContent = `The session has ended: ${box.querySelector("h2").textContent}`;
+        part("json").hidden = !heard;
+        box.querySelector(".cut").hidden = sound.start === 0;
+        box.hidden = false;
+        part("now").hidden = true;
+        if ([document.body, part("stop")].includes(document.activeElement)) box.focus();
+    } else {
+        session = null; // refused at once
+    }
     enter("idle");
     draw();
 }
 
-// The server's analysis of the whole session, or, where a connection broke, its parts put together.
-function showSummary(analysis) {
-    const { sound, finals, connection } = session;
-    session.analysis = analysis ?? {
+// An analysis of a session whose connection broke: the segments of all its connections.
+function assembled() {
+    const { sound, finals } = session;
+    return {
         schema: 1,
+        source: "",
         duration: Number(sound.seconds.toFixed(3)),
         model: props.model,
         quality: null,
@@ -138,25 +153,27 @@ function showSummary(analysis) {
         summary: summarise(finals, props.threshold),
         error: null,
     };
-    session.name = `live ${new Date().toLocaleString("sv").replaceAll(":", ".")}`; // 2026-11-21 10.32.05
-    session.analysis.source = `${session.name}.wav`;
-    const found = session.analysis.summary;
-    const box = part("summary");
-    box.style.setProperty("--emotion", colorOf(found.label));
-    const words = answer(found, finals);
-    box.querySelector("h2").textContent = words;
-    part("announcer").textContent = `The session has ended: ${words}`;
-    box.querySelector("p").textContent = finals.length
+}
+
+function tellResult(box) {
+    const { sound, finals, connection, analysis } = session;
+    const [words, facts] = box.querySelectorAll("p");
+    box.style.setProperty("--emotion", colorOf(analysis.summary.label));
+    box.querySelector("h2").textContent = answer(analysis.summary, finals);
+    words.textContent = finals.length
         ? `${finals.length} segment${finals.length > 1 ? "s" : ""} in ${clock(sound.seconds)}. By speaking time: ${mixture(finals)}.`
         : `Nobody spoke in ${clock(sound.seconds)}.`;
-    const sent = connection.cursor - connection.first;
-    const received = connection.received ?? "an unknown number";
-    box.querySelector(".facts").textContent =
-        `${sent} samples sent, ${received} received · ${sound.sampleRate} Hz · ${props.model.name} ${props.model.version}`;
-    box.querySelector(".cut").hidden = sound.start === 0;
-    box.hidden = false;
-    part("now").hidden = true;
-    if ([document.body, part("stop")].includes(document.activeElement)) box.focus();
+    const [sent, received] = [connection.cursor - connection.first, connection.received ?? "an unknown number"];
+    const { name, version } = props.model;
+    facts.textContent = `${sent} samples sent, ${received} received · ${sound.sampleRate} Hz · ${name} ${version}`;
+}
+
+function tellUnheard(box) {
+    const [words, facts] = box.querySelectorAll("p");
+    box.style.removeProperty("--emotion");
+    box.querySelector("h2").textContent = "Not analysed";
+    words.textContent = "The server could not be reached. Your sound is here: save it, or open it later.";
+    facts.textContent = "";
 }
 
 // A segment from the kept sound; meanwhile the microphone, which would hear it, rests.

@@ -152,6 +152,19 @@ def test_a_broken_connection_is_told_and_nothing_is_lost(page):
     assert len(connections) == 2
 
 
+def test_without_a_server_the_sound_is_kept(page):
+    page.route_web_socket(re.compile("/live$"), lambda route: route.close(code=1011))
+    page.reload()
+    press(open_tab(page), "Start")
+    expect(notice(page)).to_contain_text("connection is broken")
+    expect(page.locator("#live output")).to_have_text("0:03", timeout=SETTLES_MS)
+    press(page, "Stop")
+    expect(page.locator("#live h2:visible")).to_have_text("Not analysed", timeout=SETTLES_MS)
+    with page.expect_download() as download:
+        press(page, "Save sound (WAV)")
+    assert soundfile.info(download.value.path()).duration > 3
+
+
 def test_a_refused_microphone_is_explained(playwright, server):
     allowing = "--use-fake-ui-for-media-stream"
     browser = playwright.chromium.launch(
