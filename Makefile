@@ -6,9 +6,11 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup run test lint clean
+.PHONY: setup setup-train run test lint clean
 
 setup: $(VENV)/.runtime
+
+setup-train: $(VENV)/.train
 
 run: $(VENV)/.runtime
 	$(BIN)/python app.py
@@ -32,6 +34,11 @@ $(VENV)/.runtime: requirements.txt | $(BIN)/python
 	@echo "Installing what the app needs (a few minutes the first time)"
 	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
 	$(BIN)/python -m ser_core doctor --repair
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.runtime train/requirements.txt
+	@echo "Installing what training needs"
+	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt -r train/requirements.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime train/requirements.txt requirements-dev.txt
