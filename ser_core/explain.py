@@ -7,8 +7,11 @@ to the floor of the features (silence) takes a third of it away. Occlusion takes
 coarser map.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
+from threading import Lock
 
 import numpy as np
 import torch
@@ -25,6 +28,7 @@ from ser_core.speech import Samples
 STEPS = 8  # Gauss-Legendre points of the integral; 16 find the same regions in twice the time
 REGION_BANDS, REGION_S = 8, 0.1  # a region that words name: a tenth of 80 mel bands, a tenth of a second
 SIDES = ("for", "against")
+CUDNN = Lock()  # held while cuDNN is off
 
 
 class ExplainError(CodedError):
@@ -147,10 +151,20 @@ def _attribute(recognizer: Recognizer, window: Samples, target: int) -> NDArray[
         logits = recognizer.model(batch, n_frames.repeat(len(batch))).float()
         return calibration.probabilities(logits, temperature)[:, target]
 
-    with (
-        torch.enable_grad(),
-        torch.backends.cudnn.flags(enabled=False),
-    ):  # cuDNN's LSTM has no gradient in eval()
+    with torch.enable_grad(), _differentiable(device):
         found: Tensor = IntegratedGradients(probability).attribute(features, baseline, n_steps=STEPS)
     values: NDArray[np.float32] = found[0].detach().float().cpu().numpy()
     return values
+
+
+@contextmanager
+def _differentiable(device: torch.device) -> Iterator[None]:
+    """Recurrent layers without cuDNN, whose own have no gradient in evaluation mode.
+
+    The switch is the whole process's: one explanation at a time on a GPU, so that it is turned back.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    with CUDNN, torch.backends.cudnn.flags(enabled=False):
+        yield
