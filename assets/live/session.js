@@ -188,7 +188,7 @@ function play(button, { start: from, end: to }) {
     button.dataset.playing = button.ariaLabel;
     button.ariaLabel = "Stop playing";
     player.src = URL.createObjectURL(session.sound.wav(from, to));
-    player.play();
+    player.play().catch(({ name, message }) => name === "AbortError" || say(message, "problem")); // else: stopped early
 }
 
 function stopPlaying() {
