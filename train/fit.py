@@ -31,7 +31,7 @@ from train.recipe import Recipe
 from train.run_card import run_card
 from train.splits import Split, check_leaks
 from train.teaches import check_teaches
-from train.training import BEST, LAST, train, trainer_for
+from train.training import BEST, LAST, loaders, train, trainer_for
 
 log = logging.getLogger(__name__)
 VERSION = "1"  # of the bundles a run leaves
@@ -74,6 +74,7 @@ def _report(module: EmotionModule, recipe: Recipe, split: Split, folder: Path, c
     """The bundle of the epoch that is kept, what it is worth, and `metrics.json`, the sign of its end."""
     kept = torch.load(folder / (BEST if split.validation else LAST), map_location="cpu", weights_only=True)
     module.load_state_dict(kept["state_dict"])  # the averaged weights, where the recipe averages
+    module.settle(loaders(recipe, split, module.spec, cache)[0].dataset)
     model: nn.Module = module.model
     if recipe.probe_decay:
         model = add_probe(model, recipe, split.train, cache)

@@ -1,6 +1,7 @@
 """The Lightning module: one architecture and its loss, layer-wise learning rates, schedules."""
 
 import sys
+from itertools import islice
 from typing import Any
 
 import lightning as L
@@ -12,13 +13,16 @@ from ser_core.features import FeatureSpec
 from ser_core.models import build
 from train.augment import mixup, spec_augment
 from train.augment.batchwise import augment
-from train.data import Batch
+from train.batch_norm import settle
+from train.data import Batch, LengthBatches, SpeechDataset
 from train.errors import RunError
 from train.evaluate import unweighted_average_recall
 from train.loss import MASKED, masked_cross_entropy
 from train.processes import agree, gather, place
 from train.recipe import Recipe
 
+SETTLING_CLIPS = 512  # that batch norm's statistics are estimated on
+SETTLING_BATCH = 32
 WARM_UP = 0.15  # share of a one-cycle schedule
 NEVER = sys.maxsize  # epochs
 
@@ -78,9 +82,18 @@ class EmotionModule(L.LightningModule):
         smoothing, gamma = self.recipe.label_smoothing, self.recipe.focal_gamma
         return masked_cross_entropy(logits, targets, allowed, smoothing, self.weights, gamma)
 
-    def on_validation_epoch_start(self) -> None:
-        """Running means are each process's own: all are judged by those that the first one will save."""
+    def settle(self, dataset: SpeechDataset) -> None:
+        """Gives batch norm the statistics of the training clips without dropout, the same in each process."""
+        every = LengthBatches(dataset, SETTLING_BATCH)
+        rows = islice(every, 0, None, max(1, len(dataset) // SETTLING_CLIPS))
+        batches = (dataset.collate(indices) for indices in rows)
+        settle(self.model, ((b.features.to(self.device), b.lengths.to(self.device)) for b in batches))
         agree(self.model.buffers())
+
+    def on_validation_epoch_start(self) -> None:
+        """The epoch is judged with the statistics that would be kept with it."""
+        if self.trainer.train_dataloader is not None:
+            self.settle(self.trainer.train_dataloader.dataset)
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Keeps the logits; they are judged together at the end of the epoch."""
