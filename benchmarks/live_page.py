@@ -10,14 +10,8 @@ file path  the sound that the page kept, analysed as a file: segments that diffe
 """
 
 import json
-import os
-import socket
-import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +22,7 @@ import typer
 from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.running_app import running_app
 from ser_core import Recognizer
 from ser_core.audio import SAMPLE_RATE
 from ser_core.export.json import to_dict
@@ -68,7 +63,7 @@ def main(
         folder = Path(name)
         samples, spans = join(ravdess_clips(), 60 * minutes)
         soundfile.write(folder / "microphone.wav", samples, SAMPLE_RATE, subtype="PCM_16")
-        with app(model, folder) as address, sync_playwright() as playwright:
+        with running_app(model, folder) as (address, _), sync_playwright() as playwright:
             arguments = microphone_arguments(folder / "microphone.wav")
             browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
             page = browser.new_context(permissions=["microphone"]).new_page()
@@ -121,30 +116,6 @@ def microphone_arguments(recording: Path | str) -> list[str]:
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-audio-capture={recording}%noloop",
     ]
-
-
-@contextmanager
-def app(model: str, folder: Path) -> Iterator[str]:
-    """The address of a fresh app."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "uploads")}
-    process = subprocess.Popen(
-        [sys.executable, "app.py", "--model", model],
-        cwd=ROOT,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        if not any("warmed up" in line for line in process.stderr):
-            raise RuntimeError("app.py ended before the page was there")
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop the app
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 def listen(page: Page, seconds: float, folder: Path) -> Heard:

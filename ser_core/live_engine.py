@@ -1,14 +1,14 @@
 """One model for everybody who speaks: it takes clips of several sessions at once, each session in its turn.
 
-Sessions queue in lanes. A batch has at most one clip of a lane, finals before provisional ones, so that
-nobody waits for another's backlog. A provisional clip that is still waiting when the next one comes is
-replaced by it; a final never is.
+Sessions queue in lanes. A batch has at most one clip of a lane, so that nobody waits for another's backlog,
+and is of finals or of provisional clips, so that a final does not wait for the others in its batch. A
+provisional clip that is still waiting when the next one comes is replaced by it; a final never is.
 """
 
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ser_core.analysis import Segment
@@ -17,7 +17,7 @@ from ser_core.errors import CodedError
 from ser_core.recognizer import Recognizer
 from ser_core.speech import Clip
 
-BATCH_SAMPLES = 12 * SAMPLE_RATE  # of a batch with its padding: what a final may have to wait for
+BATCH_SAMPLES = 10 * SAMPLE_RATE  # of a batch with its padding: what a final may have to wait for
 MAX_WAITING = 4  # finals of a session that wait; its sound must wait with them (up to 40 s, 2.6 MB)
 MAX_SESSIONS = 32
 SHUTTING_DOWN = "The server is shutting down. Try again in a minute."
@@ -99,10 +99,10 @@ class Lane:
         return self.ended and not self._finals
 
     def next(self, final: bool) -> Job | None:
-        """The clip that waits longest, of the kind asked for."""
-        if final:
-            return self._finals[0] if self._finals else None
-        return self._provisional
+        """The clip that waits longest, of the kind asked for; nothing provisional overtakes a final."""
+        if self._finals:
+            return self._finals[0] if final else None
+        return None if final else self._provisional
 
     def take(self, job: Job) -> None:
         """Takes `job`, got from `next`, out of the queue."""
@@ -120,6 +120,7 @@ class LiveEngine:
         self._max_sessions = max_sessions
         self._changed = threading.Condition()
         self._lanes: deque[Lane] = deque()  # the one that was served longest ago first
+        self._served_final: set[Lane] = set()  # those that had a final in the last batch
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="live-engine", daemon=True)
         self._thread.start()
@@ -169,23 +170,22 @@ class LiveEngine:
         )
 
     def _next_batch(self) -> list[tuple[Lane, Job]]:
-        """A clip of each lane in turn, finals first, as many as fit; they are taken out of their lanes."""
-        batch: dict[Lane, Job] = {}
-        longest = 0
-        for final in (True, False):
-            for lane in self._lanes:
-                job = lane.next(final)
-                if job is None or lane in batch:
-                    continue
-                padded = max(longest, len(job.clip.samples))
-                if batch and padded * (len(batch) + 1) > BATCH_SAMPLES:
-                    continue
-                longest, batch[lane] = padded, job
-        for lane, job in batch.items():
+        """The clips to recognise next, taken out of their lanes.
+
+        Finals go first; only a backlog, the next final of a lane that had one in the last batch, waits until
+        the others have had their provisional results.
+        """
+        fresh = [lane for lane in self._lanes if lane not in self._served_final]
+        for final, lanes in ((True, fresh), (False, self._lanes), (True, self._lanes)):
+            batch = _fitting(lanes, final)
+            if batch:
+                break
+        self._served_final = {lane for lane, job in batch if job.final}
+        for lane, job in batch:
             lane.take(job)
             self._lanes.remove(lane)
             self._lanes.append(lane)
-        return list(batch.items())
+        return batch
 
     def _recognise(self, batch: list[tuple[Lane, Job]]) -> None:
         if not batch:
@@ -211,3 +211,18 @@ class LiveEngine:
         for lane in finished:
             lane.leave()
             lane.concluded()
+
+
+def _fitting(lanes: Iterable[Lane], final: bool) -> list[tuple[Lane, Job]]:
+    """A clip of each of `lanes`, in their order, as many as fit in a batch."""
+    batch: list[tuple[Lane, Job]] = []
+    longest = 0
+    for lane in lanes:
+        job = lane.next(final)
+        if job is None:
+            continue
+        padded = max(longest, len(job.clip.samples))
+        if not batch or padded * (len(batch) + 1) <= BATCH_SAMPLES:
+            longest = padded
+            batch.append((lane, job))
+    return batch

@@ -66,8 +66,8 @@ class Speaker:
         self.session = LiveSession(engine, SAMPLE_RATE, self._hear)
 
     def _hear(self, event: Event) -> None:
-        if isinstance(event, LiveSegment) and event.final:
-            self._log.append(self._name)
+        if isinstance(event, LiveSegment):
+            self._log.append(f"{self._name} {'final' if event.final else 'provisional'}")
         self.events.put(event)
 
     def say(self, words: int = 1) -> "Speaker":
@@ -112,8 +112,35 @@ def test_a_session_with_a_backlog_lets_the_others_in(engine, gate):
     for speaker in (greedy, modest):
         speaker.session.finish()
         speaker.all()
-    assert log.index("modest") <= 2
-    assert log.count("greedy") == MAX_WAITING + 1
+    assert log.index("modest final") <= 2
+    assert log.count("greedy final") == MAX_WAITING + 1
+
+
+def test_a_final_goes_before_the_provisional_results_of_others(engine, gate):
+    log: list[str] = []
+    first = Speaker(engine, "first", log).say()
+    gate.wait()
+    middle = Speaker(engine, "middle", log)
+    middle.session.push(WORD[: len(WORD) // 2])
+    ending = Speaker(engine, "ending", log).say()
+    gate.open()
+    for speaker in (first, middle, ending):
+        speaker.session.finish()
+        speaker.all()
+    assert log.index("ending final") < [entry.split()[0] for entry in log].index("middle")
+
+
+def test_a_backlog_of_finals_leaves_the_others_their_provisional_results(engine, gate):
+    log: list[str] = []
+    greedy = Speaker(engine, "greedy", log).say()
+    gate.wait()
+    greedy.say(MAX_WAITING)
+    talking = Speaker(engine, "talking", log)
+    talking.session.push(WORD[: len(WORD) // 2])
+    gate.open()
+    greedy.session.finish()
+    greedy.all()
+    assert log.index("talking provisional") <= 2
 
 
 def test_an_overloaded_model_skips_provisional_results_never_final_ones_and_says_so(engine, gate):
