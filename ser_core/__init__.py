@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ser_core.audio import SAMPLE_RATE, AudioError, DecodeLimits, Waveform, decode
     from ser_core.bundle import Bundle, BundleError
     from ser_core.emotions import LABELS
+    from ser_core.live import LiveSession
+    from ser_core.live_engine import LiveEngine, LiveError
     from ser_core.quality import Quality
     from ser_core.recognizer import Recognizer
 
@@ -24,6 +26,9 @@ __all__ = [
     "Bundle",
     "BundleError",
     "DecodeLimits",
+    "LiveEngine",
+    "LiveError",
+    "LiveSession",
     "Quality",
     "Recognizer",
     "Segment",
@@ -37,6 +42,8 @@ _HOMES = {
     "audio": ("SAMPLE_RATE", "AudioError", "DecodeLimits", "Waveform", "decode"),
     "bundle": ("Bundle", "BundleError"),
     "emotions": ("LABELS",),
+    "live": ("LiveSession",),
+    "live_engine": ("LiveEngine", "LiveError"),
     "quality": ("Quality",),
     "recognizer": ("Recognizer",),
 }
