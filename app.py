@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from fastapi import FastAPI
 
-from ser_core import plots
+from ser_core import overview
 from ser_core.audio import SAMPLE_RATE, Waveform
 from ser_core.bundle import CHECKPOINTS, DEFAULT, BundleError
 from ser_core.live_engine import LiveEngine
@@ -55,7 +55,7 @@ def launch(blocks: gr.Blocks) -> FastAPI:
         prevent_thread_lock=True,
         theme=theme.theme(),
         css_paths=theme.STYLES,
-        max_file_size="200mb",  # ten minutes of 24-bit stereo at 48 kHz; the decoder sets the real limit
+        max_file_size="200mb",  # an hour of WAV at 22 kHz, or of anything compressed; the decoder sets the real limit
         blocked_paths=[str(CHECKPOINTS)],
         state_session_capacity=SESSIONS,
         footer_links=[],
@@ -75,7 +75,7 @@ def warm_up(recognizer: Recognizer) -> None:
     started = time.monotonic()
     noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
     recognizer.probabilities([noise])
-    plots.log_mel_figure(Waveform(noise), [])
+    overview.log_mel(Waveform(noise))
     log.info("warmed up in %.1f s", time.monotonic() - started)
 
 

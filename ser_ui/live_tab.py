@@ -9,13 +9,12 @@ from dataclasses import asdict
 from ser_core.emotions import BY_NAME, UNKNOWN_COLOR
 from ser_core.recognizer import Recognizer
 from ser_ui.layout import html
-from ser_ui.recording_tab import LIMITS
 from ser_ui.theme import ASSETS
 
 TITLE = "Live"
 SOURCES = ASSETS / "live"
 SCRIPTS = ("capture", "connection", "spectrum", "drawing", "panels", "session")  # in this order, one scope
-KEPT_S = LIMITS.max_duration_s  # sound that a page keeps: as much as the tab Recording takes
+KEPT_S = 600.0  # sound that a page keeps: 58 MB at 48 kHz
 
 
 def build(recognizer: Recognizer) -> None:

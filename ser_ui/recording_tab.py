@@ -1,65 +1,36 @@
 """The tab "Recording": record or drop, and read which emotion sounds where."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
-from ser_core import audio, plots
-from ser_core.analysis import Analysis, Verdict
-from ser_core.audio import AudioError, DecodeLimits
+from ser_core import audio
+from ser_core.analysis import Analysis
+from ser_core.audio import SAMPLE_RATE, AudioError, DecodeLimits, Waveform
+from ser_core.errors import CodedError
+from ser_core.explain import explain
+from ser_core.export import EXTENSIONS, WRITERS
 from ser_core.recognizer import Recognizer
-from ser_ui import figures, text
+from ser_ui import corrections, text, timeline
+from ser_ui.corrections import CorrectionError
 from ser_ui.layout import ANNOUNCE, html
 
 TITLE = "Recording"
-LIMITS = DecodeLimits(max_duration_s=600.0)
+LIMITS = DecodeLimits(max_duration_s=3600.0)
 CONCURRENCY = 2  # recordings analysed at once
-# What the page tells the server with each recording: figures are drawn once, in the right size.
-TELL_VIEW = """(file, _) => {
-    const width = document.querySelector('#answer').clientWidth - 42;
-    const bars = window.innerWidth > 860 ? Math.round(width * 0.42) - 30 : width;
-    return [file, {width, bars}];
-}"""
-# A chosen row is told to the server, and playback goes to its start. A new table begins with its first row,
-# also where the browser remembers another one.
-CHOOSE = """watch('value', () => {
-    const first = element.querySelector('input');
-    if (first) first.checked = true;
-});
-element.addEventListener('change', (event) => {
-    trigger('select', {number: event.target.value});
-    document.querySelector('#player audio').currentTime = Number(event.target.dataset.start);
-});
-element.addEventListener('click', (event) => {
-    const radio = event.target.closest('tr')?.querySelector('input');
-    if (radio && event.target !== radio && !event.target.closest('label')) radio.click();
-});"""
-
-
-@dataclass(frozen=True)
-class View:
-    """How a visitor's page wants its figures."""
-
-    width: int = 1120  # pixels, of the timeline
-    bars: int = 460  # pixels, of the probability bars
-
-    @classmethod
-    def told(cls, by_page: dict[str, Any]) -> "View":
-        """The view in what a page sent, kept within what a figure can be: anyone can send anything."""
-        width, bars = (min(max(int(by_page[name]), 200), 1600) for name in ("width", "bars"))
-        return cls(width, bars)
+MAX_EXPLAINED_S = 30.0  # of one segment; merged ones can be longer than the model's window
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What the server remembers of a visitor's recording, to draw another choice of segment."""
+    """What the server remembers of a visitor's recording."""
 
+    path: str  # of the sound, as long as Gradio keeps it
     analysis: Analysis
-    outline: plots.Envelope
-    view: View
 
 
 @dataclass(frozen=True)
@@ -69,21 +40,18 @@ class Parts:
     recorded: gr.Audio
     dropped: gr.File
     answer: gr.HTML
-    player: gr.HTML
-    waveform: gr.HTML
-    spectrogram: gr.HTML
-    table: gr.HTML
-    bars: gr.HTML
+    timeline: gr.HTML
     shown: gr.State
-    view: gr.JSON
 
 
 def build(recognizer: Recognizer) -> None:
     """The tab's content; `recognizer` analyses whatever arrives."""
-    _listen(_lay_out(), recognizer)
+    parts = _lay_out(recognizer)
+    _listen(parts, recognizer)
+    _serve(parts, recognizer)
 
 
-def _lay_out() -> Parts:
+def _lay_out(recognizer: Recognizer) -> Parts:
     """Everything in the tab, from top to bottom."""
     with gr.Row(equal_height=True):
         recorded = gr.Audio(
@@ -95,59 +63,66 @@ def _lay_out() -> Parts:
             dropped = gr.File(label="Or drop a file", height=170, elem_id="drop")
     answer = html(text.WELCOME, elem_id="answer", js_on_load=ANNOUNCE)
     with gr.Column(elem_id="details"):  # shown by the style sheet when there is an answer
-        with gr.Column(elem_classes="card"):
-            html("<h3>Timeline</h3>")
-            player = html(elem_id="player")
-            waveform = html(elem_id="waveform")
-            spectrogram = html(elem_id="spectrogram")
-        with gr.Row(equal_height=True):
-            with gr.Column(elem_classes="card", scale=4):
-                html("<h3>Segments</h3>")
-                table = html(elem_id="segments", js_on_load=CHOOSE)
-            with gr.Column(elem_classes="card", scale=3):
-                bars = html(elem_id="probabilities", js_on_load=ANNOUNCE)
-    view = gr.JSON(asdict(View()), visible=False)
-    return Parts(recorded, dropped, answer, player, waveform, spectrogram, table, bars, gr.State(), view)
+        shown = timeline.build(recognizer)
+    return Parts(recorded, dropped, answer, shown, gr.State())
 
 
 def _listen(parts: Parts, recognizer: Recognizer) -> None:
-    """Analyse whatever arrives, by itself, and follow the choice of a segment."""
+    """Analyse whatever arrives, by itself."""
 
-    def analyse_recording(path: str, told: dict[str, Any], progress: gr.Progress = gr.Progress()):  # noqa: B008
-        yield from _analyse(parts, recognizer, path, "Your recording", View.told(told), progress)
+    def analyse_recording(path: str, progress: gr.Progress = gr.Progress()):  # noqa: B008
+        yield from _analyse(parts, recognizer, path, "Your recording", progress)
 
-    def analyse_file(path: str, told: dict[str, Any], progress: gr.Progress = gr.Progress()):  # noqa: B008
-        yield from _analyse(parts, recognizer, path, Path(path).name, View.told(told), progress)
+    def analyse_file(path: str, progress: gr.Progress = gr.Progress()):  # noqa: B008
+        yield from _analyse(parts, recognizer, path, Path(path).name, progress)
 
-    def choose(shown: Shown, event: gr.EventData) -> dict:
-        return _choice(parts, shown, int(event.number) - 1 if event.number else None)
-
-    outputs = [getattr(parts, part.name) for part in fields(Parts) if part.name != "view"]
     for source, arrived, handler in (
         (parts.recorded, parts.recorded.stop_recording, analyse_recording),
         (parts.dropped, parts.dropped.upload, analyse_file),
     ):
         arrived(
             handler,
-            [source, parts.view],
-            outputs,
-            js=TELL_VIEW,
+            source,
+            [getattr(parts, part.name) for part in fields(Parts)],
             show_progress="minimal",
             show_progress_on=parts.answer,
             concurrency_limit=CONCURRENCY,
             concurrency_id="model",
             api_visibility="private",
         )
-    parts.table.select(
-        choose, parts.shown, [parts.waveform, parts.bars], show_progress="hidden", api_visibility="private"
+
+
+def _serve(parts: Parts, recognizer: Recognizer) -> None:
+    """Answer what the timeline asks: the explanation of a segment, and files to save."""
+
+    def explain_segment(shown: Shown, event: gr.EventData) -> dict:
+        return gr.update(reply=_reply(_explained, recognizer, shown, event))
+
+    def save(shown: Shown, event: gr.EventData) -> dict:
+        return gr.update(reply=_reply(_saved, recognizer, shown, event))
+
+    parts.timeline.explain(
+        explain_segment,
+        parts.shown,
+        parts.timeline,
+        show_progress="hidden",
+        concurrency_limit=CONCURRENCY,
+        concurrency_id="model",
+        api_visibility="private",
     )
+    parts.timeline.save(save, parts.shown, parts.timeline, show_progress="hidden", api_visibility="private")
 
 
 def _analyse(
-    parts: Parts, recognizer: Recognizer, path: str, name: str, view: View, progress: gr.Progress
+    parts: Parts, recognizer: Recognizer, path: str, name: str, progress: gr.Progress
 ) -> Iterator[dict]:
     """What the page shows of the recording at `path`: words first, so that they do not wait for pictures."""
-    yield {parts.answer: text.listening(name), parts.recorded: None, parts.dropped: None}
+    yield {
+        parts.answer: text.listening(name),
+        parts.timeline: gr.update(value="", spectrogram=""),
+        parts.recorded: None,
+        parts.dropped: None,
+    }
     try:
         waveform = audio.decode(path, LIMITS)
     except AudioError as error:
@@ -156,29 +131,61 @@ def _analyse(
     analysis = recognizer.analyze(
         waveform, name, lambda _, heard: progress((heard, waveform.duration_s), unit="seconds")
     )
-    shown = Shown(analysis, plots.envelope(waveform), view)
     yield {
         parts.answer: text.verdict(analysis),
-        parts.player: text.player(path, name),
-        parts.table: text.segment_table(analysis),
-        parts.shown: shown,
-        **_choice(parts, shown, None),
+        parts.timeline: gr.update(value=timeline.content(path, waveform, analysis)),
+        parts.shown: Shown(path, analysis),
     }
-    figure = plots.log_mel_figure(waveform, analysis.segments, view.width)
-    yield {parts.spectrogram: figures.inline_svg(figure, "Log-mel spectrogram: energy by pitch and time")}
+    yield {parts.timeline: gr.update(spectrogram=timeline.picture(waveform))}
 
 
-def _choice(parts: Parts, shown: Shown, chosen: int | None) -> dict:
-    """Waveform and probability bars for the segment `chosen` (an index), or for the whole recording."""
-    analysis, view = shown.analysis, shown.view
-    found: Verdict = analysis.summary if chosen is None else analysis.segments[chosen]
-    waveform = plots.waveform_figure(shown.outline, analysis.segments, chosen, view.width)
-    bars = "<p>No probabilities without speech.</p>"
-    if found.probabilities:
-        figure = plots.probability_figure(found, view.bars)
-        bars = figures.inline_svg(figure, figures.describe_probabilities(found))
-    title = figures.title_of(chosen, analysis.segments)
-    return {
-        parts.waveform: figures.inline_svg(waveform, figures.describe_timeline(analysis)),
-        parts.bars: f"<h3>Probabilities · {title}</h3>{bars}",
-    }
+def _reply(answer: Any, recognizer: Recognizer, shown: Shown | None, event: gr.EventData) -> str:
+    """What `answer` says to the page's question, or why it cannot be answered."""
+    number = int(event.number)
+    if shown is None:
+        return timeline.reply(number, "problem", words="The page was open for too long: drop the file again.")
+    try:
+        return answer(number, recognizer, shown, event)
+    except CodedError as error:
+        return timeline.reply(number, "problem", words=text.sentence(error.message))
+
+
+def _explained(number: int, recognizer: Recognizer, shown: Shown, event: gr.EventData) -> str:
+    """Why a segment sounds like its label, or where nobody is sure, like the likeliest emotion."""
+    start, end = float(event.start), float(event.end)
+    if not 0 <= start < end <= shown.analysis.duration + 1e-3:
+        raise CorrectionError("bad_correction", "This is no stretch of the recording.")
+    if end - start > MAX_EXPLAINED_S:
+        raise CorrectionError("too_long", f"Only {MAX_EXPLAINED_S:g} s can be explained at once: split it.")
+    waveform = _stretch(shown.path, start, end)
+    label = event.label if event.label in recognizer.bundle.labels else None
+    return timeline.explained(number, waveform, start, explain(recognizer, waveform.samples, label))
+
+
+def _stretch(path: str, start: float, end: float) -> Waveform:
+    """The sound between two times in seconds, read without what comes after it."""
+    first, last = round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)
+    pieces, heard = [], 0
+    for block in audio.stream(path, LIMITS):
+        pieces.append(block[max(0, first - heard) : max(0, last - heard)])
+        heard += len(block)
+        if heard >= last:
+            break
+    return Waveform(np.concatenate(pieces))
+
+
+def _saved(number: int, recognizer: Recognizer, shown: Shown, event: gr.EventData) -> str:
+    """A file of the results as the person left them, or of what was checked."""
+    analysis, threshold = shown.analysis, recognizer.bundle.threshold
+    found = corrections.corrections(analysis, event.segments, threshold)
+    name = corrections.sound_name(analysis.source)
+    if event.format == "corpus":
+        return timeline.reply(
+            number, "file", name=f"{Path(name).stem}.csv", text=corrections.dumps(name, found)
+        )
+    if event.format not in WRITERS:
+        raise CorrectionError("unknown_format", f"There is no such format; there are {', '.join(WRITERS)}.")
+    written = WRITERS[event.format]([corrections.corrected(analysis, found, threshold)])
+    return timeline.reply(
+        number, "file", name=f"{name}.{EXTENSIONS.get(event.format, event.format)}", text=written
+    )

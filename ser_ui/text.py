@@ -7,7 +7,6 @@ through `html.escape`.
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
-from urllib.parse import quote
 
 from ser_core.analysis import Analysis, Segment, Verdict
 from ser_core.emotions import NO_SPEECH, UNKNOWN, color_of
@@ -18,7 +17,7 @@ LOGO_COLORS = ("#8C8C8C", "#56B4E9", "#E69F00", "#0072B2", "#D55E00", "#CC79A7",
 WELCOME = (
     '<div class="verdict empty"><h2>Nothing to hear yet</h2>'
     "<p>Press <b>Record</b> and speak, or drop an audio file. The answer appears here by itself when you "
-    "stop or the file has arrived. Up to 10 minutes; WAV, FLAC, MP3, Ogg, Opus, M4A and WebM.</p></div>"
+    "stop or the file has arrived. Up to an hour; WAV, FLAC, MP3, Ogg, Opus, M4A and WebM.</p></div>"
 )
 NOTES = (
     '<div class="notes"><section><h3>What the answer means</h3><p>The model compares a voice with acted '
@@ -128,37 +127,6 @@ def verdict(analysis: Analysis) -> str:
     )
 
 
-def player(path: str, source: str) -> str:
-    """The browser's own player for the file at `path`, one that Gradio serves."""
-    address = escape(f"gradio_api/file={quote(path)}")
-    return f'<audio controls preload="metadata" src="{address}" aria-label="Play {escape(source)}"></audio>'
-
-
-def segment_table(analysis: Analysis) -> str:
-    """The whole recording and its segments as a table whose rows are chosen by mouse or arrow keys."""
-    whole = _row("", 0.0, analysis.duration, analysis.summary, first=True)
-    rows = "".join(
-        _row(str(index), segment.start, segment.end, segment)
-        for index, segment in enumerate(analysis.segments, start=1)
-    )
-    return (
-        '<div class="segments"><table><caption>Choose a row to see its probabilities</caption><thead><tr>'
-        '<th scope="col">No.</th><th scope="col">Start</th><th scope="col">End</th>'
-        '<th scope="col">Emotion</th><th scope="col">Confidence</th></tr></thead>'
-        f"<tbody>{whole}{rows}</tbody></table></div>"
-    )
-
-
-def clock(seconds: float) -> str:
-    """A time in a recording.
-
-    >>> clock(65.25)
-    '1:05.25'
-    """
-    minutes, hundredths = divmod(round(seconds * 100), 6000)
-    return f"{minutes}:{hundredths // 100:02d}.{hundredths % 100:02d}"
-
-
 def duration(seconds: float) -> str:
     """A length of time in words.
 
@@ -174,27 +142,8 @@ def duration(seconds: float) -> str:
 def _alert(title: str, message: str, about: str = "") -> str:
     """Something wrong, in words; screen readers announce it at once."""
     return (
-        f'<div class="verdict problem" role="alert"><h2>{title}</h2><p>{escape(_sentence(message))}</p>'
+        f'<div class="verdict problem" role="alert"><h2>{title}</h2><p>{escape(sentence(message))}</p>'
         f'<p class="facts">{escape(about)}</p></div>'
-    )
-
-
-def _row(number: str, start: float, end: float, found: Verdict, first: bool = False) -> str:
-    """One row; its radio button's value is the segment's number, empty for the whole recording."""
-    name = f"Segment {number}" if number else "Whole recording"
-    label, confidence = found.label, f"{found.confidence:.0%}"
-    swatch = f'<i style="background:{color_of(label)}"></i>'
-    if label == UNKNOWN:
-        label = f"unknown ({likeliest(found)}?)"
-    elif label == NO_SPEECH:
-        label, confidence, swatch = "no speech", "–", ""
-    return (
-        f'<tr><td><label><input type="radio" name="segment" value="{number}" data-start="{start:.3f}"'
-        f'{" checked" if first else ""} aria-label="{name}, {label}, {confidence}">'
-        f"<span>{number or 'All'}</span></label></td>"
-        f"<td>{clock(start)}</td><td>{clock(end)}</td>"
-        f'<td><span class="emotion">{swatch}{label}</span></td>'
-        f"<td>{confidence}</td></tr>"
     )
 
 
@@ -204,11 +153,11 @@ def _quality(analysis: Analysis) -> str:
         return ""
     if not analysis.quality.warnings:
         return '<p class="quality">Recording quality: nothing to complain about.</p>'
-    items = "".join(f"<li>{escape(_sentence(warning))}</li>" for warning in analysis.quality.warnings)
+    items = "".join(f"<li>{escape(sentence(warning))}</li>" for warning in analysis.quality.warnings)
     return f'<div class="quality"><b>Recording quality</b><ul>{items}</ul></div>'
 
 
-def _sentence(words: str) -> str:
+def sentence(words: str) -> str:
     """`words` with a capital at the start and a full stop at the end."""
     words = words.strip()
     return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")

@@ -1,20 +1,21 @@
 """The page's words: what they say, and that nothing from outside becomes markup."""
 
+import json
 import re
 from html.parser import HTMLParser
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from contrast import READABLE, contrast
 from support import random_bundle
 
-from ser_core import plots
+from ser_core import plots, svg
 from ser_core.analysis import Analysis, Verdict, make_segment, summarise
 from ser_core.audio import Waveform
+from ser_core.export.json import to_dict
 from ser_core.quality import Quality
 from ser_core.recognizer import Recognizer
-from ser_ui import figures, page, recording_tab, text, theme
+from ser_ui import page, text, theme, timeline
 
 HOSTILE = '<img src=x onerror="alert(1)">&\'.wav'
 
@@ -51,10 +52,9 @@ def analysis(*labels: str, source: str = "a.wav", warnings: tuple[str, ...] = ()
         text.verdict(analysis("sad", source=HOSTILE)),
         text.problem("it is broken", HOSTILE),
         text.listening(HOSTILE),
-        text.player("/tmp/x.wav", HOSTILE),
-        figures.inline_svg(plots.probability_figure(analysis("sad").summary), HOSTILE),
+        svg.inline_svg(plots.probability_figure(analysis("sad").summary), HOSTILE),
     ],
-    ids=["verdict", "problem", "listening", "player", "figure"],
+    ids=["verdict", "problem", "listening", "figure"],
 )
 def test_a_file_name_is_never_markup(markup):
     read = Reader(markup)
@@ -91,7 +91,6 @@ def test_silence_gets_no_emotion_and_advice():
     read = Reader(text.verdict(analysis()))
     assert read.text.startswith("No speech found")
     assert "microphone" in read.text
-    assert "%" not in Reader(text.segment_table(analysis())).text
 
 
 def test_every_quality_warning_is_shown_as_a_sentence():
@@ -100,35 +99,21 @@ def test_every_quality_warning_is_shown_as_a_sentence():
     assert "It clips." in read.text
 
 
-def test_the_table_has_a_row_for_the_whole_and_for_each_segment():
-    read = Reader(text.segment_table(analysis("angry", "sad")))
-    assert [value for name, value in read.attributes if name == "value"] == ["", "1", "2"]
-    assert "0:02.00 0:03.00 sad 90%" in " ".join(read.text.split())
+def test_the_timeline_is_told_where_to_fetch_the_sound_whatever_its_name():
+    sound = Waveform(np.zeros(16_000, np.float32))
+    told = json.loads(timeline.content("/tmp/gradio/ab/50% é#1?.wav", sound, analysis(source=HOSTILE)))
+    assert told["audio"] == "gradio_api/file=/tmp/gradio/ab/50%25%20%C3%A9%231%3F.wav"
+    assert told["source"] == HOSTILE
 
 
-def test_a_player_asks_gradio_for_the_file_whatever_its_name():
-    read = Reader(text.player("/tmp/gradio/ab/50% é#1?.wav", "x"))
-    assert ("src", "gradio_api/file=/tmp/gradio/ab/50%25%20%C3%A9%231%3F.wav") in read.attributes
-
-
-def test_a_figure_is_valid_svg_with_its_meaning_in_words():
+def test_the_timeline_is_told_what_the_file_of_results_says():
     found = analysis("angry", "sad")
-    outline = plots.envelope(Waveform(np.zeros(16_000, np.float32)))
-    markup = figures.inline_svg(plots.waveform_figure(outline, ()), figures.describe_timeline(found))
-    holder = ElementTree.fromstring(markup)
-    assert holder[0].tag.endswith("svg")
-    assert holder.get("role") == "img"
-    assert "2 sad from 0:02.00 to 0:03.00" in holder.get("aria-label")
-
-
-@pytest.mark.parametrize(("told", "width"), [(10**9, 1600), (-5, 200), (800.4, 800)])
-def test_what_a_page_tells_about_itself_is_kept_in_bounds(told, width):
-    view = recording_tab.View.told({"width": told, "bars": 300})
-    assert view == recording_tab.View(width, 300)
+    told = json.loads(timeline.content("/tmp/x.wav", Waveform(np.zeros(16_000, np.float32)), found))
+    assert told.items() >= to_dict(found).items()
 
 
 def test_figures_take_their_ink_from_the_style_sheet():
-    markup = figures.inline_svg(plots.probability_figure(analysis("sad").summary), "bars")
+    markup = svg.inline_svg(plots.probability_figure(analysis("sad").summary), "bars")
     assert not any(ink in markup for ink in (plots.TEXT, plots.FAINT, plots.WAVE))
     assert "var(--figure-text)" in markup
 

@@ -7,6 +7,7 @@ whole or not at all, and any number of processes may share a folder. It may be d
 """
 
 import hashlib
+import io
 import logging
 import os
 import tempfile
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 from numpy.typing import NDArray
 
@@ -145,10 +147,21 @@ def source_digest(paths: Iterable[Path]) -> str:
 
 
 def _content(clip: Clip) -> bytes:
+    """The file of `clip`; of a stretch, a WAV file of that alone."""
     try:
-        return clip.path.read_bytes()
+        content = clip.path.read_bytes()
     except OSError as error:
         raise CorpusError(f"{clip.path}: {error.strerror}: check the file and its permissions") from None
+    if clip.stretch_s is None:
+        return content
+    try:
+        samples = audio.decode(content).samples
+    except AudioError as error:
+        raise CorpusError(f"{clip.path}: {error.code}: {error.message}") from None
+    start, end = (round(edge * audio.SAMPLE_RATE) for edge in clip.stretch_s)
+    file = io.BytesIO()
+    soundfile.write(file, samples[start:end], audio.SAMPLE_RATE, format="WAV", subtype="FLOAT")
+    return file.getvalue()
 
 
 def _write(path: Path, array: Array) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from train.corpora import Clip
+from train.corpora import STRETCH, Clip
 
 log = logging.getLogger(__name__)
 # Test actors of each RAVDESS fold, and the validation actors that choose its epoch (DESIGN.md, section 6).
@@ -227,7 +227,8 @@ def _validation_speakers(clips: Sequence[Clip], without: str) -> set[str]:
 
 def _clip_of(row: dict[str, str | None], by_name: dict[str, list[Clip]], where: str) -> Clip:
     """The clip that a row of a split file means."""
-    wanted = PurePath(row["file"] or "")
+    name = row["file"] or ""
+    wanted = PurePath(name.rpartition(STRETCH)[0] or name)
     found = [
         clip
         for clip in by_name.get(wanted.name, [])

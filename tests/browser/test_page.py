@@ -1,6 +1,5 @@
 """What a person can do on the page, done by a real Chromium."""
 
-import base64
 import os
 import re
 from pathlib import Path
@@ -8,31 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Page, expect
+from browser.steps import drop, wait_for_figures
+from playwright.sync_api import expect
 from support import syllables, write_wav
 
 from ser_core.audio import SAMPLE_RATE
 
 ANSWER = re.compile(r"— \d+% sure|Not sure — most likely|Several emotions —|No speech found")
-
-
-def drop(page: Page, path: Path) -> None:
-    """Let go of a file over the drop area, as a mouse would."""
-    transfer = page.evaluate_handle(
-        """([name, content]) => {
-            const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
-            const transfer = new DataTransfer();
-            transfer.items.add(new File([bytes], name));
-            return transfer;
-        }""",
-        [path.name, base64.b64encode(path.read_bytes()).decode()],
-    )
-    page.locator("#drop button").dispatch_event("drop", {"dataTransfer": transfer})
-
-
-def wait_for_figures(page: Page) -> None:
-    for part in ("#waveform", "#spectrogram", "#probabilities"):
-        expect(page.locator(f"{part} svg")).to_be_visible(timeout=60_000)
 
 
 @pytest.fixture
@@ -64,7 +45,7 @@ def test_a_dropped_clip_shows_its_emotion_without_a_button(page, expect_angry, r
     expect_angry()
     wait_for_figures(page)
     expect(page.locator("#answer")).to_contain_text(ravdess_angry.name)
-    page.wait_for_function("document.querySelector('#player audio').duration > 3")  # it can be played
+    page.wait_for_function("document.querySelector('#timeline audio').duration > 3")  # it can be played
 
 
 def test_generated_speech_gets_an_answer(page, tmp_path):
@@ -123,7 +104,7 @@ def test_choosing_a_row_shows_that_segment_and_plays_from_it(page, three_clips):
     expect(page.locator("#probabilities h3")).to_contain_text("Segment 2,")
     start = float(row.locator("input").get_attribute("data-start"))
     assert start > 0
-    page.wait_for_function(f"Math.abs(document.querySelector('#player audio').currentTime - {start}) < 0.1")
+    page.wait_for_function(f"Math.abs(document.querySelector('#timeline audio').currentTime - {start}) < 0.1")
 
 
 def test_a_new_recording_begins_with_the_whole_again(page, three_clips, tmp_path):
@@ -178,10 +159,15 @@ def test_nothing_runs_over_the_edge(page, size, three_clips, artefacts):
 def test_figures_follow_when_the_theme_changes(page, three_clips):
     drop(page, three_clips)
     wait_for_figures(page)
-    text = page.locator("#waveform svg text").first
-    light = text.evaluate("text => getComputedStyle(text).fill")
+    brightness = """() => {
+        const canvas = document.querySelector('#timeline canvas[data-part=picture]');
+        const dots = canvas.width / canvas.clientWidth;
+        const { data } = canvas.getContext('2d').getImageData(0, 357 * dots, canvas.width, 20 * dots);
+        return Math.max(...data.filter((_, i) => i % 4 === 0 && data[i + 3] > 200)); // red of opaque dots
+    }"""
+    assert page.evaluate(brightness) < 205  # the ticks are the brightest on the time axis
     page.emulate_media(color_scheme="dark")
-    expect(text).not_to_have_css("fill", light)
+    page.wait_for_function(f"({brightness})() > 215")
 
 
 def test_screenshot_for_the_readme(page, three_clips, artefacts):
@@ -192,7 +178,8 @@ def test_screenshot_for_the_readme(page, three_clips, artefacts):
     page.locator("#segments input").nth(1).check()
     expect(page.locator("#probabilities h3")).to_contain_text("Segment 1,")
     page.add_style_tag(content=".mic-select { display: none; }")  # it would name Chromium's fake microphone
-    end = page.locator("#details").evaluate("part => part.getBoundingClientRect().bottom + window.scrollY")
+    bottom = "part => part.getBoundingClientRect().bottom + window.scrollY"
+    end = page.locator("#timeline .pair").evaluate(bottom)
     clip = {"x": 0, "y": 0, "width": 1280, "height": end + 20}
     page.screenshot(path=path, full_page=True, clip=clip)
-    assert path.stat().st_size < 300_000
+    assert path.stat().st_size < 400_000

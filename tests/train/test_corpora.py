@@ -174,6 +174,20 @@ def test_a_table_becomes_clips(tmp_path):
     assert (clip.corpus, clip.speaker, clip.emotion, clip.language) == ("mine", "mine/7", "happy", "de")
 
 
+def test_rows_with_times_are_stretches_of_their_file(tmp_path):
+    table = "file,speaker,emotion,start,end\na.wav,1,joy,0.05,0.1\na.wav,1,fear,0.1,0.2\na.wav,1,fear,,\n"
+    clips = read_corpus(tabled(tmp_path / "mine", table))
+    assert [clip.stretch_s for clip in clips] == [(0.05, 0.1), (0.1, 0.2), None]
+    assert [clip.file for clip in clips] == ["mine/a.wav#t=0.05,0.1", "mine/a.wav#t=0.1,0.2", "mine/a.wav"]
+    assert corpora.inspect(corpora.load(tmp_path / "mine")).hours * 3600 == pytest.approx(0.05 + 0.1 + 0.25)
+
+
+@pytest.mark.parametrize("times", ["0.2,0.1", "0.1,", ",0.1", "-1,1", "0,nan", "one,two"])
+def test_a_stretch_that_is_none_is_named(tmp_path, times):
+    with pytest.raises(CorpusError, match=r"metadata\.csv, line 2: start .* are no stretch in seconds"):
+        read_corpus(tabled(tmp_path / "mine", f"file,speaker,emotion,start,end\na.wav,1,joy,{times}\n"))
+
+
 def test_a_table_goes_before_the_names_of_the_files(tmp_path):
     recording(tmp_path / "emodb" / "03a01Fa.wav")
     (tmp_path / "emodb" / "metadata.csv").write_text("file,speaker,emotion\n03a01Fa.wav,Ada,sad\n")

@@ -4,6 +4,7 @@ A corpus is a folder of recordings, or a CSV beside them. `reading` finds the cl
 of the files or by folders that are named after emotions; `survey` says what is there and what is wrong.
 """
 
+from train.corpora.clip import STRETCH as STRETCH
 from train.corpora.clip import UNKNOWN_SPEAKER as UNKNOWN_SPEAKER
 from train.corpora.clip import Clip as Clip
 from train.corpora.clip import CorpusError as CorpusError

@@ -56,7 +56,8 @@ def inspect(
         try:
             data = clip.path.read_bytes()
             contents[clip.path] = hashlib.sha256(data).hexdigest()
-            seconds += duration_s(data)
+            length = duration_s(data)
+            seconds += length if clip.stretch_s is None else clip.stretch_s[1] - clip.stretch_s[0]
         except AudioError as error:
             unreadable[clip.path] = f"{error.code}: {error.message}"
         except OSError as error:

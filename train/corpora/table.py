@@ -1,18 +1,21 @@
 """Corpora described by a CSV: a row a clip, with what the file's name does not say."""
 
 import csv
+import math
+from dataclasses import replace
 from pathlib import Path
 
 from ser_core.emotions import canonical
 from train.corpora.clip import UNKNOWN_SPEAKER, Clip, CorpusError
 
-COLUMNS = ("file", "speaker", "emotion")  # gender and language are read where they are given
+COLUMNS = ("file", "speaker", "emotion")  # gender, language, start and end are read where they are given
 
 
 def read_table(table: Path, corpus: str) -> list[Clip]:
     """The clips that the CSV `table` lists; paths in it are relative to its folder.
 
-    Raises CorpusError for a missing column or file, and for a label that is no emotion.
+    A row with `start` and `end` in seconds is that stretch of its file.
+    Raises CorpusError for a missing column or file, for a label that is no emotion and for no stretch.
     """
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a byte order mark
@@ -43,4 +46,16 @@ def _clip(table: Path, line: int, row: dict[str, str | None], corpus: str) -> Cl
     except ValueError as error:
         raise CorpusError(f"{table}, line {line}: {error}: correct the row or remove it") from None
     speaker = f"{corpus}/{cell('speaker') or UNKNOWN_SPEAKER}"
-    return Clip(corpus, path, speaker, cell("gender"), emotion, cell("language"))
+    clip = Clip(corpus, path, speaker, cell("gender"), emotion, cell("language"))
+    if not cell("start") and not cell("end"):
+        return clip
+    try:
+        start, end = float(cell("start")), float(cell("end"))
+    except ValueError:
+        start = end = math.nan
+    if not 0 <= start < end < math.inf:
+        raise CorpusError(
+            f"{table}, line {line}: start {cell('start')!r} and end {cell('end')!r} are no stretch in "
+            "seconds: correct them, or leave both empty for the whole file"
+        )
+    return replace(clip, stretch_s=(start, end))

@@ -1,0 +1,188 @@
+// The lanes on one canvas: segments, waveform, probabilities, spectrogram, time. Over it a second canvas with what
+// moves: the place of playback, the pointer, and the frame of the chosen segment.
+
+const LANES = { segments: [0, 28], wave: [32, 84], shares: [120, 104], mel: [228, 128], time: [356, 22] }; // top, height
+const NAME_PX = 13; // height of a line of text
+const TINT = 0.24; // of a segment behind the waveform
+const EDGE_PX = 6; // so near to an edge it is taken by the pointer
+
+const nameOf = ({ label, probabilities }) => (label === UNKNOWN ? `unknown (${likeliest(probabilities)}?)` : label);
+
+class Lanes {
+    constructor(canvas, emotions, colorOf) {
+        Object.assign(this, { canvas, emotions, colorOf, picture: null, explanation: null });
+    }
+
+    draw(recording, segments, axis) {
+        const { pen, width } = prepare(this.canvas);
+        if (!width) return; // the tab is hidden
+        Object.assign(this, { pen, width, axis, ...inks(this.canvas) });
+        this.ink = getComputedStyle(this.canvas).getPropertyValue("--figure-wave");
+        this.drawMel();
+        const { list } = segments;
+        for (let i = segments.after(axis.from); i < list.length && list[i].start < axis.to; i++) {
+            const left = axis.x(list[i].start, width);
+            const box = [left, Math.max(axis.x(list[i].end, width) - left, 1)];
+            this.drawSegment(list[i], i, ...box);
+            this.drawShares(list[i].probabilities, ...box);
+        }
+        this.drawWave(recording);
+        this.drawTimes();
+    }
+
+    drawSegment(segment, index, left, length) {
+        const { pen } = this;
+        const color = this.colorOf(segment.label);
+        const [top, height] = LANES.segments;
+        pen.fillStyle = color;
+        pen.globalAlpha = TINT;
+        pen.fillRect(left, LANES.wave[0], length, LANES.wave[1]);
+        pen.globalAlpha = 1;
+        pen.fillRect(left, top, Math.max(length - 1, 1), height);
+        const mark = segment.checked ? " ✓" : "";
+        const seen = Math.max(left, 0);
+        this.name([`${index + 1} ${nameOf(segment)}${mark}`, `${index + 1}${mark}`], color, seen, left + length - seen, top, height);
+    }
+
+    // One emotion above the other, each as high as it is probable.
+    drawShares(probabilities, left, length) {
+        const { pen } = this;
+        const [top, height] = LANES.shares;
+        let y = top + height;
+        for (const { name, color } of this.emotions) {
+            const part = (probabilities[name] ?? 0) * height;
+            y -= part;
+            pen.fillStyle = color;
+            pen.fillRect(left, y, Math.max(length - 1, 1), part);
+            const seen = Math.max(left, 0);
+            if (part >= NAME_PX) this.name([name], color, seen, left + length - seen, y, part);
+        }
+    }
+
+    // The first of some names that fits into a box.
+    name(names, color, left, length, top, height) {
+        if (length < 10) return;
+        const { pen } = this;
+        const fitting = names.find((name) => pen.measureText(name).width <= length - 6);
+        if (!fitting) return;
+        pen.fillStyle = inkOn(color);
+        pen.textAlign = "left";
+        pen.textBaseline = "middle";
+        pen.fillText(fitting, left + 4, top + height / 2);
+    }
+
+    drawWave(recording) {
+        const { pen, axis, width } = this;
+        const [top, height] = LANES.wave;
+        const middle = top + height / 2;
+        pen.fillStyle = this.ink;
+        const each = axis.length / width; // seconds a pixel
+        for (let x = 0; x < width; x++) {
+            const from = axis.from + x * each;
+            const [low, high] = recording.extremes(from, from + each);
+            const y = middle - (high * height) / 2;
+            pen.fillRect(x, y, 1, Math.max(((high - low) * height) / 2, 1));
+        }
+    }
+
+    drawMel() {
+        const { pen, axis, width } = this;
+        const [top, height] = LANES.mel;
+        pen.fillStyle = `rgb(${MAGMA[0]})`;
+        pen.fillRect(0, top, width, height);
+        if (this.picture) {
+            const scale = this.picture.width / axis.duration; // columns a second
+            pen.drawImage(this.picture, axis.from * scale, 0, axis.length * scale, this.picture.height, 0, top, width, height);
+        }
+        if (this.explanation) {
+            const left = axis.x(this.explanation.start, width);
+            const right = axis.x(this.explanation.end, width);
+            pen.save();
+            pen.beginPath();
+            pen.rect(0, top, width, height);
+            pen.clip();
+            pen.drawImage(this.explanation.picture, left, top, right - left, height);
+            pen.restore();
+        }
+        if (!this.picture) {
+            pen.fillStyle = "#fff";
+            pen.textAlign = "center";
+            pen.textBaseline = "middle";
+            pen.fillText("The spectrogram is coming …", width / 2, top + height / 2);
+        }
+    }
+
+    drawTimes() {
+        const { pen, axis, width } = this;
+        const [top, height] = LANES.time;
+        pen.textAlign = "center";
+        pen.textBaseline = "alphabetic";
+        for (const { time, words } of axis.ticks(width)) {
+            const x = axis.x(time, width);
+            pen.fillStyle = this.faint;
+            pen.fillRect(x, top, 1, 5);
+            pen.fillStyle = this.text;
+            const half = pen.measureText(words).width / 2;
+            if (x >= half && x <= width - half) pen.fillText(words, x, top + height - 4);
+        }
+    }
+}
+
+// What moves over the lanes.
+function drawCursors(canvas, axis, { now, pointed, chosen }) {
+    const { pen, width, height } = prepare(canvas);
+    if (!width) return;
+    const { text } = inks(canvas);
+    const accent = getComputedStyle(canvas).getPropertyValue("--color-accent");
+    const tall = height - LANES.time[1];
+    if (chosen) {
+        const left = axis.x(chosen.start, width);
+        const right = axis.x(chosen.end, width);
+        pen.strokeStyle = text;
+        pen.lineWidth = 2;
+        pen.strokeRect(left, 1, Math.max(right - left, 2), tall - 2);
+        pen.fillStyle = text;
+        for (const x of [left, right]) pen.fillRect(x - 2.5, LANES.wave[0] + 24, 5, LANES.wave[1] - 48); // handles
+    }
+    if (pointed !== null) {
+        pen.fillStyle = text;
+        pen.globalAlpha = 0.6;
+        pen.fillRect(axis.x(pointed, width), 0, 1, tall);
+        pen.globalAlpha = 1;
+    }
+    const x = axis.x(now, width);
+    pen.fillStyle = "#fff"; // seen on dark and light alike
+    pen.fillRect(x - 2, 0, 4, tall);
+    pen.fillStyle = accent;
+    pen.fillRect(x - 1, 0, 2, tall);
+}
+
+// The whole recording with the part that is seen.
+function drawOverview(canvas, recording, segments, colorOf, axis) {
+    const { pen, width, height } = prepare(canvas);
+    if (!width) return;
+    const style = getComputedStyle(canvas);
+    const whole = new Axis(recording.duration);
+    for (const { start, end, label } of segments.list) {
+        const left = whole.x(start, width);
+        pen.fillStyle = colorOf(label);
+        pen.fillRect(left, 0, Math.max(whole.x(end, width) - left, 1), 5);
+    }
+    pen.fillStyle = style.getPropertyValue("--figure-wave");
+    const each = recording.duration / width;
+    for (let x = 0; x < width; x++) {
+        const [low, high] = recording.extremes(x * each, (x + 1) * each);
+        const middle = (height + 6) / 2;
+        pen.fillRect(x, middle - (high * (height - 8)) / 2, 1, Math.max(((high - low) * (height - 8)) / 2, 1));
+    }
+    const left = whole.x(axis.from, width);
+    const right = whole.x(axis.to, width);
+    pen.fillStyle = style.getPropertyValue("--block-background-fill");
+    pen.globalAlpha = 0.7;
+    pen.fillRect(0, 0, left, height);
+    pen.fillRect(right, 0, width - right, height);
+    pen.globalAlpha = 1;
+    pen.strokeStyle = style.getPropertyValue("--color-accent");
+    pen.lineWidth = 2;
+    pen.strokeRect(left + 1, 1, Math.max(right - left - 2, 2), height - 2);
+}

@@ -1,0 +1,122 @@
+"""The timeline of a recording: what the scripts in assets/timeline/ draw, and what they are told.
+
+The page draws, plays and corrects by itself. It asks the server for two things: the explanation of a segment
+(`explain`) and a file to save (`save`); the answers come in the property `reply`.
+"""
+
+import base64
+import io
+import json
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+import matplotlib
+import numpy as np
+from PIL import Image
+
+from ser_core import explain, overview
+from ser_core.analysis import Analysis
+from ser_core.audio import Waveform
+from ser_core.emotions import BY_NAME, LABELS, UNKNOWN, UNKNOWN_COLOR
+from ser_core.export import WRITERS
+from ser_core.export.json import to_dict
+from ser_core.recognizer import Recognizer
+from ser_ui.corrections import sound_name
+from ser_ui.layout import html
+from ser_ui.theme import ASSETS
+
+SOURCES = ASSETS / "timeline"
+SHARED = ("live/panels", "live/drawing")  # words and canvases that the tab Live has too
+SCRIPTS = (
+    "timeline/data",
+    "timeline/axis",
+    "timeline/lanes",
+    "timeline/table",
+    "timeline/session",
+)  # one scope
+TITLES = {  # of the formats in `WRITERS`
+    "json": "JSON",
+    "csv": "CSV (table)",
+    "textgrid": "Praat TextGrid",
+    "eaf": "ELAN",
+    "audacity": "Audacity labels",
+    "vtt": "WebVTT subtitles",
+    "rttm": "RTTM",
+    "html": "HTML report",
+}
+LEGEND = "Orange spoke for it, blue against it; times from the segment's start."
+WEBP_QUALITY = 80
+MAGMA = np.round(255 * matplotlib.colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8)
+
+
+def build(recognizer: Recognizer) -> gr.HTML:
+    """The empty timeline; its value is set to `content`, its property `spectrogram` to `picture`."""
+    labels = recognizer.bundle.labels
+    return html(
+        html_template=(SOURCES / "timeline.html").read_text(encoding="utf-8"),
+        elem_id="timeline",
+        js_on_load=script(),
+        emotions=[asdict(BY_NAME[label]) for label in labels],
+        labels=[*LABELS, UNKNOWN],
+        unknown_color=UNKNOWN_COLOR,
+        threshold=recognizer.bundle.threshold,
+        formats=[{"format": name, "title": TITLES.get(name, name)} for name in WRITERS],
+        band_hz=[round(hz) for hz in overview.band_hz()],
+        spectrogram="",
+        reply="",
+    )
+
+
+def script() -> str:
+    """What runs when the tab is first opened: all scripts as one function, so that no name is global."""
+    sources = [(ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in (*SHARED, *SCRIPTS)]
+    return "\n".join(['"use strict";', *sources])
+
+
+def content(path: str, waveform: Waveform, analysis: Analysis) -> str:
+    """All that the timeline shows of the recording at `path` but its spectrogram, as JSON.
+
+    JSON, because Gradio wraps every item of a list that is a property, which takes seconds for an hour.
+    """
+    outline = overview.outline(waveform)
+    told: dict[str, Any] = to_dict(analysis)
+    told |= {
+        "audio": f"gradio_api/file={quote(path)}",
+        "file": sound_name(analysis.source),
+        "per_second": outline.per_second,
+        "peak": outline.peak,
+        "lows": base64.b64encode(outline.lows.tobytes()).decode(),
+        "highs": base64.b64encode(outline.highs.tobytes()).decode(),
+    }
+    return json.dumps(told, ensure_ascii=False, allow_nan=False)
+
+
+def picture(waveform: Waveform) -> str:
+    """The log-mel spectrogram as the address of an image."""
+    return _data_url(MAGMA[overview.log_mel(waveform)])
+
+
+def explained(number: int, waveform: Waveform, start_s: float, found: explain.Saliency) -> str:
+    """The `reply` with an explanation of the stretch `waveform`, which begins at `start_s`."""
+    return reply(
+        number,
+        "explanation",
+        start=start_s,
+        end=start_s + waveform.duration_s,
+        image=_data_url(overview.saliency(waveform, found)),
+        words=f"{explain.describe(found)}. {LEGEND}",
+    )
+
+
+def reply(number: int, kind: str, **told: Any) -> str:
+    """An answer to what the page asked as its `number`: a `file`, an `explanation` or a `problem`."""
+    return json.dumps({"kind": kind, "number": number, **told}, ensure_ascii=False, allow_nan=False)
+
+
+def _data_url(picture: overview.Image) -> str:
+    """`picture` `(band, column, 3)`, the lowest band first, as WebP."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture[::-1]).save(buffer, "WEBP", quality=WEBP_QUALITY)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

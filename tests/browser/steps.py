@@ -1,0 +1,37 @@
+"""What several tests of the page do."""
+
+import base64
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+# How many colours are seen in the lanes of the waveform and the spectrogram.
+LANES = """() => {
+    const canvas = document.querySelector('#timeline canvas[data-part=picture]');
+    const dots = canvas.width / canvas.clientWidth;
+    const colours = (top, height) => {
+        const { data } = canvas.getContext('2d').getImageData(0, top * dots, canvas.width, height * dots);
+        return new Set(new Uint32Array(data.buffer)).size;
+    };
+    return { wave: colours(32, 84), mel: colours(260, 90) };
+}"""
+
+
+def drop(page: Page, path: Path) -> None:
+    """Let go of a file over the drop area, as a mouse would."""
+    transfer = page.evaluate_handle(
+        """([name, content]) => {
+            const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], name));
+            return transfer;
+        }""",
+        [path.name, base64.b64encode(path.read_bytes()).decode()],
+    )
+    page.locator("#drop button").dispatch_event("drop", {"dataTransfer": transfer})
+
+
+def wait_for_figures(page: Page) -> None:
+    """Until the words are there, and the lanes are drawn with the spectrogram among them."""
+    expect(page.locator("#probabilities")).to_contain_text("Whole recording", timeout=60_000)
+    page.wait_for_function(f"({LANES})().mel > 100", timeout=60_000)
