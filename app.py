@@ -55,7 +55,7 @@ def launch(blocks: gr.Blocks) -> FastAPI:
         prevent_thread_lock=True,
         theme=theme.theme(),
         css_paths=theme.STYLES,
-        max_file_size="200mb",  # an hour of WAV at 22 kHz, or of anything compressed; the decoder sets the real limit
+        max_file_size="200mb",  # an hour at 22 kHz, or compressed; the decoder sets the real limit
         blocked_paths=[str(CHECKPOINTS)],
         state_session_capacity=SESSIONS,
         footer_links=[],

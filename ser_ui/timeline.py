@@ -29,13 +29,7 @@ from ser_ui.theme import ASSETS
 
 SOURCES = ASSETS / "timeline"
 SHARED = ("live/panels", "live/drawing")  # words and canvases that the tab Live has too
-SCRIPTS = (
-    "timeline/data",
-    "timeline/axis",
-    "timeline/lanes",
-    "timeline/table",
-    "timeline/session",
-)  # one scope
+PARTS = ("data", "axis", "lanes", "table", "session", "actions", "input")  # in this order, one scope
 TITLES = {  # of the formats in `WRITERS`
     "json": "JSON",
     "csv": "CSV (table)",
@@ -71,7 +65,8 @@ def build(recognizer: Recognizer) -> gr.HTML:
 
 def script() -> str:
     """What runs when the tab is first opened: all scripts as one function, so that no name is global."""
-    sources = [(ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in (*SHARED, *SCRIPTS)]
+    names = [*SHARED, *(f"timeline/{name}" for name in PARTS)]
+    sources = [(ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in names]
     return "\n".join(['"use strict";', *sources])
 
 

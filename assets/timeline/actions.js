@@ -1,0 +1,121 @@
+// What can be done: play, choose, correct, explain, save. Gradio gives `trigger`.
+
+let asked = 0; // numbers what the server is asked
+
+function play(until = null) {
+    stopAt = until;
+    audio.play().catch(() => say("This browser cannot play this kind of file. Everything else works."));
+}
+
+function stop() {
+    stopAt = null;
+    audio.pause();
+}
+
+function seek(time) {
+    audio.currentTime = Math.min(Math.max(time, 0), told.duration);
+    redraw(axis.show(audio.currentTime));
+}
+
+// The view follows playback, which ends with the segment that was asked for.
+function follow() {
+    if (!told) return;
+    if (stopAt !== null && audio.currentTime >= stopAt) stop();
+    redraw(!audio.paused && axis.show(audio.currentTime));
+    if (!audio.paused) requestAnimationFrame(follow);
+}
+
+function choose(index, playing = false) {
+    if (chosen !== index || index === null) lanes.explanation = null;
+    part("words").textContent = lanes.explanation?.words ?? "";
+    chosen = index;
+    table.choose(index);
+    stopAt = null;
+    if (index === null) {
+        seek(0);
+    } else {
+        const { start, end } = segments.list[index];
+        axis.show(start, end);
+        seek(start);
+        if (playing) play(end);
+        part("announcer").textContent = `${title(index)}: ${likely(segments.list[index])}`;
+    }
+    showDetails();
+    redraw();
+}
+
+// To the next segment (1) or the one before (-1).
+function step(by) {
+    const { list } = segments;
+    if (!list.length) return;
+    const next = list.findIndex(({ start }) => start > audio.currentTime);
+    const from = chosen ?? (by > 0 ? (next < 0 ? list.length : next) - 1 : next < 0 ? list.length : next);
+    choose(Math.min(Math.max(from + by, 0), list.length - 1), true);
+}
+
+function edit(change) {
+    if (chosen === null) return;
+    change();
+    chosen = Math.min(chosen, segments.list.length - 1);
+    lanes.explanation = null;
+    part("words").textContent = "";
+    refresh();
+    table.choose(chosen);
+    showDetails();
+}
+
+const edits = {
+    confirm: () => segments.label(chosen, segments.list[chosen].label),
+    split: () => segments.canSplit(chosen, audio.currentTime) && segments.split(chosen, audio.currentTime),
+    merge: () => chosen + 1 < segments.list.length && segments.merge(chosen),
+    undo: () => segments.undo(),
+};
+
+function setEdges(start, end) {
+    edit(() => segments.move(chosen, start, end));
+}
+
+function nameIt(label) {
+    edit(() => segments.label(chosen, label));
+}
+
+function explain() {
+    if (chosen === null) return;
+    if (lanes.explanation) {
+        lanes.explanation = null;
+        part("words").textContent = "";
+        showDetails();
+        return redraw();
+    }
+    const { start, end, label } = segments.list[chosen];
+    part("words").textContent = "Working out what spoke for it …";
+    trigger("explain", { number: ++asked, start, end, label });
+}
+
+function save(format) {
+    const list = segments.list.map(({ start, end, label, of, checked }) => ({ start, end, label, of, checked }));
+    trigger("save", { number: ++asked, format, segments: list });
+}
+
+async function receive() {
+    const reply = props.reply ? JSON.parse(props.reply) : null;
+    if (!reply || reply.number !== asked) return; // to an older question
+    if (reply.kind === "problem") {
+        part("words").textContent = "";
+        say(reply.words);
+    }
+    if (reply.kind === "file") {
+        const link = make("a", "", { href: URL.createObjectURL(new Blob([reply.text], { type: "text/plain" })), download: reply.name });
+        link.click();
+        URL.revokeObjectURL(link.href);
+    }
+    if (reply.kind === "explanation") {
+        const picture = await decode(reply.image);
+        if (reply.number !== asked || chosen === null) return;
+        lanes.explanation = { ...reply, picture };
+        part("words").textContent = reply.words;
+        axis.show(reply.start, reply.end);
+        showDetails();
+        redraw();
+    }
+}
