@@ -7,10 +7,10 @@ one, write that module and name it in `TABS`; a style sheet of its own goes to a
 import gradio as gr
 
 from ser_core.recognizer import Recognizer
-from ser_ui import live_tab, recording_tab, text
+from ser_ui import files_tab, live_tab, recording_tab, text
 from ser_ui.layout import html
 
-TABS = (recording_tab, live_tab)  # in the order in which the page shows them
+TABS = (recording_tab, files_tab, live_tab)  # in the order in which the page shows them
 CACHE_S = 600  # every so often uploads older than this are deleted: none outlives twice this
 
 

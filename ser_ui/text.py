@@ -76,7 +76,7 @@ def headline(found: Verdict) -> str:
 
 def answer(analysis: Analysis) -> str:
     """The whole recording in a few words: where its segments differ and no emotion prevails, all of them."""
-    named = [label for label in _seconds(analysis.segments) if label != UNKNOWN]
+    named = [label for label in speaking_time(analysis.segments) if label != UNKNOWN]
     if analysis.summary.label == UNKNOWN and len(named) > 1:
         return f"Several emotions — {', '.join(named)}"
     return headline(analysis.summary)
@@ -89,7 +89,7 @@ def likeliest(found: Verdict) -> str:
 
 def mixture(segments: Sequence[Segment]) -> str:
     """How the speaking time divides among the segments' labels; empty where all have the same."""
-    seconds = _seconds(segments)
+    seconds = speaking_time(segments)
     if len(seconds) < 2:
         return ""
     total = sum(seconds.values())
@@ -100,7 +100,7 @@ def mixture(segments: Sequence[Segment]) -> str:
     return f"By speaking time: {', '.join(parts)}."
 
 
-def _seconds(segments: Sequence[Segment]) -> dict[str, float]:
+def speaking_time(segments: Sequence[Segment]) -> dict[str, float]:
     """Speaking time of each label in seconds, the longest first."""
     seconds: Counter[str] = Counter()
     for segment in segments:

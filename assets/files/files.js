@@ -1,0 +1,209 @@
+// The tab "Files": one row a file, filled as results come. Gradio gives `element`, `props`, `watch` and `trigger`.
+// The value is JSON lines: first the files' names, then a line for each result, then one when all is done.
+
+const WAITING = { state: "waiting" };
+const STATES = { waiting: "waiting …", cancelled: "cancelled" };
+
+const part = (name) => element.querySelector(`[data-part="${name}"]`);
+const button = (name) => element.querySelector(`[data-do="${name}"]`);
+const colors = Object.fromEntries(props.emotions.map(({ name, color }) => [name, color]));
+const colorOf = (label) => colors[label] ?? props.unknown_color;
+// What a column shows, and what it is sorted by.
+const COLUMNS = [
+    { title: "File", key: ({ name }) => name },
+    { title: "Emotion", key: ({ label, state, error }) => label ?? (error ? "~" : `~~${state}`) },
+    { title: "Confidence", key: ({ confidence }) => confidence ?? -1 },
+    { title: "Length", key: ({ duration }) => duration ?? -1 },
+    { title: "Speech", key: ({ speech }) => speech ?? -1 },
+    { title: "Share of speaking time" },
+    { title: "Look" },
+];
+
+let files = []; // in the order in which they were dropped
+let rows = []; // the table's row of each
+let read = 0; // characters of the value
+let started = ""; // its first line: another one begins anew
+let running = false;
+let sorting = { column: null, up: true };
+let asked = 0;
+
+function load() {
+    const value = props.value || "";
+    if (!started || !value.startsWith(started)) [files, rows, read] = [[], [], 0];
+    const lines = value.slice(read).split("\n").slice(0, -1);
+    for (const line of lines) take(JSON.parse(line));
+    read += lines.reduce((sum, line) => sum + line.length + 1, 0);
+    started = value.slice(0, value.indexOf("\n") + 1);
+    show();
+}
+
+function take(told) {
+    if (told.files) {
+        files = told.files.map((name) => ({ name, ...WAITING }));
+        rows = files.map(() => make("tr"));
+        part("rows").replaceChildren(...rows);
+        files.forEach((_, i) => fill(i));
+        running = true;
+        sortBy(null);
+        part("notice").textContent = "";
+    }
+    if (told.number !== undefined) {
+        files[told.number] = { ...files[told.number], state: "done", ...told };
+        fill(told.number);
+    }
+    if (told.done) running = false;
+}
+
+function fill(number) {
+    const file = files[number];
+    const emotion = make("span", "", { class: "emotion" });
+    if (file.error) emotion.append(make("span", file.error.message, { class: "why" }));
+    else if (file.state !== "done") emotion.append(STATES[file.state]);
+    else if (file.label === NO_SPEECH) emotion.append("no speech");
+    else emotion.append(swatch(colorOf(file.label)), file.label === UNKNOWN ? `unknown (${file.likeliest}?)` : file.label);
+    const known = file.state === "done" && !file.error;
+    const cells = [
+        make("span", file.name, { class: "name" }),
+        emotion,
+        known && file.label !== NO_SPEECH ? percent(file.confidence) : "–",
+        known ? clock(file.duration) : "–",
+        known ? clock(file.speech) : "–",
+        known ? shares(file.seconds) : "",
+        known ? opener(file) : "",
+    ];
+    rows[number].className = file.error ? "failed" : file.state;
+    rows[number].replaceChildren(...cells.map((content) => {
+        const cell = make("td");
+        cell.append(content);
+        return cell;
+    }));
+}
+
+// Seconds of each label as parts of a bar, and in words.
+function shares(seconds) {
+    const total = Object.values(seconds).reduce((sum, s) => sum + s, 0);
+    const words = Object.entries(seconds).map(([label, s]) => `${percent(s / total)} ${label}`).join(", ");
+    const bar = make("div", "", { class: "share", role: "img", "aria-label": words || "no speech", title: words });
+    for (const [label, s] of Object.entries(seconds)) {
+        const piece = make("span", s / total > 0.2 ? label : "");
+        piece.style.cssText = `flex-grow: ${s}; background: ${colorOf(label)}; color: ${inkOn(colorOf(label))}`;
+        bar.append(piece);
+    }
+    return bar;
+}
+
+function opener(file) {
+    const made = make("button", "Open", { type: "button", "aria-label": `Open ${file.name} in Recording` });
+    made.addEventListener("click", () => open(file));
+    return made;
+}
+
+// Gives a file to the tab Recording as if it had been dropped there.
+async function open({ name, audio }) {
+    const answer = await fetch(audio);
+    if (!answer.ok) return say("The copy of this file is gone: drop it again.");
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([await answer.blob()], name));
+    document.querySelector("#recording-tab-button").click();
+    const give = () => {
+        const input = document.querySelector("#drop input[type=file]");
+        if (!input || !document.querySelector("#answer")?.clientWidth) return requestAnimationFrame(give);
+        input.files = transfer.files;
+        input.dispatchEvent(new Event("change", { bubbles: true }));
+    };
+    give();
+}
+
+function say(words) {
+    part("notice").textContent = words;
+}
+
+function show() {
+    const done = files.filter(({ state }) => state === "done");
+    const failed = done.filter(({ error }) => error);
+    for (const name of ["head", "results"]) part(name).hidden = !files.length;
+    part("totals").hidden = done.length === failed.length;
+    const left = files.some(({ state }) => state === "cancelled") ? ", the rest cancelled" : "";
+    const bad = failed.length ? `, ${failed.length} cannot be analysed` : "";
+    part("progress").textContent = `${done.length} of ${files.length} files done${bad}${left}`;
+    part("bar").setAttribute("aria-valuemax", files.length);
+    part("bar").setAttribute("aria-valuenow", done.length);
+    part("bar").firstElementChild.style.transform = `scaleX(${done.length / Math.max(files.length, 1)})`;
+    button("cancel").hidden = !running;
+    button("save").disabled = !done.length;
+    showTotals(done);
+    sort();
+}
+
+function showTotals(done) {
+    const seconds = {};
+    for (const file of done) {
+        for (const [label, s] of Object.entries(file.seconds ?? {})) seconds[label] = (seconds[label] ?? 0) + s;
+    }
+    const ordered = Object.fromEntries(Object.entries(seconds).sort((one, other) => other[1] - one[1]));
+    const [length, speech] = ["duration", "speech"].map((key) => done.reduce((sum, file) => sum + (file[key] ?? 0), 0));
+    part("sum").textContent = `${clock(length)} of sound (min:s), ${clock(speech)} of speech. Share of the speaking time:`;
+    part("all").replaceChildren(...shares(ordered).children);
+    part("legend").replaceChildren(...Object.entries(ordered).map(([label, s]) => {
+        const item = make("li");
+        item.append(swatch(colorOf(label)), `${label} ${percent(s / speech)}`);
+        return item;
+    }));
+}
+
+function sortBy(column) {
+    sorting = { column, up: sorting.column === column ? !sorting.up : true };
+    [...part("columns").children].forEach((head, i) => {
+        if (i === column) head.setAttribute("aria-sort", sorting.up ? "ascending" : "descending");
+        else head.removeAttribute("aria-sort");
+    });
+    sort();
+}
+
+// Rows move only where their order changes: a press on a button is not lost to a new result.
+function sort() {
+    const order = files.map((_, i) => i);
+    if (sorting.column !== null) {
+        const { key } = COLUMNS[sorting.column];
+        const compare = (one, other) => (typeof one === "string" ? one.localeCompare(other, undefined, { numeric: true }) : one - other);
+        order.sort((one, other) => (sorting.up ? 1 : -1) * compare(key(files[one]), key(files[other])) || one - other);
+    }
+    const body = part("rows");
+    order.forEach((number, i) => body.children[i] !== rows[number] && body.insertBefore(rows[number], body.children[i]));
+}
+
+function receive() {
+    const reply = props.reply ? JSON.parse(props.reply) : null;
+    if (reply?.number !== asked) return;
+    if (reply.kind === "problem") return say(reply.words);
+    const link = make("a", "", { href: URL.createObjectURL(new Blob([reply.text], { type: "text/plain" })), download: reply.name });
+    link.click();
+    URL.revokeObjectURL(link.href);
+}
+
+function cancel() {
+    trigger("cancel");
+    running = false;
+    files.forEach((file, i) => {
+        if (file.state !== "waiting") return;
+        file.state = "cancelled";
+        fill(i);
+    });
+    show();
+}
+
+COLUMNS.forEach(({ title, key }, column) => {
+    const head = make("th", key ? "" : title, { scope: "col" });
+    if (key) {
+        const sorter = make("button", title, { type: "button" });
+        sorter.addEventListener("click", () => sortBy(column));
+        head.append(sorter);
+    }
+    part("columns").append(head);
+});
+props.formats.forEach(({ format, title }) => part("format").append(make("option", title, { value: format })));
+button("cancel").addEventListener("click", cancel);
+button("save").addEventListener("click", () => trigger("save", { number: ++asked, format: part("format").value }));
+watch("value", load);
+watch("reply", receive);
+load();

@@ -1,0 +1,109 @@
+"""The tab "Files": a folder's worth of recordings in one table, filled as the results come."""
+
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+
+from ser_core.analysis import Analysis
+from ser_core.emotions import BY_NAME, UNKNOWN_COLOR
+from ser_core.export import ONE_RECORDING, WRITERS
+from ser_core.recognizer import Recognizer
+from ser_ui import text, timeline
+from ser_ui.layout import html
+from ser_ui.recording_tab import CONCURRENCY, LIMITS
+from ser_ui.theme import ASSETS
+
+TITLE = "Files"
+SOURCES = ASSETS / "files"
+FORMATS = tuple(name for name in WRITERS if name not in ONE_RECORDING)  # that hold several recordings
+FILE = "emotions"  # what saved results are called
+
+
+def build(recognizer: Recognizer) -> None:
+    """The tab's content; `recognizer` analyses what is dropped, one file after the other."""
+    dropped = gr.File(file_count="multiple", label="Drop files", height=170, elem_id="drop-files")
+    table = html(
+        html_template=(SOURCES / "files.html").read_text(encoding="utf-8"),
+        elem_id="files",
+        js_on_load=script(),
+        emotions=[asdict(BY_NAME[label]) for label in recognizer.bundle.labels],
+        unknown_color=UNKNOWN_COLOR,
+        formats=[{"format": name, "title": timeline.TITLES.get(name, name)} for name in FORMATS],
+        reply="",
+    )
+    found = gr.State()
+
+    def analyse(paths: list[str]) -> Iterator[dict]:
+        for lines, analyses in results(recognizer, paths):
+            yield {table: lines, found: analyses, dropped: None}
+
+    def save(analyses: Sequence[Analysis] | None, event: gr.EventData) -> dict:
+        return gr.update(reply=saved(analyses, int(event.number), event.format))
+
+    running = dropped.upload(
+        analyse,
+        dropped,
+        [table, found, dropped],
+        show_progress="hidden",
+        concurrency_limit=CONCURRENCY,
+        concurrency_id="model",
+        api_visibility="private",
+    )
+    table.cancel(None, cancels=running, api_visibility="private")
+    table.save(save, found, table, show_progress="hidden", api_visibility="private")
+
+
+def script() -> str:
+    """What runs when the tab is first opened."""
+    sources = (ASSETS / "live" / "panels.js", ASSETS / "live" / "drawing.js", SOURCES / "files.js")
+    return "\n".join(['"use strict";', *(source.read_text(encoding="utf-8") for source in sources)])
+
+
+def results(recognizer: Recognizer, paths: Sequence[str]) -> Iterator[tuple[str, list[Analysis]]]:
+    """All that is known so far, after each file: lines of JSON for the page, and the analyses.
+
+    Lines only ever follow, so that Gradio sends no more than what is new.
+    """
+    names = [Path(path).name for path in paths]
+    lines = _line({"files": names, "run": secrets.token_hex(4)})
+    analyses: list[Analysis] = []
+    yield lines, analyses
+    for number, (path, name) in enumerate(zip(paths, names, strict=True)):
+        analyses.append(recognizer.analyze_file(Path(path), name, LIMITS))
+        lines += _line({"number": number, **_row(analyses[-1], path)})
+        yield lines, analyses
+    yield lines + _line({"done": True}), analyses
+
+
+def saved(analyses: Sequence[Analysis] | None, number: int, format_: str) -> str:
+    """The reply to a wish for a file of all results."""
+    if not analyses or format_ not in FORMATS:
+        return timeline.reply(number, "problem", words="There is nothing to save: drop the files again.")
+    return timeline.reply(number, "file", name=f"{FILE}.{format_}", text=WRITERS[format_](analyses))
+
+
+def _row(analysis: Analysis, path: str) -> dict[str, Any]:
+    """What the table says of one recording."""
+    if analysis.error:
+        return {"error": {"code": analysis.error.code, "message": text.sentence(analysis.error.message)}}
+    seconds = text.speaking_time(analysis.segments)
+    summary = analysis.summary
+    return {
+        "label": summary.label,
+        "likeliest": text.likeliest(summary) if summary.probabilities else "",
+        "confidence": round(summary.confidence, 4),
+        "duration": round(analysis.duration, 3),
+        "speech": round(sum(seconds.values()), 3),
+        "seconds": {label: round(length, 3) for label, length in seconds.items()},
+        "audio": f"gradio_api/file={quote(path)}",
+    }
+
+
+def _line(told: dict[str, Any]) -> str:
+    return json.dumps(told, ensure_ascii=False, allow_nan=False) + "\n"
