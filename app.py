@@ -17,7 +17,7 @@ from ser_core.audio import SAMPLE_RATE, Waveform
 from ser_core.bundle import CHECKPOINTS, DEFAULT, BundleError
 from ser_core.live_engine import LiveEngine
 from ser_core.recognizer import Recognizer
-from ser_ui import live_socket, page, theme
+from ser_ui import api, live_socket, page, theme
 
 QUEUE_SIZE = 20  # recordings waiting; the next visitor is told that the page is busy
 SESSIONS = 200  # visitors whose last result is remembered
@@ -42,6 +42,7 @@ def main() -> None:
         log.error("the page has no model: %s", trouble)
     blocks = page.build(recognizer, trouble)
     app = launch(blocks)
+    api.add_health(app, recognizer)
     if recognizer:
         live_socket.add_route(app, LiveEngine(recognizer))
         warm_up(recognizer)
@@ -59,6 +60,7 @@ def launch(blocks: gr.Blocks) -> FastAPI:
         blocked_paths=[str(CHECKPOINTS)],
         state_session_capacity=SESSIONS,
         footer_links=[],
+        mcp_server=True,
         run_history=False,
         enable_monitoring=False,
         show_error=False,
@@ -66,6 +68,7 @@ def launch(blocks: gr.Blocks) -> FastAPI:
         pwa=False,
         quiet=True,
     )
+    api.keep_one_tool(blocks)
     log.info("SER Studio is at %s", address)
     return app
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ser_core.quality import Quality
     from ser_core.recognizer import Recognizer
 
+__version__ = "0.1.0"  # also in pyproject.toml and CITATION.cff
+
 __all__ = [
     "LABELS",
     "SAMPLE_RATE",

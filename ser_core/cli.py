@@ -6,7 +6,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,12 +19,10 @@ from ser_core.terminal import CLEAR_LINE, SOME_FAILED, check_writable, load, say
 
 if TYPE_CHECKING:
     from ser_core.analysis import Analysis
-    from ser_core.bundle import Bundle
     from ser_core.inputs import Input
     from ser_core.recognizer import Recognizer
 
 DEVICES = ("auto", "cpu", "cuda")
-HEADLINE = "ravdess_5fold"  # the protocol in metrics.json that a model's accuracy is quoted from
 
 app = typer.Typer(
     help="Which emotion sounds where in recorded speech.", no_args_is_help=True, add_completion=False
@@ -88,7 +86,7 @@ def models(
     ] = False,
 ) -> None:
     """The shipped checkpoints and how often they are right about speakers they have never heard."""
-    from ser_core import bundle
+    from ser_core import bundle, catalogue
     from ser_core.models import ARCHITECTURES
 
     if format_ not in ("text", "json"):
@@ -98,7 +96,7 @@ def models(
         _write(None, json.dumps(networks, indent=2) + "\n" if format_ == "json" else _table(networks))
         return
     try:
-        shipped = [_described(found) for found in bundle.shipped()]
+        shipped = [catalogue.described(found) for found in bundle.shipped()]
     except bundle.BundleError as error:
         say(f"{error.code}: {error.message}")
         raise typer.Exit(SOME_FAILED) from None
@@ -175,48 +173,6 @@ def _write(target: Path | None, text: str) -> None:
         stop(f"--out {target} cannot be written: {error.strerror}")
 
 
-def _described(bundle: "Bundle") -> dict[str, Any]:
-    """What `models` says about a checkpoint; accuracy in percent, None where it was not measured."""
-    return {
-        "name": bundle.name,
-        "version": bundle.version,
-        "architecture": bundle.architecture,
-        "parameters": bundle.parameters,
-        "size_bytes": bundle.size_bytes,
-        "labels": list(bundle.labels),
-        "training_data": list(bundle.training_data),
-        "licence": bundle.licence,
-        "accuracy": _accuracy(bundle.metrics.get("protocols", {})),
-    }
-
-
-def _accuracy(protocols: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The accuracy a checkpoint is known by: on unseen actors of RAVDESS, else on unseen voices, else any."""
-    measured = {name: found for name, found in protocols.items() if "accuracy" in found}
-    if not measured:
-        return None
-
-    def rank(name: str) -> tuple[bool, bool]:
-        return name != HEADLINE, bool(measured[name].get("speaker_dependent"))
-
-    name = min(measured, key=rank)
-    return {
-        "protocol": name,
-        "speaker_dependent": bool(measured[name].get("speaker_dependent")),
-        "mean": measured[name]["accuracy"]["mean"],
-        "ci95": measured[name]["accuracy"]["ci95"],
-    }
-
-
-def _protocol(protocol: str, speaker_dependent: bool, **_: object) -> str:
-    """What an accuracy was measured on, in words."""
-    if protocol == HEADLINE:
-        return "RAVDESS, five folds, actors unseen"
-    return f"{protocol}, " + (
-        "speaker-dependent: tested on voices it was trained on" if speaker_dependent else "speakers unseen"
-    )
-
-
 def _network(architecture: str) -> dict[str, Any]:
     """An architecture's parameters with the eight emotions: all, and those published weights are for.
 
@@ -248,11 +204,15 @@ def _table(networks: list[dict[str, Any]]) -> str:
 
 def _paragraph(model: dict[str, Any]) -> str:
     """A described checkpoint as text."""
+    from ser_core import catalogue
+
     accuracy = "not measured"
     if model["accuracy"]:
         low, high = model["accuracy"]["ci95"]
         mean = model["accuracy"]["mean"]
-        accuracy = f"{mean:.1f} % (95 % interval {low:.1f} to {high:.1f}), {_protocol(**model['accuracy'])}"
+        accuracy = (
+            f"{mean:.1f} % (95 % interval {low:.1f} to {high:.1f}), {catalogue.setting(**model['accuracy'])}"
+        )
     rows = {
         "architecture": model["architecture"],
         "parameters": f"{model['parameters']:,}",

@@ -7,7 +7,7 @@ one, write that module and name it in `TABS`; a style sheet of its own goes to a
 import gradio as gr
 
 from ser_core.recognizer import Recognizer
-from ser_ui import files_tab, live_tab, recording_tab, text
+from ser_ui import api, files_tab, live_tab, recording_tab, text, uploads
 from ser_ui.layout import html
 
 TABS = (recording_tab, files_tab, live_tab)  # in the order in which the page shows them
@@ -16,7 +16,7 @@ CACHE_S = 600  # every so often uploads older than this are deleted: none outliv
 
 def build(recognizer: Recognizer | None, trouble: str = "") -> gr.Blocks:
     """The page around `recognizer`; without one it says what `trouble` there is and takes no recording."""
-    with gr.Blocks(title="SER Studio", analytics_enabled=False, delete_cache=(CACHE_S, CACHE_S)) as page:
+    with uploads.Blocks(title="SER Studio", analytics_enabled=False, delete_cache=(CACHE_S, CACHE_S)) as page:
         html(text.header())
         if recognizer is None:
             html(text.not_ready(trouble))
@@ -26,5 +26,6 @@ def build(recognizer: Recognizer | None, trouble: str = "") -> gr.Blocks:
                     name = tab.TITLE.lower()
                     with gr.Tab(tab.TITLE, id=name, elem_id=f"{name}-tab"):  # its button: #NAME-tab-button
                         tab.build(recognizer)
+            api.add_endpoints(recognizer)
         html(text.NOTES)
     return page

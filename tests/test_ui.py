@@ -135,7 +135,8 @@ def test_without_a_model_the_page_says_so_and_takes_nothing():
     assert not blocks.fns
 
 
-def test_the_page_offers_no_public_api(tmp_path):
+def test_what_the_page_does_itself_is_no_public_api(tmp_path):
     blocks = page.build(Recognizer.load(random_bundle(tmp_path / "random")))
-    assert blocks.fns
-    assert not blocks.get_api_info()["named_endpoints"]
+    offered = {"/analyze", "/analyze_speech_emotion", "/models"}
+    assert len(blocks.fns) > len(offered)
+    assert set(blocks.get_api_info()["named_endpoints"]) == offered

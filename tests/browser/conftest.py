@@ -1,15 +1,12 @@
 """A real Chromium before the real `app.py`, with a microphone that plays a recording."""
 
 import os
-import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import soundfile
+from app_server import app_server
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from support import random_bundle, syllables, write_wav
 
@@ -60,30 +57,8 @@ def model(tmp_path_factory, trained) -> str:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory, model) -> Iterator[str]:
     """The address of the app, started once."""
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "app.py", "--model", model],
-        cwd=ROOT,
-        env=os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "uploads")},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    said = []
-    try:
-        for line in process.stderr:
-            said.append(line)
-            if "SER Studio is at" in line:
-                break
-        else:
-            pytest.fail("app.py ended before the page was there:\n" + "".join(said))
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop the app
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+    with app_server(model, tmp_path_factory.mktemp("server")) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,132 @@
+"""The ways in for programs: REST and MCP through Gradio's queue, and `/health` beside it.
+
+What the page's own events do stays private. A recording is held to the page's limits, and answers are the
+JSON of `ser_core.export.json`, also where a recording cannot be read.
+"""
+
+import json
+from threading import Lock
+from typing import Any
+from urllib.parse import unquote
+
+import gradio as gr
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from starlette.requests import Request
+from starlette.routing import Route
+
+import ser_core
+from ser_core import bundle, catalogue
+from ser_core.analysis import Analysis
+from ser_core.audio import AudioError
+from ser_core.export.json import to_dict
+from ser_core.recognizer import Recognizer
+from ser_ui import uploads
+from ser_ui.recording_tab import CONCURRENCY, LIMITS
+
+HEALTH = "/health"
+TOOL = "analyze_speech_emotion"  # the one MCP tool
+
+
+class Shelf:
+    """The page's model, and the other shipped ones, each loaded when it is first asked for."""
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self._default = recognizer
+        self._loaded = {recognizer.bundle.name: recognizer}
+        self._loading = Lock()
+
+    def get(self, name: str) -> Recognizer:
+        """The model called `name`, the page's where that is empty. Raises BundleError.
+
+        A name only, never a folder: whoever asks may be a stranger.
+        """
+        if not name:
+            return self._default
+        with self._loading:
+            if name not in self._loaded:
+                names = [shipped.name for shipped in bundle.shipped()]
+                if name not in names:
+                    raise bundle.BundleError(
+                        "unknown_model", f"no model is called {name!r}; there are {', '.join(names)}"
+                    )
+                self._loaded[name] = Recognizer.load(name, str(self._default.device))
+            return self._loaded[name]
+
+    def analyze(self, place: str, source: str, model: str) -> dict[str, Any]:
+        """The JSON of the analysis of an uploaded file, or of why there is none."""
+        try:
+            recognizer = self.get(model)
+            path = uploads.uploaded(place)
+        except (AudioError, bundle.BundleError) as error:
+            wanted = self._default.bundle
+            name, version = (wanted.name, wanted.version) if not model else (model, "")
+            return to_dict(Analysis(source, 0.0, name, version, error=AudioError(error.code, error.message)))
+        return to_dict(recognizer.analyze_file(path, source, LIMITS))
+
+
+def add_endpoints(recognizer: Recognizer) -> None:
+    """Adds `/analyze`, `/models` and the MCP tool to the page that is being built."""
+    shelf = Shelf(recognizer)
+
+    def analyze(audio: gr.FileData, model: str = "") -> dict[str, Any]:
+        if not isinstance(audio, dict) or not isinstance(audio.get("path"), str):
+            wanted = '{"path": …, "meta": {"_type": "gradio.FileData"}}'
+            raise gr.Error(f"not_uploaded: audio must be an uploaded file: {wanted}", print_exception=False)
+        return shelf.analyze(audio["path"], uploads.name_of(audio), model)
+
+    def analyze_speech_emotion(audio: str, model: str = "") -> str:
+        """Says which acted emotion each stretch of speech in a recording sounds like, and how sure that is.
+
+        Not what a person feels, and nothing to decide about people with. Upload the file first, with POST
+        /gradio_api/upload or the tool upload_file_to_gradio, and pass what that returns. At most 10 minutes
+        of WAV, FLAC, MP3, Ogg, Opus, M4A or WebM. Returns JSON: segments with label, probabilities,
+        confidence, valence and arousal; the recording's quality; a summary; `error` where it cannot be read.
+
+        Args:
+            audio: address or path that an upload to this server returned; nothing else is fetched
+            model: name of one of the server's models; its default where empty
+        """
+        source = unquote(audio).rpartition("/")[2]
+        return json.dumps(shelf.analyze(audio, source, model), ensure_ascii=False, allow_nan=False)
+
+    def models() -> list[dict[str, Any]]:
+        return [catalogue.described(shipped) for shipped in bundle.shipped()]
+
+    sharing = {"concurrency_limit": CONCURRENCY, "concurrency_id": "model"}  # with the page's recordings
+    gr.api(
+        analyze,
+        api_name="analyze",
+        api_description="Which emotion sounds where in a recording, as JSON. `model`: a name in /models",
+        **sharing,
+    )
+    gr.api(analyze_speech_emotion, api_name=TOOL, **sharing)
+    gr.api(models, api_name="models", api_description="The shipped models and how often they are right")
+
+
+def add_health(app: FastAPI, recognizer: Recognizer | None) -> None:
+    """Serves `/health` in `app`, outside the queue: 200 with a model, else 503."""
+    answer = {"ok": recognizer is not None, "version": ser_core.__version__, "model": None, "device": None}
+    if recognizer:
+        described = recognizer.bundle
+        answer |= {
+            "model": {"name": described.name, "version": described.version},
+            "device": str(recognizer.device),
+        }
+
+    async def health(_: Request) -> JSONResponse:
+        return JSONResponse(answer, 200 if answer["ok"] else 503)
+
+    app.router.routes.insert(0, Route(HEALTH, health))
+
+
+def keep_one_tool(blocks: gr.Blocks) -> None:
+    """Leaves `TOOL` as the only MCP tool of the launched `blocks`.
+
+    Gradio makes a tool of every public endpoint, and answers with Python's notation instead of JSON where
+    that does not return text.
+    """
+    server = blocks.mcp_server_obj
+    server.tool_to_endpoint = {
+        name: endpoint for name, endpoint in server.tool_to_endpoint.items() if endpoint == f"/{TOOL}"
+    }

@@ -1,0 +1,42 @@
+"""The real `app.py` in a process of its own, on a free port of 127.0.0.1."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@contextmanager
+def app_server(model: str, folder: Path) -> Iterator[str]:
+    """The address of the app with `model`; what it is given lies in `folder`/uploads."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "app.py", "--model", model],
+        cwd=ROOT,
+        env=os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "uploads")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    said = []
+    try:
+        for line in process.stderr:
+            said.append(line)
+            if "SER Studio is at" in line:
+                break
+        else:
+            pytest.fail("app.py ended before the page was there:\n" + "".join(said))
+        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop the app
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
