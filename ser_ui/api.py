@@ -79,7 +79,7 @@ def add_endpoints(recognizer: Recognizer) -> None:
         """Says which acted emotion each stretch of speech in a recording sounds like, and how sure that is.
 
         Not what a person feels, and nothing to decide about people with. Upload the file first, with POST
-        /gradio_api/upload or the tool upload_file_to_gradio, and pass what that returns. At most 10 minutes
+        /gradio_api/upload or the tool upload_file_to_gradio, and pass what that returns. At most an hour
         of WAV, FLAC, MP3, Ogg, Opus, M4A or WebM. Returns JSON: segments with label, probabilities,
         confidence, valence and arousal; the recording's quality; a summary; `error` where it cannot be read.
 

@@ -13,12 +13,13 @@ from app_server import ROOT, app_server
 from gradio_client import Client, handle_file
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
-from support import SAMPLE_RATE, random_bundle, syllables, write_wav
+from support import random_bundle, syllables, write_wav
 from typer.testing import CliRunner
 
 import ser_core
 from ser_core import bundle
 from ser_core.cli import app
+from ser_ui.recording_tab import LIMITS
 
 TOOL = "analyze_speech_emotion"
 
@@ -100,7 +101,8 @@ def test_a_bad_file_is_an_error_object_the_same_everywhere(server, client, tmp_p
 
 
 def test_the_page_limits_hold(client, tmp_path):
-    soundfile.write(tmp_path / "long.flac", np.zeros(605 * SAMPLE_RATE, np.int16), SAMPLE_RATE)
+    seconds = int(LIMITS.max_duration_s) + 1
+    soundfile.write(tmp_path / "long.flac", np.zeros(seconds * 4_000, np.int16), 4_000)
     found = client.predict(audio=handle_file(tmp_path / "long.flac"), api_name="/analyze")
     assert found["error"]["code"] == "too_long"
     assert client.config["max_file_size"] == 200 * 1024**2
