@@ -17,7 +17,7 @@ from ser_core.audio import SAMPLE_RATE, Waveform
 from ser_core.bundle import CHECKPOINTS, DEFAULT, BundleError
 from ser_core.live_engine import LiveEngine
 from ser_core.recognizer import Recognizer
-from ser_ui import api, live_socket, page, theme
+from ser_ui import about_tab, api, live_socket, page, theme
 
 QUEUE_SIZE = 20  # recordings waiting; the next visitor is told that the page is busy
 SESSIONS = 200  # visitors whose last result is remembered
@@ -55,6 +55,7 @@ def launch(blocks: gr.Blocks) -> FastAPI:
     app, address, _ = blocks.launch(
         prevent_thread_lock=True,
         theme=theme.theme(),
+        i18n=about_tab.LANGUAGES,
         css_paths=theme.STYLES,
         max_file_size="200mb",  # an hour at 22 kHz, or compressed; the decoder sets the real limit
         blocked_paths=[str(CHECKPOINTS)],

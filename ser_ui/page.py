@@ -7,10 +7,11 @@ one, write that module and name it in `TABS`; a style sheet of its own goes to a
 import gradio as gr
 
 from ser_core.recognizer import Recognizer
-from ser_ui import api, files_tab, live_tab, recording_tab, text, uploads
+from ser_ui import about_tab, api, files_tab, live_tab, models_tab, recording_tab, text, uploads
 from ser_ui.layout import html
 
-TABS = (recording_tab, files_tab, live_tab)  # in the order in which the page shows them
+# In the order in which the page shows them.
+TABS = (recording_tab, files_tab, live_tab, models_tab, about_tab)
 CACHE_S = 600  # every so often uploads older than this are deleted: none outlives twice this
 
 

@@ -1,0 +1,82 @@
+"""The tabs Models and About, read by a real Chromium, and the whole page by axe-core."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+SIZES = [(width, scheme) for width in (1280, 400) for scheme in ("light", "dark")]
+AXE = "axe-core@4.11.0"
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory) -> Path:
+    """axe-core's script: SER_AXE where that names it, else fetched by npm into a temporary folder."""
+    if "SER_AXE" in os.environ:
+        return Path(os.environ["SER_AXE"])
+    folder = tmp_path_factory.mktemp("axe")
+    command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", AXE]
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"npm does not fetch {AXE}: {error}")
+    return folder / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def faults(page, axe: Path) -> list[str]:
+    """What is serious or critical for people with disabilities (WCAG 2.2 A and AA), with the places."""
+    page.evaluate(axe.read_text(encoding="utf-8"))
+    found = page.evaluate(
+        "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']}).then((all) => all.violations)"
+    )
+    return [
+        f"{fault['id']}: {node['html'][:120]} {node['failureSummary'][:300]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
+def choose(page, title: str) -> None:
+    """Opens a tab, out of the menu of those that a narrow window has no room for."""
+    button = page.locator(f"#{title.lower()}-tab-button")
+    if not button.is_visible():
+        page.locator(".overflow-menu > button").click()
+        button = page.locator(".overflow-dropdown button", has_text=title)
+    button.click()
+
+
+@pytest.mark.parametrize("tab", ["models", "about"])
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[1]}-{s[0]}", indirect=True)
+def test_the_tab_can_be_read_by_everybody(page, size, tab, axe, artefacts):
+    width, scheme = size
+    choose(page, tab.capitalize())
+    expect(page.locator(f"#{tab} section").first).to_be_visible()
+    page.screenshot(path=artefacts / f"{tab}-{scheme}-{width}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert not faults(page, axe)
+
+
+@pytest.mark.parametrize("size", [(1280, "light")], ids=["light-1280"], indirect=True)
+def test_a_model_is_told_with_results_and_confusions(page, size, trained):
+    page.locator("#models-tab-button").click()
+    model = page.locator("#models section").first
+    expect(model).to_contain_text("million parameters")
+    if trained:
+        expect(model.locator(".results").first).to_contain_text("all test speakers")
+        expect(model.locator(".confusion tbody tr")).to_have_count(8)
+
+
+@pytest.mark.parametrize(
+    ("language", "title"), [("de-DE", "Was ein Wert bedeutet"), ("fr-FR", "What a score means")]
+)
+def test_about_speaks_the_browsers_language_or_english(browser, server, language, title):
+    context = browser.new_context(locale=language)
+    page = context.new_page()
+    page.goto(server)
+    page.locator("#about-tab-button").click()
+    expect(page.locator("#about h3").first).to_have_text(title)
+    expect(page.locator("#about [lang]")).to_contain_text("MIT")
+    context.close()
