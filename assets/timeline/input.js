@@ -122,7 +122,7 @@ function wheel(event) {
     redraw();
 }
 
-function overview(event) {
+function look(event) {
     if (!told || !(event.buttons & 1)) return;
     const { x, width } = place(event, part("overview"));
     const time = (x / width) * told.duration;
@@ -160,8 +160,8 @@ part("lanes").addEventListener("pointerleave", () => {
     redraw(false);
 });
 part("lanes").addEventListener("wheel", wheel, { passive: false });
-part("overview").addEventListener("pointerdown", overview);
-part("overview").addEventListener("pointermove", overview);
+part("overview").addEventListener("pointerdown", look);
+part("overview").addEventListener("pointermove", look);
 audio.addEventListener("play", () => {
     button("play").textContent = "Pause";
     follow();

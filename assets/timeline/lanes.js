@@ -3,6 +3,7 @@
 
 const LANES = { segments: [0, 28], wave: [32, 84], shares: [120, 104], mel: [228, 128], time: [356, 22] }; // top, height
 const NAME_PX = 13; // height of a line of text
+const HAIR_PX = 0.3; // thinner parts of a probability lane are not seen
 const TINT = 0.24; // of a segment behind the waveform
 const EDGE_PX = 6; // so near to an edge it is taken by the pointer
 
@@ -52,6 +53,7 @@ class Lanes {
         for (const { name, color } of this.emotions) {
             const part = (probabilities[name] ?? 0) * height;
             y -= part;
+            if (part < HAIR_PX) continue;
             pen.fillStyle = color;
             pen.fillRect(left, y, Math.max(length - 1, 1), part);
             const seen = Math.max(left, 0);
@@ -157,32 +159,46 @@ function drawCursors(canvas, axis, { now, pointed, chosen }) {
     pen.fillRect(x - 1, 0, 2, tall);
 }
 
-// The whole recording with the part that is seen.
-function drawOverview(canvas, recording, segments, colorOf, axis) {
-    const { pen, width, height } = prepare(canvas);
-    if (!width) return;
-    const style = getComputedStyle(canvas);
-    const whole = new Axis(recording.duration);
-    for (const { start, end, label } of segments.list) {
-        const left = whole.x(start, width);
-        pen.fillStyle = colorOf(label);
-        pen.fillRect(left, 0, Math.max(whole.x(end, width) - left, 1), 5);
+// The whole recording, drawn once, with the part that is seen.
+class Overview {
+    constructor(canvas, colorOf) {
+        Object.assign(this, { canvas, colorOf, whole: document.createElement("canvas"), key: [] });
     }
-    pen.fillStyle = style.getPropertyValue("--figure-wave");
-    const each = recording.duration / width;
-    for (let x = 0; x < width; x++) {
-        const [low, high] = recording.extremes(x * each, (x + 1) * each);
-        const middle = (height + 6) / 2;
-        pen.fillRect(x, middle - (high * (height - 8)) / 2, 1, Math.max(((high - low) * (height - 8)) / 2, 1));
+
+    draw(recording, segments, axis) {
+        const { pen, width, height } = prepare(this.canvas);
+        if (!width) return;
+        const style = getComputedStyle(this.canvas);
+        const key = [recording, segments.list, this.canvas.width, style.getPropertyValue("--figure-wave")];
+        if (key.some((part, i) => part !== this.key[i])) this.drawWhole(recording, segments, width, height, key.at(-1));
+        this.key = key;
+        pen.drawImage(this.whole, 0, 0, width, height);
+        const left = (axis.from / recording.duration) * width;
+        const right = (axis.to / recording.duration) * width;
+        pen.fillStyle = style.getPropertyValue("--block-background-fill");
+        pen.globalAlpha = 0.7;
+        pen.fillRect(0, 0, left, height);
+        pen.fillRect(right, 0, width - right, height);
+        pen.globalAlpha = 1;
+        pen.strokeStyle = style.getPropertyValue("--color-accent");
+        pen.lineWidth = 2;
+        pen.strokeRect(left + 1, 1, Math.max(right - left - 2, 2), height - 2);
     }
-    const left = whole.x(axis.from, width);
-    const right = whole.x(axis.to, width);
-    pen.fillStyle = style.getPropertyValue("--block-background-fill");
-    pen.globalAlpha = 0.7;
-    pen.fillRect(0, 0, left, height);
-    pen.fillRect(right, 0, width - right, height);
-    pen.globalAlpha = 1;
-    pen.strokeStyle = style.getPropertyValue("--color-accent");
-    pen.lineWidth = 2;
-    pen.strokeRect(left + 1, 1, Math.max(right - left - 2, 2), height - 2);
+
+    drawWhole(recording, segments, width, height, ink) {
+        Object.assign(this.whole, { width: this.canvas.width, height: this.canvas.height }); // empties it
+        const pen = this.whole.getContext("2d");
+        pen.scale(this.canvas.width / width, this.canvas.height / height);
+        const each = recording.duration / width; // seconds a pixel
+        for (const { start, end, label } of segments.list) {
+            pen.fillStyle = this.colorOf(label);
+            pen.fillRect(start / each, 0, Math.max((end - start) / each, 1), 5);
+        }
+        pen.fillStyle = ink;
+        const [middle, tall] = [(height + 6) / 2, height - 8];
+        for (let x = 0; x < width; x++) {
+            const [low, high] = recording.extremes(x * each, (x + 1) * each);
+            pen.fillRect(x, middle - (high * tall) / 2, 1, Math.max(((high - low) * tall) / 2, 1));
+        }
+    }
 }

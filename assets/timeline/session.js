@@ -8,11 +8,13 @@ const colors = Object.fromEntries(props.emotions.map(({ name, color }) => [name,
 const colorOf = (label) => colors[label] ?? props.unknown_color;
 const audio = part("audio");
 const lanes = new Lanes(part("picture"), props.emotions, colorOf);
+const overview = new Overview(part("overview"), colorOf);
 const table = new Table(part("rows"), colorOf);
 const bars = new Bars(part("bars"), props.emotions);
 
 let told = null; // what the server found
 let recording = null;
+let whole = null; // the recording's verdict and times
 let segments = null;
 let axis = null;
 let chosen = null; // index of a segment; null: the whole recording
@@ -30,6 +32,7 @@ function load() {
     recording = new Recording(told);
     segments = new Segments(told.segments, props.emotions, props.threshold, told.duration);
     axis = new Axis(told.duration);
+    whole = { ...told.summary, start: 0, end: told.duration };
     lanes.explanation = null;
     audio.src = told.audio;
     audio.setAttribute("aria-label", told.source);
@@ -78,7 +81,7 @@ function paint() {
     if (!told || !element.clientWidth) return; // nothing to show, or a hidden tab: drawn when it is opened
     if (stale) {
         lanes.draw(recording, segments, axis);
-        drawOverview(part("overview"), recording, segments, colorOf, axis);
+        overview.draw(recording, segments, axis);
     }
     stale = false;
     const now = audio.currentTime;
@@ -105,7 +108,7 @@ function likely({ probabilities }) {
 }
 
 function showDetails() {
-    const found = chosen === null ? told.summary : segments.list[chosen];
+    const found = chosen === null ? whole : segments.list[chosen];
     const silent = !Object.keys(found.probabilities).length;
     part("title").textContent = `Probabilities · ${title(chosen)}`;
     part("silence").hidden = !silent;
@@ -141,7 +144,6 @@ function describeWhole() {
 
 // Everything that depends on the segments.
 function refresh() {
-    const whole = { ...told.summary, start: 0, end: told.duration };
     table.show(whole, segments.list);
     const count = segments.checked;
     part("checked").textContent = count

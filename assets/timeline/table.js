@@ -2,27 +2,30 @@
 
 class Table {
     constructor(body, colorOf) {
-        Object.assign(this, { body, colorOf, keys: [] });
+        Object.assign(this, { body, colorOf, made: new WeakMap() }); // a segment's row
     }
 
-    // Only rows that changed are made anew.
+    // A segment that has not changed keeps its row, which at most gets another number.
     show(whole, segments) {
-        const all = [whole, ...segments];
-        all.forEach((found, number) => {
-            const key = `${found.start} ${found.end} ${found.label} ${found.confidence} ${found.checked}`;
-            if (this.keys[number] === key) return;
-            const row = this.row(number, found);
-            const old = this.body.rows[number];
-            if (old) {
-                row.querySelector("input").checked = old.querySelector("input").checked;
-                old.replaceWith(row);
-            } else {
-                this.body.append(row);
-            }
-            this.keys[number] = key;
+        const rows = [whole, ...segments].map((found) => {
+            const row = this.made.get(found) ?? this.row(found);
+            this.made.set(found, row);
+            return row;
         });
-        while (this.body.rows.length > all.length) this.body.lastElementChild.remove();
-        this.keys.length = all.length;
+        const wanted = new Set(rows);
+        [...this.body.children].forEach((row) => wanted.has(row) || row.remove());
+        rows.forEach((row, number) => {
+            if (row.dataset.number !== String(number)) this.number(row, number);
+            if (this.body.children[number] !== row) this.body.insertBefore(row, this.body.children[number] ?? null);
+        });
+    }
+
+    number(row, number) {
+        const radio = row.querySelector("input");
+        row.dataset.number = number;
+        radio.value = number || "";
+        radio.setAttribute("aria-label", `${number ? `Segment ${number}` : "Whole recording"}, ${row.dataset.words}`);
+        row.querySelector("label span").textContent = number || "All";
     }
 
     // `chosen`: a segment's index, or null for the whole recording.
@@ -38,21 +41,17 @@ class Table {
         return this.body.rows[chosen === null ? 0 : chosen + 1].querySelector("input");
     }
 
-    row(number, found) {
+    row(found) {
         const { start, end, label, confidence, checked } = found;
         const silent = label === NO_SPEECH;
         const name = silent ? "no speech" : nameOf(found);
         const share = silent ? "–" : percent(confidence);
-        const words = [number ? `Segment ${number}` : "Whole recording", name, share, ...(checked ? ["checked"] : [])];
-        const radio = make("input", "", {
-            type: "radio", name: "segment", value: number || "", "data-start": start.toFixed(3), "aria-label": words.join(", "),
-        });
         const choice = make("label");
-        choice.append(radio, make("span", number || "All"));
+        choice.append(make("input", "", { type: "radio", name: "segment", "data-start": start.toFixed(3) }), make("span"));
         const emotion = make("span", "", { class: "emotion" });
         if (!silent) emotion.append(swatch(this.colorOf(label)));
         emotion.append(checked ? `${name} ✓` : name);
-        const row = make("tr");
+        const row = make("tr", "", { "data-words": `${name}, ${share}${checked ? ", checked" : ""}` });
         for (const content of [choice, clock(start, true), clock(end, true), emotion, share]) {
             const cell = make("td");
             cell.append(content);

@@ -139,7 +139,7 @@ def test_everything_works_by_keyboard(page, three_clips):
 
 @pytest.mark.parametrize(
     "size",
-    [(w, s) for w in (1280, 400) for s in ("light", "dark")],
+    [*((w, s) for w in (1280, 400) for s in ("light", "dark")), (2560, "light")],
     ids=lambda s: f"{s[1]}-{s[0]}",
     indirect=True,
 )
