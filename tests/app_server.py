@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,15 +15,21 @@ ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
-def app_server(model: str, folder: Path) -> Iterator[str]:
-    """The address of the app with `model`; what it is given lies in `folder`/uploads."""
+def app_server(
+    model: str, folder: Path, root: Path = ROOT, environment: Mapping[str, str] = os.environ
+) -> Iterator[str]:
+    """The address of the app in `root` with `model`; what it is given lies in `folder`/uploads."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "app.py", "--model", model],
-        cwd=ROOT,
-        env=os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "uploads")},
+        cwd=root,
+        env={
+            **environment,
+            "GRADIO_SERVER_PORT": str(port),
+            "GRADIO_TEMP_DIR": str(folder / "uploads"),
+        },
         stderr=subprocess.PIPE,
         text=True,
     )
