@@ -59,6 +59,14 @@ def test_the_tab_can_be_read_by_everybody(page, size, tab, axe, artefacts):
     assert not faults(page, axe)
 
 
+@pytest.mark.parametrize("tab", ["recording", "files", "live"])
+@pytest.mark.parametrize("size", SIZES[:1] + SIZES[3:], ids=lambda s: f"{s[1]}-{s[0]}", indirect=True)
+def test_a_tab_waits_for_everybody(page, size, tab, axe):
+    choose(page, tab.capitalize())
+    expect(page.locator(f"#{tab}-tab")).to_be_visible()
+    assert not faults(page, axe)
+
+
 @pytest.mark.parametrize("size", [(1280, "light")], ids=["light-1280"], indirect=True)
 def test_a_model_is_told_with_results_and_confusions(page, size, trained):
     page.locator("#models-tab-button").click()
