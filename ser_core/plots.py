@@ -1,4 +1,4 @@
-"""Matplotlib figures of one analysis: waveform or timeline of segments, log-mel, saliency, bars.
+"""Matplotlib figures of one analysis: timeline of segments, saliency over the spectrogram, bars.
 
 Every figure is a `matplotlib.figure.Figure` of its own, without pyplot and its global state, so that threads
 can draw at once. One unit is one CSS pixel (72 dots an inch). Backgrounds are transparent. Waveform and
@@ -6,7 +6,6 @@ spectrogram of the same width share their left and right edges: stacked, their t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +14,6 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MultipleLocator
-from numpy.typing import NDArray
 
 from ser_core.analysis import Segment, Verdict
 from ser_core.audio import Waveform
@@ -30,11 +28,9 @@ LEFT, RIGHT = 60, 14  # pixels beside the axes of waveform and spectrogram
 FONT_PX = 12
 CHARACTER_PX = 7.2  # mean advance of a letter at FONT_PX, on the wide side
 WAVEFORM_PX, LOG_MEL_PX, BAR_PX = 190, 210, 30  # heights: two figures, and one bar with its gap
-EDGES_PX = 12  # narrower segments are not marked in the spectrogram: the marks would hide it
 TICK_PX = 80  # at least this much between two times on an axis
 TICKS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
-ENVELOPE_COLUMNS = 1200  # more than the pixels a waveform is drawn on
 N_FFT = 512  # 32 ms at 16 kHz
 HOP_LENGTH = 160  # 10 ms at 16 kHz
 MEL_BANDS = 64
@@ -44,54 +40,6 @@ TOP_DB = 70.0  # dynamic range shown
 FOR, AGAINST = "#D55E00", "#0072B2"  # orange and blue of Okabe and Ito (2008), safe for colour-blind readers
 SALIENCY_ALPHA = 0.85  # of the strongest cell: the spectrogram stays visible under it
 SMOOTHING = (3.0, 4.0)  # Gaussian over a saliency map, in bands and frames: a few harmonics, 40 ms
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """A waveform's outline, small enough to keep and quick to draw whatever its length."""
-
-    lows: NDArray[np.float32]  # shape (columns,), smallest sample of each column
-    highs: NDArray[np.float32]  # shape (columns,), largest sample of each column
-    duration_s: float
-
-
-def envelope(waveform: Waveform) -> Envelope:
-    """The smallest and largest sample in each of `ENVELOPE_COLUMNS` stretches of equal length.
-
-    Raises ValueError if `waveform` has no samples.
-    """
-    samples = waveform.samples
-    if not len(samples):
-        raise ValueError("an empty waveform has no envelope")
-    columns = min(ENVELOPE_COLUMNS, len(samples))
-    starts = np.arange(columns) * len(samples) // columns
-    return Envelope(
-        np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts), waveform.duration_s
-    )
-
-
-def waveform_figure(
-    outline: Envelope,
-    segments: Sequence[Segment],
-    chosen: int | None = None,
-    width: int = 960,
-) -> Figure:
-    """The waveform, each segment tinted and named above it; `chosen` (an index) is framed.
-
-    `width` in pixels. A name that does not fit above its segment gives way to the segment's number, counted
-    from 1; the chosen one is always named.
-    """
-    figure, axes = _timeline_axes(width, WAVEFORM_PX, bottom=24)
-    peak = max(float(np.abs(outline.lows).max()), float(np.abs(outline.highs).max()), 1e-3)
-    times = np.linspace(0.0, outline.duration_s, len(outline.lows))
-    axes.fill_between(times, outline.lows / peak, outline.highs / peak, color=WAVE, linewidth=0.6, zorder=3)
-    axes.set_ylim(-1.08, 1.5)
-    axes.set_yticks([])
-    _label_axes(axes, outline.duration_s, width, "level")
-    pixels_per_second = (width - LEFT - RIGHT) / outline.duration_s
-    for index, segment in enumerate(segments):
-        _draw_segment(axes, index, segment, index == chosen, pixels_per_second)
-    return figure
 
 
 def timeline_figure(segments: Sequence[Segment], duration_s: float, width: int = 960) -> Figure:
@@ -106,24 +54,9 @@ def timeline_figure(segments: Sequence[Segment], duration_s: float, width: int =
     _label_axes(axes, duration_s, width, "affect")
     pixels_per_second = (width - LEFT - RIGHT) / duration_s
     for index, segment in enumerate(segments):
-        _draw_segment(axes, index, segment, False, pixels_per_second)
+        _draw_segment(axes, index, segment, pixels_per_second)
         for value, style in ((segment.valence, "-"), (segment.arousal, (0, (3, 2)))):
             axes.plot((segment.start, segment.end), (value, value), color=WAVE, linestyle=style, zorder=3)
-    return figure
-
-
-def log_mel_figure(waveform: Waveform, segments: Sequence[Segment], width: int = 960) -> Figure:
-    """The log-mel spectrogram (dB under its maximum) on librosa's time and mel axes, segments marked.
-
-    `width` in pixels; segments narrower than `EDGES_PX` stay unmarked. Recordings over `MAX_FRAMES` hops
-    are shown with a longer hop.
-    """
-    figure, axes = _log_mel_axes(waveform, width, "magma")
-    pixels_per_second = (width - LEFT - RIGHT) / waveform.duration_s
-    for segment in segments:
-        if (segment.end - segment.start) * pixels_per_second >= EDGES_PX:
-            for edge in (segment.start, segment.end):
-                axes.axvline(edge, color="white", linewidth=1.0, linestyle=(0, (3, 3)), alpha=0.9)
     return figure
 
 
@@ -135,7 +68,7 @@ def saliency_figure(waveform: Waveform, saliency: "Saliency", width: int = 960) 
     """
     from scipy.ndimage import gaussian_filter  # here, because importing it takes a while
 
-    figure, axes = _log_mel_axes(waveform, width, "gray_r")
+    figure, axes = _log_mel_axes(waveform, width)
     smooth = gaussian_filter(saliency.values, SMOOTHING, mode="constant")
     strength = np.abs(smooth) / max(float(np.abs(smooth).max()), 1e-12)  # (band, frame), 0 to 1
     rgba = np.where(smooth[..., None] > 0, to_rgba(FOR), to_rgba(AGAINST))
@@ -181,7 +114,7 @@ def probability_figure(found: Verdict, width: int = 460) -> Figure:
     return figure
 
 
-def _log_mel_axes(waveform: Waveform, width: int, cmap: str) -> tuple[Figure, Axes]:
+def _log_mel_axes(waveform: Waveform, width: int) -> tuple[Figure, Axes]:
     """A figure with the log-mel spectrogram of `waveform` on librosa's time and mel axes."""
     import librosa.display  # here, because importing both takes a while
     import torch
@@ -204,7 +137,7 @@ def _log_mel_axes(waveform: Waveform, width: int, cmap: str) -> tuple[Figure, Ax
         fmax=rate / 2,
         x_axis="time",
         y_axis="mel",
-        cmap=cmap,
+        cmap="gray_r",
         ax=axes,
         rasterized=True,
     )
@@ -239,33 +172,21 @@ def _label_axes(axes: Axes, duration_s: float, width: int, ylabel: str) -> None:
     axes.yaxis.set_label_coords((20 - LEFT) / plot_px, 0.5)
 
 
-def _draw_segment(axes: Axes, index: int, segment: Segment, chosen: bool, pixels_per_second: float) -> None:
-    """Tint a segment's stretch and put a chip with its name above it."""
+def _draw_segment(axes: Axes, index: int, segment: Segment, pixels_per_second: float) -> None:
+    """Tint a segment's stretch and put a chip with its name above it, or its number where that fits."""
     length, color = segment.end - segment.start, color_of(segment.label)
     axes.axvspan(segment.start, segment.end, color=color, alpha=0.24, linewidth=0, zorder=1)
     axes.add_patch(Rectangle((segment.start, 1.12), length, 0.33, color=color, linewidth=0, zorder=2))
-    if chosen:
-        frame = Rectangle(
-            (segment.start, -1.05), length, 2.52, fill=False, edgecolor=TEXT, linewidth=2, zorder=5
-        )
-        axes.add_patch(frame)
     room = int((length * pixels_per_second - 6) / CHARACTER_PX)
-    name = f"{index + 1} {segment.label}"
-    fitting = next((text for text in (name, str(index + 1)) if len(text) <= room), "")
-    first, last = axes.get_xlim()
-    middle = segment.start + length / 2
-    half_name_s = len(name) * CHARACTER_PX / 2 / pixels_per_second
     axes.text(
-        min(max(middle, first + half_name_s), last - half_name_s) if chosen else middle,
+        segment.start + length / 2,
         1.285,
-        name if chosen else fitting,
+        next((text for text in (f"{index + 1} {segment.label}", str(index + 1)) if len(text) <= room), ""),
         ha="center",
         va="center_baseline",
         fontsize=FONT_PX,
         color=_readable_on(color),
-        fontweight="bold" if chosen else "normal",
-        bbox={"facecolor": color, "edgecolor": TEXT, "pad": 3} if chosen and name != fitting else None,
-        zorder=6 if chosen else 4,
+        zorder=4,
     )
 
 

@@ -35,3 +35,17 @@ def wait_for_figures(page: Page) -> None:
     """Until the words are there, and the lanes are drawn with the spectrogram among them."""
     expect(page.locator("#probabilities")).to_contain_text("Whole recording", timeout=60_000)
     page.wait_for_function(f"({LANES})().mel > 100", timeout=60_000)
+
+
+def faults(page, axe: Path) -> list[str]:
+    """What is serious or critical for people with disabilities (WCAG 2.2 A and AA), with the places."""
+    page.evaluate(axe.read_text(encoding="utf-8"))
+    found = page.evaluate(
+        "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']}).then((all) => all.violations)"
+    )
+    return [
+        f"{fault['id']}: {node['html'][:120]} {node['failureSummary'][:300]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from browser.steps import faults
 from playwright.sync_api import Page, expect
 from support import SAMPLE_RATE, syllables, write_wav
 
@@ -103,7 +104,7 @@ def test_all_results_are_saved_and_one_is_looked_at(files, folder):
 @pytest.mark.parametrize(
     "size", [(400, "dark"), (1280, "light")], ids=["dark-400", "light-1280"], indirect=True
 )
-def test_nothing_runs_over_the_edge(files, size, folder, artefacts):
+def test_the_tab_can_be_read_by_everybody(files, size, folder, axe, artefacts):
     width, scheme = size
     drop(files, folder)
     expect(progress(files)).to_have_text(re.compile("4 of 4"), timeout=DONE_MS)
@@ -111,3 +112,4 @@ def test_nothing_runs_over_the_edge(files, size, folder, artefacts):
     assert files.evaluate("document.documentElement.scrollWidth") <= width
     table = files.locator("#files .segments").evaluate("box => [box.scrollWidth, box.clientWidth]")
     assert table[0] <= table[1]
+    assert not faults(files, axe)

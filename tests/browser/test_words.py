@@ -1,42 +1,10 @@
 """The tabs Models and About, read by a real Chromium, and the whole page by axe-core."""
 
-import os
-import subprocess
-from pathlib import Path
-
 import pytest
+from browser.steps import faults
 from playwright.sync_api import expect
 
 SIZES = [(width, scheme) for width in (1280, 400) for scheme in ("light", "dark")]
-AXE = "axe-core@4.11.0"
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory) -> Path:
-    """axe-core's script: SER_AXE where that names it, else fetched by npm into a temporary folder."""
-    if "SER_AXE" in os.environ:
-        return Path(os.environ["SER_AXE"])
-    folder = tmp_path_factory.mktemp("axe")
-    command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", AXE]
-    try:
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-    except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"npm does not fetch {AXE}: {error}")
-    return folder / "node_modules" / "axe-core" / "axe.min.js"
-
-
-def faults(page, axe: Path) -> list[str]:
-    """What is serious or critical for people with disabilities (WCAG 2.2 A and AA), with the places."""
-    page.evaluate(axe.read_text(encoding="utf-8"))
-    found = page.evaluate(
-        "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']}).then((all) => all.violations)"
-    )
-    return [
-        f"{fault['id']}: {node['html'][:120]} {node['failureSummary'][:300]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-        for node in fault["nodes"]
-    ]
 
 
 def choose(page, title: str) -> None:
