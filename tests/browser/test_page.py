@@ -180,6 +180,6 @@ def test_screenshot_for_the_readme(page, three_clips, artefacts):
     page.add_style_tag(content=".mic-select { display: none; }")  # it would name Chromium's fake microphone
     bottom = "part => part.getBoundingClientRect().bottom + window.scrollY"
     end = page.locator("#timeline .pair").evaluate(bottom)
-    clip = {"x": 0, "y": 0, "width": 1280, "height": end + 20}
+    clip = {"x": 0, "y": 0, "width": 1280, "height": end + 6}
     page.screenshot(path=path, full_page=True, clip=clip)
     assert path.stat().st_size < 400_000
