@@ -15,7 +15,7 @@ from ser_core.emotions import BY_NAME, UNKNOWN_COLOR
 from ser_core.export import ONE_RECORDING, WRITERS
 from ser_core.recognizer import Recognizer
 from ser_ui import text, timeline
-from ser_ui.layout import html
+from ser_ui.layout import html, script
 from ser_ui.recording_tab import CONCURRENCY, LIMITS
 from ser_ui.theme import ASSETS
 
@@ -31,7 +31,7 @@ def build(recognizer: Recognizer) -> None:
     table = html(
         html_template=(SOURCES / "files.html").read_text(encoding="utf-8"),
         elem_id="files",
-        js_on_load=script(),
+        js_on_load=script("shared/words", "shared/canvas", "shared/files", "files/files"),
         emotions=[asdict(BY_NAME[label]) for label in recognizer.bundle.labels],
         unknown_color=UNKNOWN_COLOR,
         formats=[{"format": name, "title": timeline.TITLES.get(name, name)} for name in FORMATS],
@@ -57,12 +57,6 @@ def build(recognizer: Recognizer) -> None:
     )
     table.cancel(None, cancels=running, api_visibility="private")
     table.save(save, found, table, show_progress="hidden", api_visibility="private")
-
-
-def script() -> str:
-    """What runs when the tab is first opened."""
-    sources = (ASSETS / "live" / "panels.js", ASSETS / "live" / "drawing.js", SOURCES / "files.js")
-    return "\n".join(['"use strict";', *(source.read_text(encoding="utf-8") for source in sources)])
 
 
 def results(recognizer: Recognizer, paths: Sequence[str]) -> Iterator[tuple[str, list[Analysis]]]:

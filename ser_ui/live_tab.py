@@ -8,12 +8,15 @@ from dataclasses import asdict
 
 from ser_core.emotions import BY_NAME, UNKNOWN_COLOR
 from ser_core.recognizer import Recognizer
-from ser_ui.layout import html
+from ser_ui.layout import html, script
 from ser_ui.theme import ASSETS
 
 TITLE = "Live"
 SOURCES = ASSETS / "live"
-SCRIPTS = ("capture", "connection", "spectrum", "drawing", "panels", "session")  # in this order, one scope
+SCRIPTS = (  # in this order, one scope
+    *("shared/words", "shared/canvas", "shared/files"),
+    *("live/capture", "live/connection", "live/spectrum", "live/drawing", "live/panels", "live/session"),
+)
 KEPT_S = 600.0  # sound that a page keeps: 58 MB at 48 kHz
 
 
@@ -23,16 +26,10 @@ def build(recognizer: Recognizer) -> None:
     html(
         html_template=(SOURCES / "live.html").read_text(encoding="utf-8"),
         elem_id="live",
-        js_on_load=script(),
+        js_on_load=script(*SCRIPTS),
         emotions=[asdict(BY_NAME[label]) for label in bundle.labels],
         unknown_color=UNKNOWN_COLOR,
         threshold=bundle.threshold,
         model={"name": bundle.name, "version": bundle.version},
         kept_s=KEPT_S,
     )
-
-
-def script() -> str:
-    """What runs when the tab is first opened: all of `SCRIPTS` as one function, so that no name is global."""
-    sources = [(SOURCES / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
-    return "\n".join(['"use strict";', *sources])

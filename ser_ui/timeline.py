@@ -24,12 +24,15 @@ from ser_core.export import WRITERS
 from ser_core.export.json import to_dict
 from ser_core.recognizer import Recognizer
 from ser_ui.corrections import sound_name
-from ser_ui.layout import html
+from ser_ui.layout import html, script
 from ser_ui.theme import ASSETS
 
 SOURCES = ASSETS / "timeline"
-SHARED = ("live/panels", "live/drawing")  # words and canvases that the tab Live has too
-PARTS = ("data", "axis", "lanes", "table", "session", "actions", "input")  # in this order, one scope
+PARTS = ("data", "axis", "lanes", "table", "session", "actions", "input")
+SCRIPTS = (
+    *("shared/words", "shared/canvas", "shared/files"),
+    *(f"timeline/{part}" for part in PARTS),
+)  # in this order, one scope
 TITLES = {  # of the formats in `WRITERS`
     "json": "JSON",
     "csv": "CSV (table)",
@@ -51,7 +54,7 @@ def build(recognizer: Recognizer) -> gr.HTML:
     return html(
         html_template=(SOURCES / "timeline.html").read_text(encoding="utf-8"),
         elem_id="timeline",
-        js_on_load=script(),
+        js_on_load=script(*SCRIPTS),
         emotions=[asdict(BY_NAME[label]) for label in labels],
         labels=[*LABELS, UNKNOWN],
         unknown_color=UNKNOWN_COLOR,
@@ -61,13 +64,6 @@ def build(recognizer: Recognizer) -> gr.HTML:
         spectrogram="",
         reply="",
     )
-
-
-def script() -> str:
-    """What runs when the tab is first opened: all scripts as one function, so that no name is global."""
-    names = [*SHARED, *(f"timeline/{name}" for name in PARTS)]
-    sources = [(ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in names]
-    return "\n".join(['"use strict";', *sources])
 
 
 def content(path: str, waveform: Waveform, analysis: Analysis) -> str:

@@ -102,16 +102,7 @@ function opener(file) {
 async function open({ name, audio }) {
     const answer = await fetch(audio);
     if (!answer.ok) return say("The copy of this file is gone: drop it again.");
-    const transfer = new DataTransfer();
-    transfer.items.add(new File([await answer.blob()], name));
-    document.querySelector("#recording-tab-button").click();
-    const give = () => {
-        const input = document.querySelector("#drop input[type=file]");
-        if (!input || !document.querySelector("#answer")?.clientWidth) return requestAnimationFrame(give);
-        input.files = transfer.files;
-        input.dispatchEvent(new Event("change", { bubbles: true }));
-    };
-    give();
+    openInRecording(new File([await answer.blob()], name));
 }
 
 function say(words) {
@@ -176,9 +167,7 @@ function receive() {
     const reply = props.reply ? JSON.parse(props.reply) : null;
     if (reply?.number !== asked) return;
     if (reply.kind === "problem") return say(reply.words);
-    const link = make("a", "", { href: URL.createObjectURL(new Blob([reply.text], { type: "text/plain" })), download: reply.name });
-    link.click();
-    URL.revokeObjectURL(link.href);
+    saveFile(new Blob([reply.text], { type: "text/plain" }), reply.name);
 }
 
 function cancel() {

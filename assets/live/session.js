@@ -256,34 +256,15 @@ async function changeMicrophone() {
     }
 }
 
-function save(blob, name) {
-    const link = make("a", "", { href: URL.createObjectURL(blob), download: name });
-    link.click();
-    URL.revokeObjectURL(link.href);
-}
-
-// Gives the session to the tab Recording as if it had been dropped there.
-function openAsRecording() {
-    document.querySelector("#recording-tab-button").click();
-    const transfer = new DataTransfer();
-    transfer.items.add(new File([session.sound.wav()], `${session.name}.wav`, { type: "audio/wav" }));
-    const give = () => {
-        const input = document.querySelector("#drop input[type=file]");
-        if (!input || !document.querySelector("#answer")?.clientWidth) return requestAnimationFrame(give);
-        input.files = transfer.files;
-        input.dispatchEvent(new Event("change", { bubbles: true }));
-    };
-    give();
-}
-
 const main = { idle: start, listening: pause, paused: resume };
 part("main").addEventListener("click", () => main[state]?.());
 part("stop").addEventListener("click", () => finish());
 part("microphones").addEventListener("change", changeMicrophone);
-part("open").addEventListener("click", openAsRecording);
-part("wav").addEventListener("click", () => save(session.sound.wav(), `${session.name}.wav`));
+part("open").addEventListener("click", () =>
+    openInRecording(new File([session.sound.wav()], `${session.name}.wav`, { type: "audio/wav" })));
+part("wav").addEventListener("click", () => saveFile(session.sound.wav(), `${session.name}.wav`));
 part("json").addEventListener("click", () =>
-    save(new Blob([JSON.stringify([session.analysis], null, 2)], { type: "application/json" }), `${session.name}.json`));
+    saveFile(new Blob([JSON.stringify([session.analysis], null, 2)], { type: "application/json" }), `${session.name}.json`));
 player.addEventListener("ended", stopPlaying);
 navigator.mediaDevices?.addEventListener("devicechange", listMicrophones);
 new ResizeObserver(() => session && show()).observe(part("strip"));

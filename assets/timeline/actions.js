@@ -104,11 +104,7 @@ async function receive() {
         part("words").textContent = "";
         say(reply.words);
     }
-    if (reply.kind === "file") {
-        const link = make("a", "", { href: URL.createObjectURL(new Blob([reply.text], { type: "text/plain" })), download: reply.name });
-        link.click();
-        URL.revokeObjectURL(link.href);
-    }
+    if (reply.kind === "file") saveFile(new Blob([reply.text], { type: "text/plain" }), reply.name);
     if (reply.kind === "explanation") {
         const picture = await decode(reply.image);
         if (reply.number !== asked || chosen === null) return;

@@ -3,6 +3,7 @@
 
 const LANES = { segments: [0, 28], wave: [32, 84], shares: [120, 104], mel: [228, 128], time: [356, 22] }; // top, height
 const NAME_PX = 13; // height of a line of text
+const SILENT = "#000004"; // where the spectrogram has no sound
 const HAIR_PX = 0.3; // thinner parts of a probability lane are not seen
 const TINT = 0.24; // of a segment behind the waveform
 const EDGE_PX = 6; // so near to an edge it is taken by the pointer
@@ -90,7 +91,7 @@ class Lanes {
     drawMel() {
         const { pen, axis, width } = this;
         const [top, height] = LANES.mel;
-        pen.fillStyle = `rgb(${MAGMA[0]})`;
+        pen.fillStyle = SILENT;
         pen.fillRect(0, top, width, height);
         if (this.picture) {
             const scale = this.picture.width / axis.duration; // columns a second
