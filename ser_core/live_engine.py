@@ -15,6 +15,7 @@ from ser_core.analysis import Segment
 from ser_core.audio import SAMPLE_RATE
 from ser_core.errors import CodedError
 from ser_core.recognizer import Recognizer
+from ser_core.session import Session
 from ser_core.speech import Clip
 
 BATCH_SAMPLES = 10 * SAMPLE_RATE  # of a batch with its padding: what a final may have to wait for
@@ -52,6 +53,7 @@ class Lane:
         failed: Callable[[LiveError], None],
     ) -> None:
         self.recognised, self.concluded, self.failed = recognised, concluded, failed
+        self.session = Session()
         self.replaced = 0  # provisional clips that the model had no time for
         self.ended = False  # no clip will come
         self.left = False
@@ -191,7 +193,11 @@ class LiveEngine:
         if not batch:
             return
         try:
-            segments = self.recognizer.segments([job.clip for _, job in batch])
+            segments = self.recognizer.segments(
+                [job.clip for _, job in batch],
+                [lane.session for lane, _ in batch],
+                [job.final for _, job in batch],
+            )
         except Exception:  # whatever breaks with these clips must not end the sessions of others
             log.exception("the model failed on %d live clips", len(batch))
             for lane, _ in batch:

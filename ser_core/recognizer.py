@@ -13,14 +13,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from ser_core import audio, bundle, calibration
 from ser_core.analysis import Analysis, Segment, make_segment, summarise
 from ser_core.audio import SAMPLE_RATE, AudioError, DecodeLimits, Waveform
 from ser_core.bundle import DEFAULT, Bundle
 from ser_core.features import FeatureExtractor, pad
+from ser_core.models.whisper_adaptive import WhisperAdaptive
 from ser_core.quality import Quality
+from ser_core.session import Session
 from ser_core.speech import Clip, Samples, SpeechStream
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE  # a waveform is fed in pieces of this size
@@ -41,6 +43,7 @@ class _Recording:
     source: str
     blocks: Iterable[Samples]
     heard: int = 0  # samples
+    session: Session = field(default_factory=Session)
     waiting: int = 0  # segments cut and not yet recognised
     ended: bool = False
     quality: Quality | None = None
@@ -77,17 +80,14 @@ class Recognizer:
         A clip has at least one sample. One longer than the bundle's window is cut evenly and its windows'
         probabilities are averaged. What a clip gets does not depend on the clips beside it.
         """
-        limit = int(self.bundle.window_s * SAMPLE_RATE)
-        windows = [
-            (row, window)
-            for row, clip in enumerate(clips)
-            for window in np.array_split(clip, ceil(len(clip) / limit))
-        ]
-        windows.sort(key=lambda item: len(item[1]))  # neighbours in length share a batch: little padding
-        total = np.zeros((len(clips), len(self.bundle.labels)))
-        for first in range(0, len(windows), BATCH_SIZE):
-            batch = windows[first : first + BATCH_SIZE]
-            np.add.at(total, [row for row, _ in batch], self._forward([window for _, window in batch]))
+
+        if not clips:
+            return np.zeros((0, len(self.bundle.labels)))
+
+        def calibrated(features: Tensor, lengths: Tensor) -> Tensor:
+            return calibration.probabilities(self.model(features, lengths).float(), self.bundle.temperature)
+
+        total = self._mean_over_windows(clips, calibrated).double().numpy()
         mean: NDArray[np.float64] = total / total.sum(axis=1, keepdims=True)
         return mean
 
@@ -123,10 +123,15 @@ class Recognizer:
         """As `analyze_file`, for each of `paths` in order, with segments of several files in one batch."""
         return self._run((_Recording(str(path), _blocks(path, limits)) for path in paths), progress)
 
-    def segments(self, clips: Sequence[Clip]) -> list[Segment]:
-        """What each of `clips` sounds like; as with `probabilities`, whatever the clips beside it."""
+    def segments(
+        self, clips: Sequence[Clip], sessions: Sequence[Session], final: Sequence[bool]
+    ) -> list[Segment]:
+        """What each of `clips` sounds like in its session, whatever clips of other sessions are beside it.
+
+        A session's clips come in the order in which they were spoken; one that is not `final` is forgotten.
+        """
         labels, threshold = self.bundle.labels, self.bundle.threshold
-        rows = self.probabilities([clip.samples for clip in clips]).tolist()
+        rows = self._in_session([clip.samples for clip in clips], sessions, final).tolist()
         return [
             make_segment(clip.span.start_s, clip.span.end_s, dict(zip(labels, row, strict=True)), threshold)
             for clip, row in zip(clips, rows, strict=True)
@@ -164,7 +169,8 @@ class Recognizer:
 
     def _recognise(self, pending: list[tuple[_Recording, Clip]]) -> None:
         """Turns the clips in `pending` into segments of their recordings, and empties it."""
-        segments = self.segments([clip for _, clip in pending])
+        sessions = [recording.session for recording, _ in pending]
+        segments = self.segments([clip for _, clip in pending], sessions, [True] * len(pending))
         for (recording, _), segment in zip(pending, segments, strict=True):
             recording.segments.append(segment)
             recording.waiting -= 1
@@ -176,16 +182,45 @@ class Recognizer:
         found = self.conclude(recording.source, recording.heard, recording.quality, segments)
         return replace(found, error=recording.error)
 
-    def _forward(self, windows: list[Samples]) -> NDArray[np.float64]:
-        """Class probabilities `(window, class)` of one batch."""
+    def _in_session(
+        self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
+    ) -> NDArray[np.float64]:
+        """Class probabilities `(clip, class)`; a model that does not adapt judges each clip by itself."""
+        model = self.model
+        if not isinstance(model, WhisperAdaptive) or not clips:
+            return self.probabilities(clips)
+        rows = np.zeros((len(clips), len(self.bundle.labels)))
+        embeddings = self._mean_over_windows(clips, model.embed).to(self.device)
         with torch.inference_mode():
-            samples, lengths = pad([torch.from_numpy(window) for window in windows])
-            features, n_frames = self.extract(samples.to(self.device), lengths.to(self.device))
-            logits = self.model(features, n_frames).float().cpu()
-            found: NDArray[np.float64] = (
-                calibration.probabilities(logits, self.bundle.temperature).double().numpy()
-            )
-        return found
+            for row, embedding, session, ended in zip(rows, embeddings, sessions, final, strict=True):
+                logits = session.judge(model, embedding).double().cpu()
+                row[:] = calibration.probabilities(logits, self.bundle.temperature).numpy()
+                if ended:
+                    session.keep(model, embedding)
+        return rows
+
+    def _mean_over_windows(self, clips: Sequence[Samples], of: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """What `of` makes of each clip's features, on the CPU; of a long clip the mean over its windows."""
+        limit = int(self.bundle.window_s * SAMPLE_RATE)
+        windows = [
+            (row, window)
+            for row, clip in enumerate(clips)
+            for window in np.array_split(clip, ceil(len(clip) / limit))
+        ]
+        windows.sort(key=lambda item: len(item[1]))  # neighbours in length share a batch: little padding
+        found, rows = [], []
+        with torch.inference_mode():
+            for first in range(0, len(windows), BATCH_SIZE):
+                batch = windows[first : first + BATCH_SIZE]
+                samples, lengths = pad([torch.from_numpy(window) for _, window in batch])
+                found.append(
+                    of(*self.extract(samples.to(self.device), lengths.to(self.device))).float().cpu()
+                )
+                rows += [row for row, _ in batch]
+            every = torch.cat(found)
+            index = torch.tensor(rows)
+            total = torch.zeros(len(clips), every.shape[1]).index_add_(0, index, every)
+            return total / torch.bincount(index, minlength=len(clips))[:, None]
 
 
 def choose_device(name: str) -> torch.device:

@@ -52,7 +52,7 @@ TRANSFER = {  # random in place of published weights: sizes and the path through
     "speech_encoder": {"bundle": TINY},
 }
 # Theirs stay as they were published: only what stands behind them learns.
-PUBLISHED = ["whisper_tiny", "whisper_base", "whisper_tiny_probe"]
+PUBLISHED = ["whisper_tiny", "whisper_base", "whisper_tiny_probe", "whisper_base_adaptive"]
 
 
 def tiny_encoder() -> nn.Module:
@@ -139,7 +139,7 @@ def trained(request, clips, targets, tmp_path_factory) -> Iterator[Trained]:
 
 def load_published(model, name, features, lengths) -> None:
     """The encoder as it was published, which does not learn; what the probe sees is brought to one scale."""
-    weights = SHARED / "weights" / f"{name.removesuffix('_probe')}_encoder.safetensors"
+    weights = SHARED / "weights" / f"{'_'.join(name.split('_')[:2])}_encoder.safetensors"
     if not weights.is_file():
         pytest.skip(f"needs {weights.name} of ../shared/weights: a random encoder is no use to its head")
     tuned = getattr(model, "tuned", model)
@@ -152,6 +152,11 @@ def load_published(model, name, features, lengths) -> None:
             rows = model.statistics(features, lengths)
         model.mean.copy_(rows.mean(0))
         model.scale.copy_(rows.std(0) + 1e-3)
+    if name == "whisper_base_adaptive":
+        with torch.no_grad():
+            rows = model.embed(features, lengths)
+        model.mean.copy_(rows.mean(0))
+        model.deviation.copy_(rows.std(0) + 1e-3)
 
 
 @torch.enable_grad()

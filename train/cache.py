@@ -67,13 +67,13 @@ class FeatureCache:
                 return features_of(self._speech(clip), extract)
             if self.folder is None:
                 return features_of(self._speech(clip), extract)
-            name = key(_content(clip), code(DECIDES_SPEECH + DECIDES_FEATURES), repr(spec))
+            name = key(content_of(clip), code(DECIDES_SPEECH + DECIDES_FEATURES), repr(spec))
             return self._kept(name, lambda: features_of(self._speech(clip), extract))
 
         return _parallel(of, clips)
 
     def _speech(self, clip: Clip) -> NDArray[np.int16]:
-        content = _content(clip)
+        content = content_of(clip)
 
         def cut() -> NDArray[np.int16]:
             try:
@@ -88,23 +88,39 @@ class FeatureCache:
 
     def _kept(self, name: str, compute: Callable[[], Array]) -> Array:
         """The entry `name`, computed and written where it is missing or damaged."""
+        found = self.load(name)
+        if found is None:
+            found = compute()
+            self.store(name, found)
+        return found
+
+    def load(self, name: str) -> Array | None:
+        """The entry `name`; None where it is missing or damaged. Raises RunError for an unreadable folder."""
         if self.folder is None:
-            return compute()
-        path = self.folder / name[:2] / f"{name}.npy"
+            return None
+        path = self._path(name)
         try:
             return np.load(path, allow_pickle=False)
         except FileNotFoundError:
-            pass
+            return None
         except (ValueError, EOFError):
             log.warning("%s is damaged and is made again", path)
+            return None
         except OSError as error:
             raise self._unusable(error) from None
-        made = compute()
+
+    def store(self, name: str, array: Array) -> None:
+        """Keeps `array` as the entry `name`; RunError where the folder cannot be written."""
+        if self.folder is None:
+            return
         try:
-            _write(path, made)
+            _write(self._path(name), array)
         except OSError as error:
             raise self._unusable(error) from None
-        return made
+
+    def _path(self, name: str) -> Path:
+        assert self.folder is not None
+        return self.folder / name[:2] / f"{name}.npy"
 
     def _unusable(self, error: OSError) -> RunError:
         return RunError(
@@ -146,8 +162,8 @@ def source_digest(paths: Iterable[Path]) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in paths)).hexdigest()
 
 
-def _content(clip: Clip) -> bytes:
-    """The file of `clip`; of a stretch, a WAV file of that alone."""
+def content_of(clip: Clip) -> bytes:
+    """The file of `clip`; of a stretch, a WAV file of that alone. CorpusError where it cannot be read."""
     try:
         content = clip.path.read_bytes()
     except OSError as error:

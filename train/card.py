@@ -23,6 +23,17 @@ policing. In the European Union, emotion recognition at work and in education is
 and safety reasons (AI Act, Article 5), and people exposed to it elsewhere must be told (Article 50)."""
 
 
+ADAPTS = (
+    "Those are clips by themselves, the first that is heard of a voice. Within a recording the model gets to "
+    "know it, without being told a label; each clip is judged with those before it:"
+)
+SESSIONS = {
+    "every_emotion": "all clips of the speaker, in random order",
+    "mostly_neutral": "ten clips, seven of them neutral",
+    "one_emotion": "ten clips, all of one emotion: the hardest case for it",
+}
+
+
 def model_card(bundle: Bundle, origin: str) -> str:
     """Markdown with the front matter the Hugging Face hub reads; `origin`: what training started from."""
     corpora = [entry.partition(" ") for entry in bundle.training_data]
@@ -76,18 +87,41 @@ def _by_clip(name: str, found: Mapping[str, Any], calibration: Mapping[str, Any]
             f"| {title} | {found[key]['mean']:.1f} | {_range(found[key]['ci95'])} |"
             for title, key in (("accuracy", "accuracy"), ("unweighted average recall", "uar"))
         ),
-        f"Best {_voice(name)}: {best[0]} ({best[1]:.1f}); worst: {worst[0]} ({worst[1]:.1f}).",
+        f"Best {_voice(name)}: {best[0]} ({best[1]:.1f}); worst: {worst[0]} ({worst[1]:.1f})."
+        + "".join(
+            f" {gender.capitalize()} voices: accuracy {value['accuracy']:.1f}, UAR {value['uar']:.1f}."
+            for gender, value in found.get("genders", {}).items()
+        ),
     ]
+    lines += [in_sessions(found["in_sessions"])] if "in_sessions" in found else []
     if calibration:
         lines.append(
             "Expected calibration error {ece:.3f} at temperature {temperature:g} ({fitted_on}; "
             "{ece_unscaled:.3f} without). Answers under {threshold:g} confidence become `unknown`: "
-            "{answered:.1f} % of clips get an emotion, {accuracy_of_answered:.1f} % of those rightly.".format(
-                **calibration
-            )
+            "{answered:.1f} % of clips get an emotion, {accuracy_of_answered:.1f} % of those rightly. Of the "
+            "80 % of clips it is surest of, {accuracy_of_surest_80:.1f} % are right.".format(**calibration)
         )
+        if "in_sessions" in calibration:
+            lines.append(
+                "Within sessions: calibration error {ece:.3f}, {answered:.1f} % get an emotion, "
+                "{accuracy_of_answered:.1f} % of those rightly; of the surest 80 %, "
+                "{accuracy_of_surest_80:.1f} % are right.".format(**calibration["in_sessions"])
+            )
+        lines.append("![error against the share of clips that get an answer](risk_coverage.png)")
     lines.append(f"`{found['command']}`")
     return "\n\n".join(lines)
+
+
+def in_sessions(found: Mapping[str, Any]) -> str:
+    """What a session-adaptive model is worth as it gets to know a speaker; empty for other models."""
+    if not found:
+        return ""
+    rows = "\n".join(
+        f"| {SESSIONS[kind]} | {value['accuracy']:.1f} ({_range(value['accuracy_ci95'])}) "
+        f"| {value['uar']:.1f} ({_range(value['uar_ci95'])}) |"
+        for kind, value in found.items()
+    )
+    return f"\n\n{ADAPTS}\n\n| session of one unseen speaker | accuracy | UAR |\n|---|---|---|\n{rows}"
 
 
 def _title(name: str, found: Mapping[str, Any]) -> str:
@@ -109,11 +143,24 @@ def _corpora_out(found: Mapping[str, Any]) -> str:
         f"({value['speakers']}) | {value['uar_four_classes']:.1f} |"
         for name, value in corpora.items()
     )
+    sessions = ""
+    if all("in_sessions" in value for value in corpora.values()):
+        cells = "\n".join(
+            f"| {name} | "
+            + " | ".join(f"{value['in_sessions'][kind]['uar']:.1f}" for kind in SESSIONS)
+            + " |"
+            for name, value in corpora.items()
+        )
+        means = " | ".join(f"{found[f'mean_uar_{kind}']:.1f}" for kind in SESSIONS)
+        sessions = (
+            f"\n\n{ADAPTS}\n\n| test corpus, UAR | {' | '.join(SESSIONS.values())} |\n|---|---|---|---|\n"
+            f"{cells}\n| mean | {means} |"
+        )
     return (
         "### A corpus never trained on\n\n"
         "Trained on the other corpora, judged among the classes they share.\n\n"
         "| test corpus | classes | UAR | 95 % interval over speakers (how many) | UAR of four classes |\n"
-        f"|---|---|---|---|---|\n{rows}\n\nMean UAR {found['mean_uar']:.1f}. `{found['command']}`"
+        f"|---|---|---|---|---|\n{rows}\n\nMean UAR {found['mean_uar']:.1f}. `{found['command']}`" + sessions
     )
 
 

@@ -59,12 +59,17 @@ def predict(
         for indices in chunks(np.argsort([len(samples) for samples in speech], kind="stable"), BATCH_SIZE):
             samples, lengths = pad([torch.from_numpy(speech[i] / FULL_SCALE) for i in indices])
             logits[indices] = model(*extract(samples.to(device), lengths.to(device))).float().cpu()
+    return predictions_of(clips, logits.double().numpy())
+
+
+def predictions_of(clips: Sequence[Clip], logits: NDArray[np.float64]) -> Predictions:
+    """`logits` `(clip, class)` beside what is known of `clips`."""
     return Predictions(
         files=tuple(clip.file for clip in clips),
         corpora=tuple(clip.corpus for clip in clips),
         speakers=tuple(clip.speaker for clip in clips),
         targets=np.array([LABELS.index(clip.emotion) for clip in clips]),
-        logits=logits.double().numpy(),
+        logits=logits,
     )
 
 
@@ -82,11 +87,12 @@ def join(parts: Sequence[Predictions]) -> Predictions:
 def among(predictions: Predictions, labels: Sequence[str]) -> Predictions:
     """Only the clips of `labels`, judged among `labels` alone: the other logits become -inf."""
     allowed = np.array([label in labels for label in LABELS])
-    kept = _rows(predictions, np.flatnonzero(allowed[predictions.targets]))
+    kept = rows_of(predictions, np.flatnonzero(allowed[predictions.targets]))
     return replace(kept, logits=np.where(allowed, kept.logits, -np.inf))
 
 
-def _rows(predictions: Predictions, kept: NDArray[np.int64]) -> Predictions:
+def rows_of(predictions: Predictions, kept: Sequence[int] | NDArray[np.int64]) -> Predictions:
+    """The clips at the indices `kept`, in that order; one may come more than once."""
     return Predictions(
         files=tuple(predictions.files[i] for i in kept),
         corpora=tuple(predictions.corpora[i] for i in kept),
@@ -99,7 +105,7 @@ def _rows(predictions: Predictions, kept: NDArray[np.int64]) -> Predictions:
 def confident(predictions: Predictions, temperature: float, threshold: float) -> Predictions:
     """Only the clips whose most probable class reaches `threshold` (0 to 1)."""
     probs = probabilities(torch.from_numpy(predictions.logits), temperature)
-    return _rows(predictions, np.flatnonzero(probs.max(-1).values.numpy() >= threshold))
+    return rows_of(predictions, np.flatnonzero(probs.max(-1).values.numpy() >= threshold))
 
 
 def accuracy(predicted: NDArray[np.int64], targets: NDArray[np.int64]) -> float:

@@ -10,7 +10,7 @@ from ser_core import bundle as bundles
 from ser_core.bundle import METRICS, Bundle
 from ser_core.features import FeatureExtractor
 from train import evaluate as evaluation
-from train import report
+from train import report, selective, sessions
 from train.card import model_card
 from train.corpora import Clip
 from train.evaluate import Predictions
@@ -44,15 +44,24 @@ def export(run: Path, checkpoint: Path, measured: Sequence[Path] = ()) -> Bundle
         quoted = min(folded, key=lambda folder: bool(protocols[folder.name].get("speaker_dependent")))
         title = str(protocols[quoted.name].get("protocol", "the five RAVDESS folds"))
         unseen = _pooled(quoted, protocols[quoted.name])
-        trained = replace(trained, temperature=evaluation.temperature_of(unseen), threshold=THRESHOLD)
+        if unseen is None:
+            raise RunError(f"{quoted} lacks predictions of its folds: run its crossval again")
+        in_session = _pooled(quoted, protocols[quoted.name], sessions.file_of("every_emotion"))
+        every = evaluation.join([unseen, in_session]) if in_session else unseen
+        trained = replace(trained, temperature=evaluation.temperature_of(every), threshold=THRESHOLD)
         told = {"fitted_on": f"pooled test predictions of {title}", "protocol": quoted.name}
     elif "accuracy" in own:
         title = str(own["split"])
-        unseen = evaluation.read(run / "predictions.csv")
+        unseen, in_session = evaluation.read(run / "predictions.csv"), None
         trained = replace(trained, threshold=THRESHOLD)
         told = {"fitted_on": f"the validation part of {title}", "protocol": title}
     if folded or "accuracy" in own:
         metrics["calibration"] = calibration(unseen, trained.temperature) | told
+        shown = {"clips by themselves": unseen}
+        if in_session:
+            metrics["calibration"]["in_sessions"] = calibration(in_session, trained.temperature)
+            shown["clips within a session"] = in_session
+        selective.draw(shown, trained.temperature, THRESHOLD, checkpoint / selective.PICTURE)
         report.confusion_files(unseen, checkpoint, title)
     corpora = [entry.split(" ")[0] for entry in trained.training_data]
     bundles.save(checkpoint, replace(trained, name=checkpoint.name, licence=licence(corpora)), model)
@@ -77,6 +86,7 @@ def calibration(unseen: Predictions, temperature: float) -> dict[str, Any]:
         "threshold": THRESHOLD,
         "answered": evaluation.percent(len(confident.files) / len(unseen.files)),
         "accuracy_of_answered": evaluation.percent(right),
+        "accuracy_of_surest_80": selective.accuracy_at(unseen, temperature),
     }
 
 
@@ -88,11 +98,12 @@ def evaluate(checkpoint: str, clips: Sequence[Clip]) -> tuple[Predictions, list[
     return predictions, sorted(trained & {clip.corpus for clip in clips})
 
 
-def _pooled(folder: Path, protocol: dict[str, Any]) -> Predictions:
-    """The test predictions of a crossval's folds together."""
-    return evaluation.join(
-        [evaluation.read(folder / fold["split"] / "predictions.csv") for fold in protocol["folds"]]
-    )
+def _pooled(folder: Path, protocol: dict[str, Any], name: str = "predictions.csv") -> Predictions | None:
+    """The test predictions of a crossval's folds together; None where its runs have none of that `name`."""
+    paths = [folder / fold["split"] / name for fold in protocol["folds"]]
+    if not all(path.is_file() for path in paths):
+        return None
+    return evaluation.join([evaluation.read(path) for path in paths])
 
 
 def _own(run: Path, recipe: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

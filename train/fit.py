@@ -20,9 +20,11 @@ from ser_core import bundle as bundles
 from ser_core.bundle import Bundle
 from ser_core.emotions import LABELS
 from ser_core.features import FeatureExtractor
+from ser_core.models.whisper_adaptive import WhisperAdaptive
 from ser_core.models.whisper_probe import WhisperProbe
-from train import curves, evaluate, report
+from train import adaptive, curves, evaluate, report, sessions
 from train.cache import FeatureCache
+from train.embeddings import Embedder
 from train.errors import RunError as RunError
 from train.module import EmotionModule
 from train.probe import add_probe
@@ -61,30 +63,42 @@ def fit(
     path = folder / "metrics.json"
     if path.is_file():
         log.info("%s is finished", folder)
+    elif recipe.sessions:
+        model = adaptive.fit_heads(recipe, split.train, Embedder(recipe, cache))
+        _report(model, recipe.epochs - 1, recipe, split, folder, cache)
     else:
         trainer = trainer_for(recipe, split, folder, device, devices, nodes)
         module = train(trainer, recipe, split, folder, cache)
         if is_first():
-            _report(module, recipe, split, folder, cache)
+            _report(*_kept(module, recipe, split, folder, cache), recipe, split, folder, cache)
         trainer.strategy.barrier()
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _report(module: EmotionModule, recipe: Recipe, split: Split, folder: Path, cache: FeatureCache) -> None:
-    """The bundle of the epoch that is kept, what it is worth, and `metrics.json`, the sign of its end."""
+def _kept(
+    module: EmotionModule, recipe: Recipe, split: Split, folder: Path, cache: FeatureCache
+) -> tuple[nn.Module, int]:
+    """The model as it was in the epoch that is kept, and which epoch that is."""
     kept = torch.load(folder / (BEST if split.validation else LAST), map_location="cpu", weights_only=True)
     module.load_state_dict(kept["state_dict"])  # the averaged weights, where the recipe averages
     module.settle(loaders(recipe, split, module.spec, cache)[0].dataset)
     model: nn.Module = module.model
     if recipe.probe_decay:
         model = add_probe(model, recipe, split.train, cache)
+    return model, kept["epoch"]
+
+
+def _report(
+    model: nn.Module, epoch: int, recipe: Recipe, split: Split, folder: Path, cache: FeatureCache
+) -> None:
+    """The bundle, what it is worth, and `metrics.json`, the sign of the run's end."""
     saved = _save_bundle(recipe, split, model, folder)
-    metrics: dict[str, Any] = {"run": folder.name, "split": split.name, "epoch": kept["epoch"]}
+    metrics: dict[str, Any] = {"run": folder.name, "split": split.name, "epoch": epoch}
     if split.speaker_dependent:
         metrics["speaker_dependent"] = True
     if split.test:
-        metrics |= _test(saved, split, folder, cache)
-    curves.draw(folder, kept["epoch"], f"{recipe.name}, {split.name}")
+        metrics |= _test(saved, recipe, split, folder, cache)
+    curves.draw(folder, epoch, f"{recipe.name}, {split.name}")
     (folder / "README.md").write_text(run_card(recipe, split, saved, metrics, folder), encoding="utf-8")
     partial = folder / "metrics.json.partial"
     partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
@@ -124,17 +138,29 @@ def _save_bundle(recipe: Recipe, split: Split, model: nn.Module, folder: Path) -
     )
 
 
-def _test(saved: Bundle, split: Split, folder: Path, cache: FeatureCache) -> dict[str, Any]:
+def _test(saved: Bundle, recipe: Recipe, split: Split, folder: Path, cache: FeatureCache) -> dict[str, Any]:
     """Predictions of the saved (float16) weights on unseen speakers, calibrated on the validation part."""
     assert saved.path is not None
     _, model = bundles.load(saved.path)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    extract = FeatureExtractor(saved.features)
-    validation = evaluate.predict(model, extract, split.validation, device, cache)
+    if isinstance(model, WhisperAdaptive):
+        embedder = Embedder(recipe, cache)
+        validation, predictions = (
+            sessions.by_themselves(model, clips, embedder.embeddings(clips))
+            for clips in (split.validation, split.test)
+        )
+    else:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        extract = FeatureExtractor(saved.features)
+        validation, predictions = (
+            evaluate.predict(model, extract, clips, device, cache) for clips in (split.validation, split.test)
+        )
     temperature = evaluate.temperature_of(validation)
-    bundles.save(saved.path, replace(saved, temperature=temperature), model)
-    predictions = evaluate.predict(model, extract, split.test, device, cache)
+    bundles.save(saved.path, replace(saved, temperature=temperature), model.cpu())
     evaluate.write(predictions, folder / "predictions.csv")
     evaluate.write(validation, folder / "validation.csv")
     report.files(predictions, split.test, folder, split.name)
-    return {"temperature": round(temperature, 4)} | evaluate.measure(predictions, temperature)
+    metrics = {"temperature": round(temperature, 4)} | evaluate.measure(predictions, temperature)
+    if isinstance(model, WhisperAdaptive):
+        embeddings = embedder.embeddings(split.test)
+        metrics["in_sessions"] = sessions.test(model, predictions, embeddings, folder, temperature)
+    return metrics

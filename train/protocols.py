@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from train import evaluate, report
+from train import evaluate, report, sessions
 from train.cache import FeatureCache
 from train.corpora import Clip, classes_of
 from train.evaluate import percent
@@ -132,6 +132,8 @@ def summarise(recipe: Recipe, protocol: str, clips: Sequence[Clip], out: Path) -
         title = f"{protocol}, speaker-dependent" if dependent else protocol
         made = {"protocol": title, "speaker_dependent": dependent}
         made |= _pooled(runs, out, title, "speakers")
+    if recipe.sessions:
+        selection = "nobody: the number of epochs is fixed"
     result = {
         "selection": selection,
         "trained_on": list(recipe.corpora),  # but for those that a run leaves out, as its entry says
@@ -148,7 +150,8 @@ def _pooled(runs: Sequence[Split], out: Path, title: str, speakers: str) -> dict
     folders = [out / split.name for split in runs]
     folds = [json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in folders]
     together = evaluate.join([evaluate.read(folder / "predictions.csv") for folder in folders])
-    report.files(together, [clip for split in runs for clip in split.test], out, title)
+    tested = [clip for split in runs for clip in split.test]
+    report.files(together, tested, out, title)
     measured = evaluate.measure(together)
 
     def mean(key: str) -> float:
@@ -166,6 +169,8 @@ def _pooled(runs: Sequence[Split], out: Path, title: str, speakers: str) -> dict
             for fold in folds
         ],
         "speakers": {row.speaker: row.accuracy for row in report.per_speaker(together, {})},  # the best first
+        "genders": report.per_gender(together, tested),
+        **sessions.pooled(folders),
     }
 
 
@@ -192,7 +197,13 @@ def _corpora_out(clips: Sequence[Clip], out: Path) -> dict[str, Any]:
             "uar_all_answers": percent(uar(predictions.predicted, predictions.targets)),
             "uar_four_classes": percent(uar(four.predicted, four.targets)),
             "epoch": json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["epoch"],
+            **sessions.among(folder, common),
         }
         report.confusion_files(shared, folder, f"{corpus}, never trained on")
     mean = sum(entry["uar"] for entry in results.values()) / len(results)
-    return {"mean_uar": round(mean, 2), **results}
+    means = {"mean_uar": round(mean, 2)}
+    if all("in_sessions" in entry for entry in results.values()):
+        for kind in sessions.KINDS:
+            found = [entry["in_sessions"][kind]["uar"] for entry in results.values()]
+            means[f"mean_uar_{kind}"] = round(sum(found) / len(found), 2)
+    return {**means, **results}

@@ -18,11 +18,13 @@ LICENCE_ID = "cc-by-nc-sa-4.0"  # its name in the front matter that the Hugging 
 PUBLISHED = {
     "whisper_tiny": "the encoder of openai/whisper-tiny (MIT)",
     "whisper_base": "the encoder of openai/whisper-base (MIT)",
+    "whisper_base_adaptive": "the lower four layers of the encoder of openai/whisper-base (MIT)",
     "vgg16_transfer": "torchvision's VGG16 (BSD 3-Clause), trained on ImageNet, whose pictures are for "
     "non-commercial research",
     "vggish_transfer": "VGGish (Apache 2.0), trained on sounds of YouTube",
     "speech_encoder": "{bundle} of torchaudio.pipelines (MIT)",
 }
+FROZEN = ("whisper_base_adaptive",)  # architectures that never change what was published
 DEFAULT_BUNDLE = "WAV2VEC2_BASE"  # of `speech_encoder`
 
 
@@ -34,7 +36,7 @@ def origin(architecture: str, pretrained: str, options: Mapping[str, Any], probe
     source = PUBLISHED.get(architecture, "published weights").format(bundle=bundle)
     name = Path(pretrained).name
     given = f", read from the file {name}" if Path(pretrained).suffix else ""
-    if options.get("frozen"):
+    if options.get("frozen") or architecture in FROZEN:
         text = f"A head trained on {source}{given}, kept as it was published."
     else:
         text = f"Fine-tuned from {source}{given}."

@@ -37,6 +37,7 @@ class Recipe:
     ema_decay: float = 0.0  # of the averaged weights that are kept; 0: plain weights
     probe_decay: float = 0.0  # of a linear probe of the published encoder, averaged in; 0: no probe
     probe_share: dict[str, float] = field(default_factory=dict)  # weight of a corpus in the probe; default 1
+    sessions: int = 0  # virtual ones of each speaker, for the heads of a session-adaptive architecture
     schedule: Literal["one_cycle", "plateau"] = "one_cycle"
     patience: int = 0  # epochs without a lower validation loss before it stops; 0: runs all epochs
     seed: int = 0

@@ -73,6 +73,21 @@ def per_speaker(predictions: Predictions, genders: Mapping[str, str]) -> list[Of
     return sorted(rows, key=lambda row: -row.accuracy)
 
 
+def per_gender(predictions: Predictions, clips: Sequence[Clip]) -> dict[str, dict[str, float | int]]:
+    """Clips, accuracy and UAR in percent by the speakers' gender, where it is known."""
+    genders = {clip.speaker: clip.gender for clip in clips}
+    own = np.array([genders.get(speaker, "") for speaker in predictions.speakers])
+    found: dict[str, dict[str, float | int]] = {}
+    for gender in sorted(set(own) - {""}):
+        predicted, targets = predictions.predicted[own == gender], predictions.targets[own == gender]
+        found[str(gender)] = {
+            "clips": len(targets),
+            "accuracy": percent(accuracy(predicted, targets)),
+            "uar": percent(uar(predicted, targets)),
+        }
+    return found
+
+
 def _write(
     path: Path, kind: type[OfClass] | type[OfSpeaker], rows: Sequence[OfClass] | Sequence[OfSpeaker]
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ser_core.bundle import Bundle
 from train import curves, report
+from train.card import in_sessions
 from train.corpora import Clip
 from train.provenance import described, licence, origin
 from train.recipe import Recipe
@@ -26,7 +27,7 @@ def run_card(recipe: Recipe, split: Split, saved: Bundle, metrics: dict[str, Any
         f"# {recipe.name}, {split.name}",
         f"`{saved.architecture}` with {saved.parameters:,} parameters. {start} "
         f"It names the emotion of a stretch of speech: {', '.join(saved.labels)}.",
-        f"## Protocol\n\n{protocol(split)}\n\n{_parts(split)}",
+        f"## Protocol\n\n{protocol(split, bool(recipe.sessions))}\n\n{_parts(split)}",
     ]
     if split.test:
         parts += [
@@ -42,14 +43,16 @@ def run_card(recipe: Recipe, split: Split, saved: Bundle, metrics: dict[str, Any
     return "\n\n".join(parts) + "\n"
 
 
-def protocol(split: Split) -> str:
-    """Who is tested, and who chose the epoch, in words."""
+def protocol(split: Split, fixed: bool = False) -> str:
+    """Who is tested, and who chose the epoch, in words; `fixed`: nobody did."""
     if not split.test:
         return (
             "Trained on everybody; nobody is left to test, and the last epoch is kept. "
             "Its worth is measured by runs of the same recipe that leave speakers out."
         )
     chosen = "the epoch with the lowest loss on the validation part is kept."
+    if fixed:
+        chosen = "the number of epochs is fixed; the validation part only calibrates."
     if split.speaker_dependent:
         return (
             "**Speaker-dependent**: recordings were split, not speakers, so the voices that are tested were "
@@ -77,6 +80,7 @@ def _numbers(metrics: dict[str, Any]) -> str:
     return "\n".join(rows) + (
         f"\n\n{metrics['clips']} clips of {metrics['speakers']} speakers. Expected calibration error "
         f"{metrics['ece']:.3f} at temperature {metrics['temperature']:g}, fitted on the validation part."
+        + in_sessions(metrics.get("in_sessions", {}))
     )
 
 

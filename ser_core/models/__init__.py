@@ -23,6 +23,7 @@ from ser_core.models.stacked_cnn_lstm import StackedCnnLstm
 from ser_core.models.vgg16_transfer import Vgg16Transfer
 from ser_core.models.vggish_transfer import VggishTransfer
 from ser_core.models.whisper import WhisperClassifier
+from ser_core.models.whisper_adaptive import WhisperAdaptive
 from ser_core.models.whisper_probe import WhisperProbe
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
@@ -42,6 +43,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "whisper_tiny": WhisperClassifier.tiny,
     "whisper_base": WhisperClassifier.base,
     "whisper_tiny_probe": WhisperProbe.tiny,
+    "whisper_base_adaptive": WhisperAdaptive.base,
 }
 
 

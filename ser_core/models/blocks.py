@@ -224,6 +224,13 @@ def masked_mean(x: Tensor, valid: Tensor) -> Tensor:
     return (x * weights).sum(1) / weights.sum(1)
 
 
+def mean_and_deviation(x: Tensor, valid: Tensor) -> Tensor:
+    """Over the valid steps: `(batch, step, channel)` and `(batch, step)` to `(batch, 2 * channel)`."""
+    mean = masked_mean(x, valid)
+    variance = masked_mean((x - mean[:, None]).square(), valid)
+    return torch.cat([mean, (variance + 1e-5).sqrt()], dim=-1)
+
+
 class AttentionPooling(nn.Module):
     """Mean over time by learned weights: `(batch, step, channel)` to `(batch, channel)`.
 

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ser_core.models.blocks import mean_and_deviation
 from ser_core.models.whisper import WhisperClassifier, WhisperEncoder
 
 
@@ -37,13 +38,7 @@ class WhisperProbe(nn.Module):
     def statistics(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Mean and deviation over time of every published layer, `(batch, 2 * width * (layers + 1))`."""
         states, valid = self.published(features, lengths)
-        weights = valid[..., None] / valid.sum(-1)[:, None, None]
-        parts = []
-        for state in states:
-            mean = (state * weights).sum(1)
-            variance = ((state - mean[:, None]).square() * weights).sum(1)
-            parts += [mean, (variance + 1e-5).sqrt()]
-        return torch.cat(parts, dim=-1)
+        return torch.cat([mean_and_deviation(state, valid) for state in states], dim=-1)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Log-probabilities `(batch, class)` from log-mel `(batch, 80, frame)` and lengths in frames."""

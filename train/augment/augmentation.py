@@ -6,11 +6,13 @@ from typing import Any
 from train.augment.awgn import Awgn
 from train.augment.bandwidth import Bandwidth
 from train.augment.codec import Codec
+from train.augment.equalizer import Equalizer
 from train.augment.gain import Gain
 from train.augment.mixup import Mixup
 from train.augment.pitch_shift import PitchShift
 from train.augment.rir import Rir
 from train.augment.spec_augment import SpecAugment
+from train.augment.speed import Speed
 from train.augment.tanh_distortion import TanhDistortion
 from train.augment.technique import ClipTechnique, Technique, WaveformTechnique, check_number
 from train.augment.tempo import Tempo
@@ -18,10 +20,12 @@ from train.augment.time_shift import TimeShift
 
 # In the order in which sound meets them: voice, place in the window, room, microphone, line.
 WAVEFORM_TECHNIQUES: dict[str, type[WaveformTechnique]] = {
+    "speed": Speed,
     "pitch_shift": PitchShift,
     "tempo": Tempo,
     "time_shift": TimeShift,
     "rir": Rir,
+    "equalizer": Equalizer,
     "awgn": Awgn,
     "tanh_distortion": TanhDistortion,
     "gain": Gain,
@@ -49,10 +53,12 @@ class Augmentation:
         False  # every clip as it is and one copy of it for each technique, each with that alone
     )
     balance: bool = False  # further copies of clips of rare classes, up to the largest class
+    speed: Speed | None = None
     pitch_shift: PitchShift | None = None
     tempo: Tempo | None = None
     time_shift: TimeShift | None = None
     rir: Rir | None = None
+    equalizer: Equalizer | None = None
     awgn: Awgn | None = None
     tanh_distortion: TanhDistortion | None = None
     gain: Gain | None = None

@@ -20,7 +20,7 @@ def test_an_empty_table_is_the_technique_with_its_usual_range(name):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"shout": {}}, r"augmentation has no shout; techniques are pitch_shift, tempo"),
+        ({"shout": {}}, r"augmentation has no shout; techniques are speed, pitch_shift"),
         ({"crop": 2}, r"augmentation\.crop must be from 0 to 1, is 2"),
         ({"balance": 1}, r"augmentation\.balance must be true or false, is 1"),
         ({"multi_fold": True}, r"augmentation\.multi_fold needs a technique"),

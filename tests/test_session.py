@@ -1,0 +1,114 @@
+"""A session teaches the model its voice, step by step, and nothing else."""
+
+import numpy as np
+import pytest
+import torch
+from support import random_bundle, syllables
+
+from ser_core.audio import Waveform
+from ser_core.emotions import LABELS
+from ser_core.models import build
+from ser_core.recognizer import Recognizer
+from ser_core.session import Session
+from ser_core.speech import Clip, SpeechStream
+
+SIZE = 3072  # of an embedding
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Random heads that are far from indifferent."""
+    torch.manual_seed(3)
+    made = build("whisper_base_adaptive", len(LABELS)).eval()
+    for head in (made.alone, made.relative):
+        head[-1].weight.data *= 10
+    return made.requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory) -> Recognizer:
+    return Recognizer.load(random_bundle(tmp_path_factory.mktemp("bundle"), "whisper_base_adaptive"), "cpu")
+
+
+def clips_of(samples: np.ndarray) -> list[Clip]:
+    stream = SpeechStream()
+    return stream.push(samples) + stream.flush()
+
+
+def test_the_first_clip_is_judged_by_itself(model):
+    embedding = torch.randn(SIZE)
+    judged = Session().judge(model, embedding)
+    torch.testing.assert_close(judged, model.read_alone(embedding[None])[0].log_softmax(-1))
+
+
+def test_judging_leaves_no_trace(model):
+    session, embeddings = Session(), torch.randn(3, SIZE)
+    session.keep(model, embeddings[0])
+    before = session.judge(model, embeddings[1])
+    session.judge(model, embeddings[2])
+    torch.testing.assert_close(session.judge(model, embeddings[1]), before, atol=0, rtol=0)
+
+
+def test_what_was_heard_before_changes_a_verdict(model):
+    first, second = Session(), Session()
+    embedding = torch.randn(SIZE)
+    first.keep(model, torch.randn(SIZE) + 2)
+    second.keep(model, torch.randn(SIZE) - 2)
+    assert (first.judge(model, embedding) - second.judge(model, embedding)).abs().max() > 0.1
+
+
+def test_after_many_clips_a_constant_shift_of_the_voice_hardly_matters(model):
+    """Another microphone moves all embeddings alike: that must not decide what is heard."""
+    embeddings = torch.randn(60, SIZE)
+
+    def last_judged(shift: float) -> torch.Tensor:
+        session = Session()
+        for embedding in embeddings[:-1]:
+            session.keep(model, embedding + shift)
+        return session.judge(model, embeddings[-1] + shift).exp()
+
+    def alone(shift: float) -> torch.Tensor:
+        return Session().judge(model, embeddings[-1] + shift).exp()
+
+    assert (last_judged(0.5) - last_judged(0.0)).abs().sum() < 0.3 * (alone(0.5) - alone(0.0)).abs().sum()
+
+
+def test_probabilities_sum_to_one_at_every_step(model):
+    session = Session()
+    for embedding in torch.randn(5, SIZE):
+        assert session.judge(model, embedding).softmax(-1).sum() == pytest.approx(1)
+        session.keep(model, embedding)
+
+
+def test_segments_of_other_recordings_beside_it_do_not_matter(recognizer):
+    one, other = clips_of(syllables(4, seed=1)), clips_of(syllables(4, seed=2, pitch_hz=220))
+    by_itself = recognizer.segments(one, [Session()] * len(one), [True] * len(one))
+    session = Session()
+    mixed = [clip for pair in zip(one, other, strict=True) for clip in pair]
+    sessions = [session, Session()] * len(one)
+    together = recognizer.segments(mixed, sessions, [True] * len(mixed))[::2]
+    assert len(one) == 4
+    # [Session()] * n is one session, as a recording has
+    for a, b in zip(by_itself, together, strict=True):
+        assert a.probabilities == pytest.approx(b.probabilities, abs=1e-5)
+
+
+def test_a_provisional_clip_is_forgotten(recognizer):
+    clips = clips_of(syllables(3, seed=5))
+    session, interrupted = Session(), Session()
+    plain = recognizer.segments(clips, [session] * 3, [True] * 3)
+    order = [clips[0], clips[1], clips[1], clips[2]]
+    found = recognizer.segments(order, [interrupted] * 4, [True, False, True, True])
+    assert found[1].probabilities == pytest.approx(found[2].probabilities, abs=1e-6)
+    assert found[3].probabilities == pytest.approx(plain[2].probabilities, abs=1e-6)
+
+
+def test_a_recording_is_a_session_of_its_own(recognizer):
+    """Two recordings analysed together get what each gets alone."""
+    first = Waveform(syllables(3, seed=7))
+    again = recognizer.analyze(first)
+    recognizer.analyze(Waveform(syllables(3, seed=8, pitch_hz=250)))
+    after = recognizer.analyze(first)
+    assert [s.probabilities for s in again.segments] == [s.probabilities for s in after.segments]
+    alone = recognizer.probabilities([clip.samples for clip in clips_of(first.samples)])
+    assert list(again.segments[0].probabilities.values()) == pytest.approx(alone[0], abs=1e-5)

@@ -1,0 +1,88 @@
+"""What a frozen encoder makes of clips, computed once and kept on disk.
+
+A copy other than the first puts each speaker into a recording session of its own: another voice, room and
+microphone, drawn once for all of the speaker's clips from the recipe's augmentation.
+"""
+
+import json
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ser_core import features, pretrained
+from ser_core.emotions import LABELS
+from ser_core.features import FeatureExtractor, pad
+from ser_core.models import blocks, build, whisper, whisper_adaptive
+from ser_core.models.whisper_adaptive import WhisperAdaptive
+from train.augment import Copy, chain, equalizer, rir, speed
+from train.cache import DECIDES_SPEECH, FeatureCache, code, content_of, key, source_digest
+from train.corpora import Clip
+from train.recipe import Recipe
+from train.speech import FULL_SCALE, MAX_CLIP_S
+
+BATCH_SIZE = 16
+DECIDES = (*DECIDES_SPEECH, features, blocks, whisper, whisper_adaptive, chain, equalizer, rir, speed)
+
+
+class Embedder:
+    """The published encoder of a recipe's architecture, and what it has made of clips so far."""
+
+    def __init__(self, recipe: Recipe, cache: FeatureCache, device: str = "cpu") -> None:
+        torch.manual_seed(recipe.seed)  # of the heads' first weights
+        model = build(recipe.architecture, len(LABELS), **recipe.options)
+        assert isinstance(model, WhisperAdaptive)
+        model.load_pretrained(Path(recipe.pretrained))
+        self.model = model.eval()
+        self._augmentation, self._seed = recipe.augmentation, recipe.seed
+        self._cache, self._device = cache, device
+        self._extract = FeatureExtractor(model.features).to(device)
+        weights = source_digest([pretrained.locate(recipe.pretrained)])
+        self._decisions = (code(DECIDES), weights, repr(recipe.options))
+
+    def embeddings(self, clips: Sequence[Clip], copy: int = 0) -> Tensor:
+        """`(clip, size)`, float32; `copy` 0 is the recordings as they are. Raises what `cache` raises."""
+        draws = [self._session(clip, copy) for clip in clips]
+        names = [
+            key(content_of(clip), *self._decisions, repr(self._augmentation), json.dumps(draw))
+            if copy
+            else key(content_of(clip), *self._decisions)
+            for clip, draw in zip(clips, draws, strict=True)
+        ]
+        found = [self._cache.load(name) for name in names]
+        missing = [i for i, row in enumerate(found) if row is None]
+        for i, row in self._computed([clips[i] for i in missing], [draws[i] for i in missing], copy > 0):
+            found[missing[i]] = row
+            self._cache.store(names[missing[i]], row)
+        return torch.from_numpy(np.stack([row for row in found if row is not None])).float()
+
+    def _session(self, clip: Clip, copy: int) -> dict[str, chain.Draw]:
+        """What the copy `copy` does to every clip of this clip's speaker."""
+        speaker = zlib.crc32(f"{clip.corpus}/{clip.speaker}".encode())
+        rng = np.random.default_rng([self._seed, copy, speaker])
+        return chain.draw(self._augmentation, Copy(0), rng) if copy else {}
+
+    def _computed(self, clips: Sequence[Clip], draws: Sequence[dict[str, chain.Draw]], changed: bool):
+        """(index, embedding) of each clip, in batches of similar length.
+
+        Changed copies in bfloat16, which errs by less than they differ; the recordings as the app hears them.
+        """
+        speech = self._cache.speech(clips)
+        order = sorted(range(len(clips)), key=lambda i: len(speech[i]))
+        self.model.to(self._device)
+        for start in range(0, len(order), BATCH_SIZE):
+            rows = order[start : start + BATCH_SIZE]
+            samples, lengths = pad([self._changed(speech[i], draws[i]) for i in rows])
+            with torch.inference_mode():
+                inputs = self._extract(samples.to(self._device), lengths.to(self._device))
+                with torch.autocast(self._device, torch.bfloat16, enabled=changed):
+                    made = self.model.embed(*inputs)
+            yield from zip(rows, made.float().cpu().numpy(), strict=True)
+
+    def _changed(self, speech: NDArray[np.int16], draw: dict[str, chain.Draw]) -> Tensor:
+        samples = chain.apply(self._augmentation, speech / FULL_SCALE, draw)
+        return torch.from_numpy(samples[: int(MAX_CLIP_S * features.SAMPLE_RATE)])
