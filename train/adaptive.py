@@ -15,6 +15,7 @@ from train.recipe import Recipe
 
 # Clips of a speaker that the session's mean is taken over, in turn by copy; None: all of them.
 SESSION_CLIPS = (None, None, 8, 12, 20, 40)
+MEMBERS = 2  # networks of half the hidden cells that make a head: their mean is steadier than one
 WARM_UP = 0.1  # share of the one-cycle schedule
 ROUNDS = 4  # of alternating between class offsets and speaker means; they hardly change after the second
 FLOOR = 1e-3  # keeps deviations above zero
@@ -44,14 +45,39 @@ def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> Whis
     model.class_offsets.copy_(class_offsets(copies[0], targets, speakers))
 
     def alone(copy: Tensor, clip: Tensor) -> Tensor:
-        return model.read_alone(copies[copy, clip])
+        return (copies[copy, clip] - model.mean) / model.deviation
 
     def against(copy: Tensor, clip: Tensor) -> Tensor:
-        return model.read_against(copies[copy, clip], means[copy, speakers[clip]])
+        return (copies[copy, clip] - means[copy, speakers[clip]]) / model.spread
 
-    for head, read in ((model.alone, alone), (model.relative, against)):
-        _fit(head, read, recipe, len(copies), targets, share)
+    for head, inputs in ((model.alone, alone), (model.relative, against)):
+        members = [_member_of(head) for _ in range(MEMBERS)]
+        for number, member in enumerate(members):
+            _fit(member, inputs, recipe, len(copies), targets, share, recipe.seed + number)
+        _join(head, members)
     return model.eval()
+
+
+def _member_of(head: nn.Sequential) -> nn.Sequential:
+    """A head with a share of the hidden cells of `head`, with random weights."""
+    first, last = head[1], head[-1]
+    hidden = first.out_features // MEMBERS
+    return nn.Sequential(
+        nn.Dropout(head[0].p),
+        nn.Linear(first.in_features, hidden),
+        nn.GELU(),
+        nn.Dropout(head[3].p),
+        nn.Linear(hidden, last.out_features),
+    )
+
+
+def _join(head: nn.Sequential, members: Sequence[nn.Sequential]) -> None:
+    """Makes `head` the mean of `members`: their hidden cells side by side."""
+    with torch.no_grad():
+        head[1].weight.copy_(torch.cat([member[1].weight for member in members]))
+        head[1].bias.copy_(torch.cat([member[1].bias for member in members]))
+        head[-1].weight.copy_(torch.cat([member[-1].weight for member in members], dim=1) / len(members))
+        head[-1].bias.copy_(torch.stack([member[-1].bias for member in members]).mean(0))
 
 
 def session_means(rows: Tensor, speakers: Tensor, clips: int | None, seed: int) -> Tensor:
@@ -82,15 +108,18 @@ def class_offsets(rows: Tensor, targets: Tensor, speakers: Tensor) -> Tensor:
 
 
 def _fit(
-    head: nn.Module,
-    read: Callable[[Tensor, Tensor], Tensor],
+    head: nn.Sequential,
+    inputs: Callable[[Tensor, Tensor], Tensor],
     recipe: Recipe,
     copies: int,
     targets: Tensor,
     share: Tensor,
+    seed: int,
 ) -> None:
-    """AdamW over random copies of random clips, drawn as often as `share` says; `read` gives their logits."""
-    torch.manual_seed(recipe.seed)
+    """AdamW over random copies of random clips, drawn as often as `share` says; `inputs` of the head."""
+    torch.manual_seed(seed)
+    for layer in (head[1], head[-1]):
+        layer.reset_parameters()
     steps = recipe.epochs * -(-len(targets) // recipe.batch_size)
     optimizer = torch.optim.AdamW(
         head.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -103,7 +132,7 @@ def _fit(
         clip = torch.multinomial(share, recipe.batch_size, replacement=True)
         copy = torch.randint(copies, clip.shape)
         with torch.autocast("cpu", torch.bfloat16):
-            logits = read(copy, clip)
+            logits = head(inputs(copy, clip))
         loss = F.cross_entropy(logits.float(), targets[clip], label_smoothing=recipe.label_smoothing)
         optimizer.zero_grad()
         loss.backward()

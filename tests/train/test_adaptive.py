@@ -13,7 +13,7 @@ from support import syllables, write_wav
 from ser_core import bundle as bundles
 from ser_core.emotions import LABELS
 from ser_core.models import build
-from train import corpora, sessions
+from train import adaptive, corpora, sessions
 from train.adaptive import class_offsets, session_means
 from train.augment import from_table
 from train.cache import FeatureCache
@@ -155,3 +155,11 @@ def test_every_kind_of_session_holds_one_speaker_and_covers_the_other_clips():
             assert all(len(set(targets[one])) == 1 for one in found)
         if name == "mostly_neutral":
             assert all((targets[one] != sessions.NEUTRAL).sum() <= sessions.OTHERS for one in found)
+
+
+def test_a_joined_head_is_the_mean_of_its_members():
+    head = build("whisper_base_adaptive", len(LABELS), hidden=8).eval().alone
+    members = [adaptive._member_of(head).eval() for _ in range(adaptive.MEMBERS)]
+    adaptive._join(head, members)
+    rows = torch.randn(3, 3072)
+    torch.testing.assert_close(head(rows), torch.stack([member(rows) for member in members]).mean(0))

@@ -63,7 +63,7 @@ def test_five_folds_of_ravdess_are_summarised_as_published_checkpoints_have_them
     found = summary("ravdess_5fold", clips, tmp_path / "runs")
     assert list(found) == [
         *("selection", "trained_on", "accuracy", "uar", "macro_f1", "ece"),
-        *("interval", "folds", "speakers", "command"),
+        *("interval", "folds", "speakers", "genders", "command"),
     ]
     assert found["selection"] == "validation actors"
     assert found["interval"] == "95 %, bootstrap over the 24 actors of the pooled test predictions"

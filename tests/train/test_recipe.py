@@ -34,7 +34,7 @@ def test_shipped_recipes_are_valid_and_named_after_their_file(path):
         ),
         (
             'name = "a"\narchitecture = "whisper_tiny"\n[augmentation.shout]\np = 0.5',
-            r"recipe\.toml: augmentation has no shout; techniques are pitch_shift",
+            r"recipe\.toml: augmentation has no shout; techniques are speed, pitch_shift",
         ),
         ("name = ", "recipe.toml"),
     ],
