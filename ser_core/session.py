@@ -20,8 +20,9 @@ EXPLAINED = 0.5  # share of what emotions explain of the mean that is taken back
 class Session:
     """Running means over the clips of one session. It belongs to one model and one thread at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, explained: float = EXPLAINED) -> None:
         self.clips = 0
+        self._explained = explained
         self._embeddings: Tensor | float = 0.0  # sum, (size,)
         self._heard: Tensor | float = 0.0  # sum of the probabilities of the clips by themselves, (class,)
 
@@ -34,7 +35,7 @@ class Session:
         trust = clips / (clips + TRUST_CLIPS)
         heard = (self._heard + alone.exp()) / clips
         explained = (heard - 1 / len(heard)) @ model.class_offsets
-        mean = (self._embeddings + embedding) / clips - EXPLAINED * explained
+        mean = (self._embeddings + embedding) / clips - self._explained * explained
         mean = model.mean + trust * (mean - model.mean)
         against = model.read_against(embedding[None], mean)[0].log_softmax(-1)
         return (1 - trust) * alone + trust * against

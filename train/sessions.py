@@ -16,11 +16,12 @@ from torch import Tensor
 
 from ser_core.emotions import LABELS
 from ser_core.models.whisper_adaptive import WhisperAdaptive
-from ser_core.session import Session
+from ser_core.session import EXPLAINED, Session
 from train import evaluate
 from train.corpora import Clip
 from train.evaluate import Predictions
 
+SEED = 0  # of the order of clips
 NEUTRAL = LABELS.index("neutral")
 SHORT_CLIPS = 10  # of a session with one emotion, or of mostly neutral speech
 OTHERS = 3  # clips of a mostly neutral session that are not
@@ -66,17 +67,21 @@ def by_themselves(model: WhisperAdaptive, clips: Sequence[Clip], embeddings: Ten
 
 
 def in_sessions(
-    model: WhisperAdaptive, clips: Predictions, embeddings: Tensor, kind: Sessions, seed: int = 0
+    model: WhisperAdaptive,
+    clips: Predictions,
+    embeddings: Tensor,
+    kind: Sessions,
+    explained: float = EXPLAINED,
 ) -> Predictions:
     """`clips` with the log-probabilities they get in sessions of `kind`; a clip may come more than once."""
     speakers = np.array([f"{c}/{s}" for c, s in zip(clips.corpora, clips.speakers, strict=True)])
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     order: list[int] = []
     logits: list[NDArray[np.float64]] = []
     with torch.inference_mode():
         for speaker in sorted(set(speakers)):
             for rows in kind(np.flatnonzero(speakers == speaker), clips.targets, rng):
-                session = Session()
+                session = Session(explained)
                 for row in rows.tolist():
                     order.append(row)
                     logits.append(session.judge(model, embeddings[row]).double().numpy())
