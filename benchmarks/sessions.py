@@ -1,4 +1,4 @@
-"""How much of what emotions explain should be taken back from a session's mean (`ser_core.session.EXPLAINED`).
+"""How much of what emotions explain of a session's mean should be taken back (`ser_core.session.EXPLAINED`).
 
 `python -m benchmarks.sessions` takes the models that `python -m train crossval` left in runs/, hears their
 unseen speakers in three kinds of session under several values, prints UAR in percent and writes
