@@ -33,6 +33,8 @@ def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> Whis
     names = [f"{clip.corpus}/{clip.speaker}" for clip in clips]
     speakers = torch.from_numpy(np.unique(names, return_inverse=True)[1])
     share = torch.tensor([recipe.share.get(clip.corpus, 1.0) for clip in clips])
+    of_class = torch.zeros(len(LABELS)).index_add_(0, targets, share)
+    share = share * (of_class.mean() / of_class[targets]) ** recipe.class_weights
     means = torch.stack(
         [
             session_means(rows, speakers, SESSION_CLIPS[copy % len(SESSION_CLIPS)], recipe.seed + copy)
