@@ -23,6 +23,7 @@ PROTOCOLS = {
     "leave_one_corpus_out": "A corpus never trained on",
 }
 MEASURES = {"accuracy": "Accuracy", "uar": "UAR", "macro_f1": "Macro F1"}  # all in percent
+GROUPS = {"genders": "voices:", "in_sessions": "within a session:"}  # of results, and how a row is called
 NAMED_SPEAKERS = 3  # at each end
 CONFUSION = "confusion.csv"
 CARD = "README.md"
@@ -94,10 +95,17 @@ def _results(found: Any) -> list[tuple[str, Mapping[str, Any]]]:
     if not isinstance(found, Mapping):
         return []
     own = [("all test speakers", found)] if any(_value(found, key) for key in MEASURES) else []
-    parts = [(name, part) for name, part in found.items() if name not in MEASURES]
-    return own + [
+    rows = [*own, *((name, part) for name, part in found.items() if name not in MEASURES)]
+    for group, words in GROUPS.items():
+        for name, part in [("", found), *found.items()]:
+            if isinstance(part, Mapping) and isinstance(part.get(group), Mapping):
+                rows += [
+                    (f"{name + ', ' if name else ''}{words} {of.replace('_', ' ')}", result)
+                    for of, result in part[group].items()
+                ]
+    return [
         (name, part)
-        for name, part in parts
+        for name, part in rows
         if isinstance(part, Mapping) and any(_value(part, key) for key in MEASURES)
     ]
 
