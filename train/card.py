@@ -93,7 +93,7 @@ def _by_clip(name: str, found: Mapping[str, Any], calibration: Mapping[str, Any]
             for gender, value in found.get("genders", {}).items()
         ),
     ]
-    lines += [in_sessions(found["in_sessions"])] if "in_sessions" in found else []
+    lines += [in_sessions(found["in_sessions"]).strip()] if "in_sessions" in found else []
     if calibration:
         lines.append(
             "Expected calibration error {ece:.3f} at temperature {temperature:g} ({fitted_on}; "

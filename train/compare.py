@@ -12,12 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from train import sessions
 from train.fit import RunError
 
 # What is kept of a run: what was measured and how, neither weights nor logs.
 KEPT = (
     *("README.md", "recipe.json", "metrics.json", "protocol.json", "predictions.csv"),
     *("curves.csv", "curves.png", "confusion.csv", "confusion.png", "per_class.csv", "per_speaker.csv"),
+    *map(sessions.file_of, sessions.KINDS),
 )
 INDEPENDENT, DEPENDENT = "#0072B2", "#C3C9D1"  # blue, and a grey that is hatched
 BAR_INCHES = 0.42
