@@ -189,10 +189,12 @@ class Recognizer:
         model = self.model
         if not isinstance(model, WhisperAdaptive) or not clips:
             return self.probabilities(clips)
-        rows = np.zeros((len(clips), len(self.bundle.labels)))
+        rows = np.full((len(clips), len(self.bundle.labels)), 1 / len(self.bundle.labels))
         embeddings = self._mean_over_windows(clips, model.embed).to(self.device)
         with torch.inference_mode():
             for row, embedding, session, ended in zip(rows, embeddings, sessions, final, strict=True):
+                if not model.familiar(embedding[None]):
+                    continue  # music, an animal, a machine: no emotion is likelier than another
                 logits = session.judge(model, embedding).double().cpu()
                 row[:] = calibration.probabilities(logits, self.bundle.temperature).numpy()
                 if ended:

@@ -112,3 +112,15 @@ def test_a_recording_is_a_session_of_its_own(recognizer):
     assert [s.probabilities for s in again.segments] == [s.probabilities for s in after.segments]
     alone = recognizer.probabilities([clip.samples for clip in clips_of(first.samples)])
     assert list(again.segments[0].probabilities.values()) == pytest.approx(alone[0], abs=1e-5)
+
+
+def test_a_sound_unlike_all_speech_gets_no_emotion(tmp_path):
+    torch.manual_seed(3)
+    made = build("whisper_base_adaptive", len(LABELS)).eval()
+    made.directions.fill_(1.0)
+    made.limit.fill_(-1.0)  # nothing is near enough
+    folder = random_bundle(tmp_path, "whisper_base_adaptive", threshold=0.5)
+    refusing = Recognizer(Recognizer.load(folder, "cpu").bundle, made, "cpu")
+    analysis = refusing.analyze(Waveform(syllables(2, seed=7)))
+    assert [segment.label for segment in analysis.segments] == ["unknown"] * 2
+    assert analysis.segments[0].probabilities == pytest.approx(dict.fromkeys(LABELS, 1 / len(LABELS)))

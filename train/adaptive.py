@@ -18,6 +18,7 @@ SESSION_CLIPS = (None, None, 8, 12, 20, 40)
 MEMBERS = 2  # networks of half the hidden cells that make a head: their mean is steadier than one
 WARM_UP = 0.1  # share of the one-cycle schedule
 ROUNDS = 4  # of alternating between class offsets and speaker means; they hardly change after the second
+FAMILIAR_SHARE = 0.99  # of the training clips that count as speech
 FLOOR = 1e-3  # keeps deviations above zero
 
 
@@ -45,6 +46,7 @@ def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> Whis
     model.deviation.copy_(copies.std((0, 1)) + FLOOR)
     model.spread.copy_((copies[0] - means[0][speakers]).std(0) + FLOOR)
     model.class_offsets.copy_(class_offsets(copies[0], targets, speakers))
+    fit_limit(model, copies.flatten(0, 1))
 
     def alone(copy: Tensor, clip: Tensor) -> Tensor:
         return (copies[copy, clip] - model.mean) / model.deviation
@@ -58,6 +60,17 @@ def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> Whis
             _fit(member, inputs, recipe, len(copies), targets, share, recipe.seed + number)
         _join(head, members)
     return model.eval()
+
+
+def fit_limit(model: WhisperAdaptive, rows: Tensor) -> None:
+    """Teaches `model`, whose mean and deviation are set, how far the clips `rows` `(clip, size)` lie out."""
+    torch.manual_seed(0)
+    standard = (rows - model.mean) / model.deviation
+    every = len(model.directions)
+    count = min(every, len(rows))  # a handful of clips spans fewer
+    _, scale, directions = torch.svd_lowrank(standard, q=count, niter=3)
+    model.directions[:count] = (directions * ((len(rows) * every / count) ** 0.5 / scale.clamp(min=FLOOR))).T
+    model.limit.fill_(float(np.quantile(model.distances(rows).numpy(), FAMILIAR_SHARE)))
 
 
 def _member_of(head: nn.Sequential) -> nn.Sequential:

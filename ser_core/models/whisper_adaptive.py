@@ -9,6 +9,7 @@ from ser_core import pretrained
 from ser_core.models.blocks import mean_and_deviation
 from ser_core.models.whisper import WhisperClassifier, WhisperEncoder
 
+PRINCIPAL = 64  # directions in which a sound is compared with the clips the model was fitted on
 READ_LAYERS = 3  # the top ones that are kept: what is below tells microphones apart, not emotions
 
 
@@ -46,6 +47,11 @@ class WhisperAdaptive(nn.Module):
         self.register_buffer("deviation", torch.ones(size))
         self.register_buffer("spread", torch.ones(size))
         self.register_buffer("class_offsets", torch.zeros(num_classes, size))
+        # Their leading principal directions, whitened, and how far in them a sound may lie.
+        self.directions: Tensor
+        self.limit: Tensor
+        self.register_buffer("directions", torch.zeros(PRINCIPAL, size))
+        self.register_buffer("limit", torch.ones(1))
 
     @classmethod
     def base(cls, num_classes: int, hidden: int = 512, dropout: float = 0.5) -> "WhisperAdaptive":
@@ -76,6 +82,20 @@ class WhisperAdaptive(nn.Module):
         """Logits `(batch, class)` of clips against the mean embedding of their session."""
         logits: Tensor = self.relative((embeddings - session_mean) / self.spread)
         return logits
+
+    def distances(self, embeddings: Tensor) -> Tensor:
+        """How far `embeddings` `(batch, size)` lie from the clips the model was fitted on, `(batch,)`.
+
+        Squared and whitened (Mahalanobis) in the principal directions; those clips have 1 on average. Music
+        and animals lie far out, unseen voices and languages do not (Lee et al. 2018, "A simple unified
+        framework for detecting out-of-distribution samples").
+        """
+        standard = (embeddings - self.mean) / self.deviation
+        return (standard @ self.directions.T).square().mean(-1)
+
+    def familiar(self, embeddings: Tensor) -> Tensor:
+        """Which of `embeddings` `(batch, size)` sound like speech at all, `(batch,)` bool."""
+        return self.distances(embeddings) <= self.limit
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Logits `(batch, class)` of clips by themselves."""

@@ -163,3 +163,12 @@ def test_a_joined_head_is_the_mean_of_its_members():
     adaptive._join(head, members)
     rows = torch.randn(3, 3072)
     torch.testing.assert_close(head(rows), torch.stack([member(rows) for member in members]).mean(0))
+
+
+def test_what_lies_far_from_the_training_clips_is_not_familiar():
+    model = build("whisper_base_adaptive", len(LABELS), hidden=8)
+    rows = torch.randn(400, 3072, generator=torch.Generator().manual_seed(0))
+    adaptive.fit_limit(model, rows)
+    assert model.distances(rows).mean() == pytest.approx(1, abs=0.1)
+    assert model.familiar(rows).float().mean() == pytest.approx(adaptive.FAMILIAR_SHARE, abs=0.01)
+    assert not model.familiar(5 * rows).any()
