@@ -1,7 +1,11 @@
 """Sound and checkpoints that tests make themselves."""
 
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -78,3 +82,9 @@ def tabled(folder: Path, table: str) -> Path:
     recording(folder / "a.wav")
     (folder / "metadata.csv").write_text(table)
     return folder
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What `coroutine` returns; on a thread of its own, as the browser tests leave a loop running on this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()

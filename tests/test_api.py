@@ -1,6 +1,5 @@
 """REST, MCP and `/health` of a real server: the command line's answers, and no file that is not theirs."""
 
-import asyncio
 import json
 import re
 from pathlib import Path
@@ -13,7 +12,7 @@ from app_server import ROOT, app_server
 from gradio_client import Client, handle_file
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
-from support import random_bundle, syllables, write_wav
+from support import random_bundle, run, syllables, write_wav
 from typer.testing import CliRunner
 
 import ser_core
@@ -62,7 +61,7 @@ def ask_tool(server: str, arguments: dict, tool: str = TOOL):
             answer = await session.call_tool(tool, arguments)
             return answer.isError, answer.content[0].text
 
-    return asyncio.run(ask())
+    return run(ask())
 
 
 def by_rest(server: str, body: dict, endpoint: str = "analyze") -> tuple[str, dict]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import websockets
 from live_server import PATIENCE_S, Client, live_server
-from support import random_bundle, syllables
+from support import random_bundle, run, syllables
 
 import app
 from ser_core.audio import Waveform
@@ -281,7 +281,7 @@ def test_200_at_once_are_served_up_to_the_limit_and_the_others_told_to_come_back
         barrier = asyncio.Barrier(200)
         return await asyncio.gather(*(one(barrier) for _ in range(200)))
 
-    ends = asyncio.run(asyncio.wait_for(crowd(), PATIENCE_S))
+    ends = run(asyncio.wait_for(crowd(), PATIENCE_S))
     served = [message for message, code in ends if (message["type"], code) == ("done", 1000)]
     refused = [message for message, code in ends if (message.get("code"), code) == ("busy", 1013)]
     assert len(served) == MAX_SESSIONS - 1  # and the bystander
