@@ -85,6 +85,6 @@ def tabled(folder: Path, table: str) -> Path:
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """What `coroutine` returns; on a thread of its own, as the browser tests leave a loop running on this one."""
+    """What `coroutine` returns; on a thread of its own, as browser tests leave a loop running on this one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
