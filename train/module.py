@@ -83,17 +83,17 @@ class EmotionModule(L.LightningModule):
         return masked_cross_entropy(logits, targets, allowed, smoothing, self.weights, gamma)
 
     def settle(self, dataset: SpeechDataset) -> None:
-        """Gives batch norm the statistics of the training clips without dropout, the same in each process."""
+        """Gives batch norm the statistics of the training clips without dropout."""
         every = LengthBatches(dataset, SETTLING_BATCH)
         rows = islice(every, 0, None, max(1, len(dataset) // SETTLING_CLIPS))
         batches = (dataset.collate(indices) for indices in rows)
         settle(self.model, ((b.features.to(self.device), b.lengths.to(self.device)) for b in batches))
-        agree(self.model.buffers())
 
     def on_validation_epoch_start(self) -> None:
         """The epoch is judged with the statistics that would be kept with it."""
         if self.trainer.train_dataloader is not None:
             self.settle(self.trainer.train_dataloader.dataset)
+        agree(self.model.buffers())
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Keeps the logits; they are judged together at the end of the epoch."""
