@@ -213,6 +213,8 @@ def test_who_vanishes_in_the_middle_of_a_word_gives_the_place_back(address, byst
         with begun(address) as client:
             client.speak(SPEECH[:16_000], size=16_000)
             client.vanish()
+    with begun(address) as client:
+        assert client.stop()[-1]["type"] == "done"
 
 
 @contextmanager

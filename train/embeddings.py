@@ -5,6 +5,7 @@ microphone, drawn once for all of the speaker's clips from the recipe's augmenta
 """
 
 import json
+import sys
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,14 +20,15 @@ from ser_core.emotions import LABELS
 from ser_core.features import FeatureExtractor, pad
 from ser_core.models import blocks, build, whisper, whisper_adaptive
 from ser_core.models.whisper_adaptive import WhisperAdaptive
-from train.augment import Copy, chain, equalizer, rir, speed
+from train.augment import WAVEFORM_TECHNIQUES, Copy, chain, technique
 from train.cache import DECIDES_SPEECH, FeatureCache, code, content_of, key, source_digest
 from train.corpora import Clip
 from train.recipe import Recipe
 from train.speech import FULL_SCALE, MAX_CLIP_S
 
 BATCH_SIZE = 16
-DECIDES = (*DECIDES_SPEECH, features, blocks, whisper, whisper_adaptive, chain, equalizer, rir, speed)
+TECHNIQUES = tuple(sys.modules[kind.__module__] for kind in WAVEFORM_TECHNIQUES.values())
+DECIDES = (*DECIDES_SPEECH, features, blocks, whisper, whisper_adaptive, chain, technique, *TECHNIQUES)
 
 
 class Embedder:

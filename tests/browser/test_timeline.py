@@ -122,6 +122,7 @@ def test_the_view_follows_playback(opened):
         "edge => parseFloat(document.querySelector('#timeline .reading').textContent.split(':')[1]) > edge",
         arg=edge + 0.05,
     )
+    assert seconds(opened.locator("#timeline .reading").inner_text().split(" ")[0]) > edge
 
 
 def test_the_values_under_the_pointer_are_read_in_words(opened):
