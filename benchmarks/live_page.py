@@ -5,6 +5,9 @@ written to benchmarks/results/live_page.json:
 
 found      clips of which the session has a segment with an intersection over union (IoU) of 0.5 or more
 invented   segments that lie in the pauses
+lag_s      how much later a clip is in the session than in the recording, the first and the last: the fake
+           microphone begins before the session and has a clock of its own. Clips are looked for where the
+           sound that the page kept has them
 sent       samples that the page sent, and those that the server says it received
 file path  the sound that the page kept, analysed as a file: segments that differ from the session's finals
 """
@@ -18,9 +21,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import soundfile
+import soxr
 import typer
 from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
+from scipy.signal import correlate
 
 from benchmarks.running_app import running_app
 from ser_core import Recognizer
@@ -36,6 +41,7 @@ QUIET_DB = 40.0  # a clip begins and ends where it is less than this below its l
 FRAME = SAMPLE_RATE // 50  # 20 ms
 HISS = 3e-4  # standard deviation of the noise under everything, full scale at 1: about -70 dBFS
 GOOD_IOU = 0.5
+MAX_LAG = SAMPLE_RATE // 2  # samples; less than the shortest pause
 TAIL_S = 2.0  # the page listens so much longer than the recording lasts
 SUMMARY_MS = 60_000
 TIME_DIGITS, PROBABILITY_TOLERANCE = 3, 1e-3  # how equal the page's and the file's segments must be
@@ -70,7 +76,10 @@ def main(
             page.goto(address)
             heard = listen(page, len(samples) / SAMPLE_RATE + TAIL_S, folder)
             browser.close()
-        found = score(spans, heard) | {"minutes": minutes, "model": model, "clips": len(spans)}
+        lags = list(lags_of(samples, spans, heard.wav))
+        shifted = [(start + lag, end + lag) for (start, end), lag in zip(spans, lags, strict=True)]
+        found = score(shifted, heard) | {"lag_s": [round(lags[0], 3), round(lags[-1], 3)]}
+        found |= {"minutes": minutes, "model": model, "clips": len(spans)}
         by_file = to_dict(Recognizer.load(model).analyze_file(heard.wav))
         found["differ_from_the_file"] = differences(heard.analysis["segments"], by_file["segments"])
     results.parent.mkdir(parents=True, exist_ok=True)
@@ -143,6 +152,17 @@ def listen(page: Page, seconds: float, folder: Path) -> Heard:
         download.value.save_as(saved[kind])
     (analysis,) = json.loads(saved["JSON"].read_text(encoding="utf-8"))
     return Heard(analysis, saved["WAV"], int(words[0]), int(words[3]))
+
+
+def lags_of(samples: Samples, spans: Sequence[Span], wav: Path) -> Iterator[float]:
+    """How much later, in seconds, the kept sound in `wav` has each of `spans` of the recording `samples`."""
+    kept, sample_rate = soundfile.read(wav, dtype="float32")
+    kept = soxr.resample(kept, sample_rate, SAMPLE_RATE)
+    for span in spans:
+        start, end = (round(edge * SAMPLE_RATE) for edge in span)
+        begin = max(0, start - MAX_LAG)
+        match = correlate(kept[begin : end + MAX_LAG], samples[start:end], mode="valid")
+        yield (begin + int(np.argmax(match)) - start) / SAMPLE_RATE
 
 
 def score(spans: Sequence[Span], heard: Heard) -> dict[str, Any]:

@@ -54,8 +54,8 @@ def markdown(compared: Sequence[Row]) -> str:
     """A table: accuracy and UAR in percent, with intervals."""
     lines = ["| run | test | accuracy | UAR | macro-F1 | ECE |", "|---|---|---|---|---|---|"]
     for row in compared:
-        accuracy = _with_interval(row.accuracy, row.accuracy_ci95)
-        uar = _with_interval(row.uar, row.uar_ci95)
+        accuracy = with_interval(row.accuracy, row.accuracy_ci95)
+        uar = with_interval(row.uar, row.uar_ci95)
         f1, ece = ("" if value is None else str(value) for value in (row.macro_f1, row.ece))
         cells = (row.run, row.test, accuracy, uar, f1, ece)
         lines.append("| " + " | ".join(cells) + " |")
@@ -194,7 +194,8 @@ def _bars(
     axes.set_axisbelow(True)
 
 
-def _with_interval(value: float | None, ci95: Interval | None) -> str:
+def with_interval(value: float | None, ci95: Interval | None) -> str:
+    """A number in percent and its interval, as text; empty for none."""
     if value is None:
         return ""
     return f"{value:.1f} ({ci95[0]:.1f}–{ci95[1]:.1f})" if ci95 else f"{value}"

@@ -1,0 +1,139 @@
+"""Every architecture in one table: `python -m benchmarks.architectures` measures it and writes the README's.
+
+Parameters, size as shipped (float16), and milliseconds for a clip of 3 s, features included, on one core,
+with random weights. Accuracy is read from kept reports of runs, `benchmarks/results/NAME/PROTOCOL/`, which
+`python -m train crossval` made and `python -m train report RUN --keep benchmarks/results` copied; a row whose
+folds are not all there says which it has. Writes results/architectures.json, the figure
+assets/architectures.png, and the table between the marks in README.md.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import torch
+import typer
+from torch import nn
+
+from benchmarks.speed import machine
+from ser_core.emotions import LABELS
+from ser_core.features import SAMPLE_RATE, FeatureExtractor
+from ser_core.models import ARCHITECTURES, build
+from train import compare
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+MEASURED = RESULTS / "architectures.json"
+FIGURE = ROOT / "assets" / "architectures.png"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- architectures -->", "<!-- /architectures -->"
+CLIP_S = 3.0
+REPEATS = 15
+UNSEEN = ("ravdess_5fold", "ravdess_fold0")  # the first that is there is the row's
+BY_FILE = "random_by_file"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network takes, whatever its weights."""
+
+    parameters: int
+    megabytes: float  # in float16, buffers included
+    ms: float  # for a clip of CLIP_S, one core
+
+
+def main(
+    readme: Annotated[Path, typer.Option(help="The page whose table is written.")] = README,
+    measure: Annotated[bool, typer.Option(help="Measure anew; else what was measured last.")] = True,
+) -> None:
+    if measure:
+        told = {"machine": machine(), "clip_s": CLIP_S, "threads": 1}
+        told["costs"] = {name: asdict(cost(name)) for name in ARCHITECTURES}
+        MEASURED.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    costs = {name: Cost(**values) for name, values in json.loads(MEASURED.read_text())["costs"].items()}
+    text = table(costs)
+    page = readme.read_text(encoding="utf-8")
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    shown = [row for name in ranked(costs) for row in (unseen(name), by_file(name)) if row]
+    compare.figure(shown).savefig(FIGURE, dpi=80)
+    typer.echo(text)
+
+
+def cost(name: str) -> Cost:
+    """Parameters, size and time of the architecture `name`, its weights random."""
+    torch.set_num_threads(1)
+    model = build(name, len(LABELS)).eval()
+    tensors = [*model.parameters(), *model.buffers()]
+    return Cost(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        megabytes=round(2 * sum(tensor.numel() for tensor in tensors) / 1e6, 2),
+        ms=round(milliseconds(model), 2),
+    )
+
+
+def milliseconds(model: nn.Module) -> float:
+    """From samples to logits, median of REPEATS after a first run."""
+    extract = FeatureExtractor(model.features)  # type: ignore[arg-type]
+    samples = torch.randn(1, round(CLIP_S * SAMPLE_RATE), generator=torch.Generator().manual_seed(0)) / 10
+    lengths = torch.tensor([samples.shape[1]])
+    times = []
+    with torch.inference_mode():
+        for _ in range(REPEATS + 1):
+            began = time.perf_counter()
+            model(*extract(samples, lengths))
+            times.append(1000 * (time.perf_counter() - began))
+    return median(times[1:])
+
+
+def unseen(name: str) -> compare.Row | None:
+    """What `name` got on RAVDESS actors it had never heard; None where no run is kept."""
+    folder = next((RESULTS / name / p for p in UNSEEN if (RESULTS / name / p).is_dir()), None)
+    return compare.rows([folder])[0] if folder else None
+
+
+def by_file(name: str) -> compare.Row | None:
+    """What `name` got on RAVDESS clips of actors it had heard, drawn at random."""
+    folder = RESULTS / name / BY_FILE
+    return compare.rows([folder])[0] if folder.is_dir() else None
+
+
+def ranked(costs: dict[str, Cost]) -> list[str]:
+    """The architectures that have a row, the best first."""
+    rows = {name: unseen(name) for name in costs}
+    return sorted((name for name in rows if rows[name]), key=lambda name: -(rows[name].uar or 0))
+
+
+def table(costs: dict[str, Cost]) -> str:
+    """Markdown; percent with 95 % intervals over speakers."""
+    lines = [
+        "| architecture | parameters | MB | ms a clip | test | accuracy | UAR | macro-F1 | ECE "
+        "| accuracy by file, *speaker-dependent* |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name in ranked(costs):
+        row, dependent, paid = unseen(name), by_file(name), costs[name]
+        assert row
+        tested = "five folds" if (RESULTS / name / UNSEEN[0]).is_dir() else "fold 0 only"
+        cells = (
+            f"`{name}`",
+            f"{paid.parameters / 1e6:.2f} M",
+            f"{paid.megabytes:.1f}",
+            f"{paid.ms:.1f}",
+            tested,
+            compare.with_interval(row.accuracy, row.accuracy_ci95),
+            compare.with_interval(row.uar, row.uar_ci95),
+            f"{row.macro_f1:.1f}",
+            f"{row.ece:.3f}",
+            f"{dependent.accuracy:.1f}" if dependent else "",
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    typer.run(main)
