@@ -24,15 +24,13 @@ from ser_core.export import WRITERS
 from ser_core.export.json import to_dict
 from ser_core.recognizer import Recognizer
 from ser_ui.corrections import sound_name
-from ser_ui.layout import html, script
-from ser_ui.theme import ASSETS
+from ser_ui.layout import html, script, template
 
-SOURCES = ASSETS / "timeline"
-PARTS = ("data", "axis", "lanes", "table", "session", "actions", "input")
-SCRIPTS = (
+VIEW = (  # what any tab looks at a recording with; in this order, one scope
     *("shared/words", "shared/canvas", "shared/files"),
-    *(f"timeline/{part}" for part in PARTS),
-)  # in this order, one scope
+    *(f"timeline/{part}" for part in ("data", "axis", "lanes", "table", "view", "playback", "input")),
+)
+SCRIPTS = (*VIEW, *(f"timeline/{part}" for part in ("session", "actions", "correcting")))
 TITLES = {  # of the formats in `WRITERS`
     "json": "JSON",
     "csv": "CSV (table)",
@@ -52,7 +50,7 @@ def build(recognizer: Recognizer) -> gr.HTML:
     """The empty timeline; its value is set to `content`, its property `spectrogram` to `picture`."""
     labels = recognizer.bundle.labels
     return html(
-        html_template=(SOURCES / "timeline.html").read_text(encoding="utf-8"),
+        html_template=template("timeline/timeline"),
         elem_id="timeline",
         js_on_load=script(*SCRIPTS),
         emotions=[asdict(BY_NAME[label]) for label in labels],

@@ -1,56 +1,12 @@
-// What can be done: play, choose, correct, explain, save. Gradio gives `trigger`.
-
-let asked = 0; // numbers what the server is asked
-
-function play(until = null) {
-    stopAt = until;
-    audio.play().catch(() => say("This browser cannot play this kind of file. Everything else works."));
-}
-
-function stop() {
-    stopAt = null;
-    audio.pause();
-}
-
-function seek(time) {
-    audio.currentTime = Math.min(Math.max(time, 0), told.duration);
-    redraw(axis.show(audio.currentTime));
-}
-
-// The view follows playback, which ends with the segment that was asked for.
-function follow() {
-    if (!told) return;
-    if (stopAt !== null && audio.currentTime >= stopAt) stop();
-    redraw(!audio.paused && axis.show(audio.currentTime));
-    if (!audio.paused) requestAnimationFrame(follow);
-}
+// What can be done with a recording beside playing it: choose, correct, explain, save. Gradio gives `trigger`.
 
 function choose(index, playing = false) {
     if (chosen !== index || index === null) lanes.explanation = null;
     part("words").textContent = lanes.explanation?.words ?? "";
-    chosen = index;
-    table.choose(index);
-    stopAt = null;
-    if (index === null) {
-        seek(0);
-    } else {
-        const { start, end } = segments.list[index];
-        axis.show(start, end);
-        seek(start);
-        if (playing) play(end);
-        part("announcer").textContent = `${title(index)}: ${likely(segments.list[index])}`;
-    }
+    goTo(index, playing);
+    if (index !== null) part("announcer").textContent = `${title(index)}: ${likely(segments.list[index])}`;
     showDetails();
     redraw();
-}
-
-// To the next segment (1) or the one before (-1).
-function step(by) {
-    const { list } = segments;
-    if (!list.length) return;
-    const next = list.findIndex(({ start }) => start > audio.currentTime);
-    const from = chosen ?? (by > 0 ? (next < 0 ? list.length : next) - 1 : next < 0 ? list.length : next);
-    choose(Math.min(Math.max(from + by, 0), list.length - 1), true);
 }
 
 function edit(change) {

@@ -1,4 +1,4 @@
-// Mouse, keys and buttons; and at the end, the start. Gradio gives `watch`.
+// Mouse, keys and buttons that play and look, and where a tab's own ones are added.
 
 const ZOOM = 2; // of a press
 const WHEEL_ZOOM = 1.002; // of a wheel's pixel
@@ -7,6 +7,7 @@ const NUDGE_S = 0.05;
 const DRAG_PX = 3; // less is a click
 
 let drag = null;
+let grip = null; // where edges can be moved: `at(x, width)` is the one under the pointer, `drag(drag, time)` moves it
 
 const middle = () => {
     const now = audio.currentTime;
@@ -22,10 +23,7 @@ const actions = {
     whole: () => axis.set(0, told.duration),
     earlier: () => axis.pan(-PAN * axis.length),
     later: () => axis.pan(PAN * axis.length),
-    explain,
     save: () => save(part("format").value),
-    corpus: () => save("corpus"),
-    ...Object.fromEntries(Object.entries(edits).map(([name, change]) => [name, () => edit(change)])),
 };
 
 const keys = {
@@ -43,13 +41,6 @@ const keys = {
     End: () => seek(told.duration),
     ",": () => seek(audio.currentTime - NUDGE_S),
     ".": () => seek(audio.currentTime + NUDGE_S),
-    "[": () => chosen !== null && setEdges(audio.currentTime, segments.list[chosen].end),
-    "]": () => chosen !== null && setEdges(segments.list[chosen].start, audio.currentTime),
-    s: actions.split,
-    m: actions.merge,
-    e: explain,
-    "Control z": actions.undo,
-    ...Object.fromEntries(props.emotions.map(({ name }, i) => [i + 1, () => nameIt(name)])),
 };
 
 function pressed(event) {
@@ -67,37 +58,22 @@ const place = (event, canvas) => {
     return { x: event.clientX - box.left, y: event.clientY - box.top, width: box.width };
 };
 
-// Which edge of the chosen segment lies under the pointer.
-function edgeAt(x, width) {
-    if (chosen === null) return null;
-    return ["start", "end"].find((edge) => Math.abs(axis.x(segments.list[chosen][edge], width) - x) <= EDGE_PX) ?? null;
-}
-
 function down(event) {
     if (!told || event.button) return;
     const { x, y, width } = place(event, part("picture"));
-    drag = { x, y, edge: edgeAt(x, width), from: axis.from, moved: false, edited: false };
+    drag = { x, y, edge: grip?.at(x, width), from: axis.from, moved: false, edited: false };
     part("lanes").setPointerCapture(event.pointerId);
 }
 
 function move(event) {
     if (!told) return;
     const { x, y, width } = place(event, part("picture"));
-    const [top, height] = LANES.mel;
-    pointer = { share: x / width, hz: props.band_hz[Math.floor((1 - (y - top) / height) * props.band_hz.length)] };
-    part("lanes").style.cursor = drag?.edge || edgeAt(x, width) ? "ew-resize" : "";
+    pointer = { share: x / width, y };
+    part("lanes").style.cursor = drag?.edge || grip?.at(x, width) ? "ew-resize" : "";
     if (drag && Math.abs(x - drag.x) > DRAG_PX) drag.moved = true;
-    if (drag?.moved) dragged(x, width);
+    if (drag?.moved && drag.edge) grip.drag(drag, axis.time(x, width));
+    else if (drag?.moved) axis.set(drag.from - ((x - drag.x) / width) * axis.length, axis.length);
     redraw(Boolean(drag?.moved));
-}
-
-function dragged(x, width) {
-    if (!drag.edge) return axis.set(drag.from - ((x - drag.x) / width) * axis.length, axis.length);
-    if (drag.edited) segments.undo(); // one drag is one step to undo
-    const before = segments.list;
-    const edges = { ...segments.list[chosen], [drag.edge]: axis.time(x, width) };
-    setEdges(edges.start, edges.end);
-    drag.edited = segments.list !== before;
 }
 
 function up(event) {
@@ -107,7 +83,7 @@ function up(event) {
     const { x, y, width } = place(event, part("picture"));
     const time = axis.time(x, width);
     const index = segments.at(time);
-    if (index === null || y >= LANES.time[0]) seek(time);
+    if (index === null || y >= lanes.layout.time[0]) seek(time);
     else choose(index, true);
 }
 
@@ -131,7 +107,6 @@ function look(event) {
     redraw();
 }
 
-props.labels.forEach((label) => part("label").append(make("option", label, { value: label })));
 props.formats.forEach(({ format, title: words }) => part("format").append(make("option", words, { value: format })));
 element.addEventListener("click", (event) => {
     const pressedButton = event.target.closest("[data-do]");
@@ -143,13 +118,6 @@ element.addEventListener("click", (event) => {
     if (radio && event.target !== radio && !event.target.closest("label")) radio.click();
 });
 part("rows").addEventListener("change", (event) => choose(event.target.value ? Number(event.target.value) - 1 : null));
-part("label").addEventListener("change", () => nameIt(part("label").value));
-for (const edge of ["start", "end"]) {
-    part(edge).addEventListener("change", () => {
-        const wanted = { ...segments.list[chosen], [edge]: Number(part(edge).value) };
-        setEdges(wanted.start, wanted.end);
-    });
-}
 part("lanes").addEventListener("keydown", pressed);
 part("lanes").addEventListener("pointerdown", down);
 part("lanes").addEventListener("pointermove", move);
@@ -171,8 +139,3 @@ audio.addEventListener("timeupdate", () => stopAt !== null && audio.currentTime 
 audio.addEventListener("seeked", () => redraw(false));
 new ResizeObserver(() => told && (showDetails(), redraw())).observe(part("lanes"));
 new MutationObserver(() => told && (showDetails(), redraw())).observe(document.body, { attributeFilter: ["class"] });
-watch("value", load);
-watch("spectrogram", loadPicture);
-watch("reply", receive);
-load();
-loadPicture();

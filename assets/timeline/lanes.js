@@ -12,7 +12,7 @@ const nameOf = ({ label, probabilities }) => (label === UNKNOWN ? `unknown (${li
 
 class Lanes {
     constructor(canvas, emotions, colorOf) {
-        Object.assign(this, { canvas, emotions, colorOf, picture: null, explanation: null });
+        Object.assign(this, { canvas, emotions, colorOf, layout: LANES, picture: null, explanation: null });
     }
 
     draw(recording, segments, axis) {
@@ -20,36 +20,50 @@ class Lanes {
         if (!width) return; // the tab is hidden
         Object.assign(this, { pen, width, axis, ...inks(this.canvas) });
         this.ink = getComputedStyle(this.canvas).getPropertyValue("--figure-wave");
-        this.drawMel();
+        this.drawBelow();
         const { list } = segments;
         for (let i = segments.after(axis.from); i < list.length && list[i].start < axis.to; i++) {
             const left = axis.x(list[i].start, width);
-            const box = [left, Math.max(axis.x(list[i].end, width) - left, 1)];
-            this.drawSegment(list[i], i, ...box);
-            this.drawShares(list[i].probabilities, ...box);
+            this.drawSegment(list[i], i, left, Math.max(axis.x(list[i].end, width) - left, 1));
         }
         this.drawWave(recording);
         this.drawTimes();
     }
 
+    // What lies under the segments.
+    drawBelow() {
+        this.drawMel();
+    }
+
     drawSegment(segment, index, left, length) {
-        const { pen } = this;
-        const color = this.colorOf(segment.label);
-        const [top, height] = LANES.segments;
-        pen.fillStyle = color;
-        pen.globalAlpha = TINT;
-        pen.fillRect(left, LANES.wave[0], length, LANES.wave[1]);
-        pen.globalAlpha = 1;
-        pen.fillRect(left, top, Math.max(length - 1, 1), height);
         const mark = segment.checked ? " ✓" : "";
+        const color = this.colorOf(segment.label);
+        this.tint(color, left, length);
+        this.drawBox([`${index + 1} ${nameOf(segment)}${mark}`, `${index + 1}${mark}`], color, left, length, this.layout.segments);
+        this.drawShares(segment.probabilities, left, length);
+    }
+
+    // A segment's stretch of the waveform.
+    tint(color, left, length) {
+        const [top, height] = this.layout.wave;
+        this.pen.fillStyle = color;
+        this.pen.globalAlpha = TINT;
+        this.pen.fillRect(left, top, length, height);
+        this.pen.globalAlpha = 1;
+    }
+
+    // A segment in a lane, with the first of some names that fits into it.
+    drawBox(names, color, left, length, [top, height]) {
+        this.pen.fillStyle = color;
+        this.pen.fillRect(left, top, Math.max(length - 1, 1), height);
         const seen = Math.max(left, 0);
-        this.name([`${index + 1} ${nameOf(segment)}${mark}`, `${index + 1}${mark}`], color, seen, left + length - seen, top, height);
+        this.name(names, color, seen, left + length - seen, top, height);
     }
 
     // One emotion above the other, each as high as it is probable.
     drawShares(probabilities, left, length) {
         const { pen } = this;
-        const [top, height] = LANES.shares;
+        const [top, height] = this.layout.shares;
         let y = top + height;
         for (const { name, color } of this.emotions) {
             const part = (probabilities[name] ?? 0) * height;
@@ -76,7 +90,7 @@ class Lanes {
 
     drawWave(recording) {
         const { pen, axis, width } = this;
-        const [top, height] = LANES.wave;
+        const [top, height] = this.layout.wave;
         const middle = top + height / 2;
         pen.fillStyle = this.ink;
         const each = axis.length / width; // seconds a pixel
@@ -90,7 +104,7 @@ class Lanes {
 
     drawMel() {
         const { pen, axis, width } = this;
-        const [top, height] = LANES.mel;
+        const [top, height] = this.layout.mel;
         pen.fillStyle = SILENT;
         pen.fillRect(0, top, width, height);
         if (this.picture) {
@@ -117,7 +131,7 @@ class Lanes {
 
     drawTimes() {
         const { pen, axis, width } = this;
-        const [top, height] = LANES.time;
+        const [top, height] = this.layout.time;
         pen.textAlign = "center";
         pen.textBaseline = "alphabetic";
         for (const { time, words } of axis.ticks(width)) {
@@ -131,13 +145,13 @@ class Lanes {
     }
 }
 
-// What moves over the lanes.
-function drawCursors(canvas, axis, { now, pointed, chosen }) {
+// What moves over the lanes; the chosen segment has handles where its edges are `movable`.
+function drawCursors(canvas, layout, axis, { now, pointed, chosen, movable }) {
     const { pen, width, height } = prepare(canvas);
     if (!width) return;
     const { text } = inks(canvas);
     const accent = getComputedStyle(canvas).getPropertyValue("--color-accent");
-    const tall = height - LANES.time[1];
+    const tall = height - layout.time[1];
     if (chosen) {
         const left = axis.x(chosen.start, width);
         const right = axis.x(chosen.end, width);
@@ -145,7 +159,8 @@ function drawCursors(canvas, axis, { now, pointed, chosen }) {
         pen.lineWidth = 2;
         pen.strokeRect(left, 1, Math.max(right - left, 2), tall - 2);
         pen.fillStyle = text;
-        for (const x of [left, right]) pen.fillRect(x - 2.5, LANES.wave[0] + 24, 5, LANES.wave[1] - 48); // handles
+        const [top, high] = layout.wave;
+        for (const x of movable ? [left, right] : []) pen.fillRect(x - 2.5, top + 24, 5, high - 48);
     }
     if (pointed !== null) {
         pen.fillStyle = text;

@@ -1,27 +1,13 @@
-// What is open in the timeline, and how it is shown. Gradio gives `element` and `props`.
+// How the tab "Recording" shows what is open.
 
 const NAMED = 3; // probabilities that are read out
 
-const part = (name) => element.querySelector(`[data-part="${name}"]`);
-const button = (name) => element.querySelector(`[data-do="${name}"]`);
-const colors = Object.fromEntries(props.emotions.map(({ name, color }) => [name, color]));
-const colorOf = (label) => colors[label] ?? props.unknown_color;
-const audio = part("audio");
 const lanes = new Lanes(part("picture"), props.emotions, colorOf);
 const overview = new Overview(part("overview"), colorOf);
-const table = new Table(part("rows"), colorOf);
+const table = new Table(part("rows"), "segment", tellRow);
 const bars = new Bars(part("bars"), props.emotions);
 
-let told = null; // what the server found
-let recording = null;
 let whole = null; // the recording's verdict and times
-let segments = null;
-let axis = null;
-let chosen = null; // index of a segment; null: the whole recording
-let stopAt = null; // where playback of a segment ends
-let pointer = null; // where the mouse is: `share` of the view's width, and `hz` over the spectrogram
-let queued = false;
-let stale = false; // the lanes are to be drawn again, not only what moves over them
 
 const decibels = (level) => (level > -99 ? `${level.toFixed(0).replace("-", "−")} dB` : "silence");
 
@@ -29,16 +15,12 @@ function load() {
     stop();
     told = props.value ? JSON.parse(props.value) : null;
     if (!told) return;
-    recording = new Recording(told);
+    openSound();
     segments = new Segments(told.segments, props.emotions, props.threshold, told.duration);
-    axis = new Axis(told.duration);
     whole = { ...told.summary, start: 0, end: told.duration };
     lanes.explanation = null;
-    audio.src = told.audio;
-    audio.setAttribute("aria-label", told.source);
     part("sound").href = told.audio;
     part("sound").download = told.file;
-    say("");
     refresh();
     choose(null);
 }
@@ -59,37 +41,21 @@ async function decode(address) {
     return picture;
 }
 
-function say(words) {
-    part("notice").textContent = words;
-}
-
-// What a segment, or the whole recording, is and where.
-function title(index) {
-    if (index === null) return "Whole recording";
-    const { start, end } = segments.list[index];
-    return `Segment ${index + 1}, ${clock(start, true)}–${clock(end, true)}`;
-}
-
-function redraw(lanesToo = true) {
-    stale ||= lanesToo;
-    if (!queued) requestAnimationFrame(paint);
-    queued = true;
+// A row of the table after its number.
+function tellRow(found) {
+    const { start, end, label, confidence, checked } = found;
+    const silent = label === NO_SPEECH;
+    const name = silent ? "no speech" : nameOf(found);
+    const share = silent ? "–" : percent(confidence);
+    const emotion = make("span", "", { class: "emotion" });
+    if (!silent) emotion.append(swatch(colorOf(label)));
+    emotion.append(checked ? `${name} ✓` : name);
+    const words = `${name}, ${share}${checked ? ", checked" : ""}`;
+    return { words, cells: [clock(start, true), clock(end, true), emotion, share] };
 }
 
 function paint() {
-    queued = false;
-    if (!told || !element.clientWidth) return; // nothing to show, or a hidden tab: drawn when it is opened
-    if (stale) {
-        lanes.draw(recording, segments, axis);
-        overview.draw(recording, segments, axis);
-    }
-    stale = false;
-    const now = audio.currentTime;
-    const pointed = pointer && axis.time(pointer.share, 1);
-    drawCursors(part("cursors"), axis, { now, pointed, chosen: chosen === null ? null : segments.list[chosen] });
-    part("clock").textContent = `${clock(now, true)} / ${clock(told.duration, true)}`;
-    part("reading").textContent = read(pointed ?? now);
-    button("split").disabled = !segments.canSplit(chosen, now);
+    button("split").disabled = !segments.canSplit(chosen, audio.currentTime);
 }
 
 // The values at a time, in words.
@@ -98,7 +64,9 @@ function read(time) {
     const index = segments.at(time);
     if (index === null) words.push("no speech");
     else words.push(`segment ${index + 1}, ${nameOf(segments.list[index])}: ${likely(segments.list[index])}`);
-    if (pointer?.hz) words.push(`${pointer.hz} Hz`);
+    const [top, height] = LANES.mel;
+    const hz = pointer && props.band_hz[Math.floor((1 - (pointer.y - top) / height) * props.band_hz.length)];
+    if (hz) words.push(`${hz} Hz`);
     return words.join(" · ");
 }
 

@@ -1,8 +1,10 @@
 // The segments as a table: what the lanes show, in words; its rows are chosen by mouse or arrow keys.
 
 class Table {
-    constructor(body, colorOf) {
-        Object.assign(this, { body, colorOf, made: new WeakMap() }); // a segment's row
+    // `tell(found)`: what a row says in `words` to who does not see it, and its `cells` after the number.
+    // `name`: of its radio buttons, another one in each table of the page.
+    constructor(body, name, tell) {
+        Object.assign(this, { body, name, tell, made: new WeakMap() }); // a segment's row
     }
 
     // A segment that has not changed keeps its row, which at most gets another number.
@@ -42,17 +44,12 @@ class Table {
     }
 
     row(found) {
-        const { start, end, label, confidence, checked } = found;
-        const silent = label === NO_SPEECH;
-        const name = silent ? "no speech" : nameOf(found);
-        const share = silent ? "–" : percent(confidence);
+        const { words, cells } = this.tell(found);
         const choice = make("label");
-        choice.append(make("input", "", { type: "radio", name: "segment", "data-start": start.toFixed(3) }), make("span"));
-        const emotion = make("span", "", { class: "emotion" });
-        if (!silent) emotion.append(swatch(this.colorOf(label)));
-        emotion.append(checked ? `${name} ✓` : name);
-        const row = make("tr", "", { "data-words": `${name}, ${share}${checked ? ", checked" : ""}` });
-        for (const content of [choice, clock(start, true), clock(end, true), emotion, share]) {
+        const start = found.start.toFixed(3);
+        choice.append(make("input", "", { type: "radio", name: this.name, "data-start": start }), make("span"));
+        const row = make("tr", "", { "data-words": words });
+        for (const content of [choice, ...cells]) {
             const cell = make("td");
             cell.append(content);
             row.append(cell);

@@ -1,7 +1,6 @@
 """A real Chromium before the real `app.py`, with a microphone that plays a recording."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from ser_core.bundle import CHECKPOINTS, DEFAULT
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
-AXE = "axe-core@4.11.0"
 LOCAL = ("http://127.0.0.1:", "data:", "blob:")
 
 
@@ -116,17 +114,3 @@ def page(browser: Browser, server: str, size) -> Iterator[Page]:
     context.close()
     assert not errors
     assert not strangers
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory) -> Path:
-    """axe-core's script: SER_AXE where that names it, else fetched by npm into a temporary folder."""
-    if "SER_AXE" in os.environ:
-        return Path(os.environ["SER_AXE"])
-    folder = tmp_path_factory.mktemp("axe")
-    command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", AXE]
-    try:
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-    except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"npm does not fetch {AXE}: {error}")
-    return folder / "node_modules" / "axe-core" / "axe.min.js"

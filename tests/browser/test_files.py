@@ -104,7 +104,7 @@ def test_all_results_are_saved_and_one_is_looked_at(files, folder):
 @pytest.mark.parametrize(
     "size", [(400, "dark"), (1280, "light")], ids=["dark-400", "light-1280"], indirect=True
 )
-def test_the_tab_can_be_read_by_everybody(files, size, folder, axe, artefacts):
+def test_the_tab_can_be_read_by_everybody(files, size, folder, artefacts):
     width, scheme = size
     drop(files, folder)
     expect(progress(files)).to_have_text(re.compile("4 of 4"), timeout=DONE_MS)
@@ -112,4 +112,4 @@ def test_the_tab_can_be_read_by_everybody(files, size, folder, axe, artefacts):
     assert files.evaluate("document.documentElement.scrollWidth") <= width
     table = files.locator("#files .segments").evaluate("box => [box.scrollWidth, box.clientWidth]")
     assert table[0] <= table[1]
-    assert not faults(files, axe)
+    assert not faults(files)

@@ -275,6 +275,6 @@ def test_a_recording_without_speech_can_still_be_looked_at(page, tmp_path):
 @pytest.mark.parametrize(
     "size", [(400, "dark"), (1280, "light")], ids=["dark-400", "light-1280"], indirect=True
 )
-def test_axe_core_finds_nothing_serious(opened, size, axe):
+def test_axe_core_finds_nothing_serious(opened, size):
     opened.locator("#segments input").nth(1).check()
-    assert not faults(opened, axe)
+    assert not faults(opened)

@@ -18,21 +18,21 @@ def choose(page, title: str) -> None:
 
 @pytest.mark.parametrize("tab", ["models", "about"])
 @pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[1]}-{s[0]}", indirect=True)
-def test_the_tab_can_be_read_by_everybody(page, size, tab, axe, artefacts):
+def test_the_tab_can_be_read_by_everybody(page, size, tab, artefacts):
     width, scheme = size
     choose(page, tab.capitalize())
     expect(page.locator(f"#{tab} section").first).to_be_visible()
     page.screenshot(path=artefacts / f"{tab}-{scheme}-{width}.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert not faults(page, axe)
+    assert not faults(page)
 
 
 @pytest.mark.parametrize("tab", ["recording", "files", "live"])
 @pytest.mark.parametrize("size", SIZES[:1] + SIZES[3:], ids=lambda s: f"{s[1]}-{s[0]}", indirect=True)
-def test_a_tab_waits_for_everybody(page, size, tab, axe):
+def test_a_tab_waits_for_everybody(page, size, tab):
     choose(page, tab.capitalize())
     expect(page.locator(f"#{tab}-tab")).to_be_visible()
-    assert not faults(page, axe)
+    assert not faults(page)
 
 
 @pytest.mark.parametrize("size", [(1280, "light")], ids=["light-1280"], indirect=True)

@@ -1,0 +1,46 @@
+// Mouse, keys and controls of the tab "Recording" that correct and explain; and at the end, its start.
+
+Object.assign(actions, {
+    explain,
+    corpus: () => save("corpus"),
+    ...Object.fromEntries(Object.entries(edits).map(([name, change]) => [name, () => edit(change)])),
+});
+
+Object.assign(keys, {
+    "[": () => chosen !== null && setEdges(audio.currentTime, segments.list[chosen].end),
+    "]": () => chosen !== null && setEdges(segments.list[chosen].start, audio.currentTime),
+    s: actions.split,
+    m: actions.merge,
+    e: explain,
+    "Control z": actions.undo,
+    ...Object.fromEntries(props.emotions.map(({ name }, i) => [i + 1, () => nameIt(name)])),
+});
+
+grip = {
+    at(x, width) {
+        if (chosen === null) return null;
+        const near = (edge) => Math.abs(axis.x(segments.list[chosen][edge], width) - x) <= EDGE_PX;
+        return ["start", "end"].find(near) ?? null;
+    },
+    drag(drag, time) {
+        if (drag.edited) segments.undo(); // one drag is one step to undo
+        const before = segments.list;
+        const edges = { ...segments.list[chosen], [drag.edge]: time };
+        setEdges(edges.start, edges.end);
+        drag.edited = segments.list !== before;
+    },
+};
+
+props.labels.forEach((label) => part("label").append(make("option", label, { value: label })));
+part("label").addEventListener("change", () => nameIt(part("label").value));
+for (const edge of ["start", "end"]) {
+    part(edge).addEventListener("change", () => {
+        const wanted = { ...segments.list[chosen], [edge]: Number(part(edge).value) };
+        setEdges(wanted.start, wanted.end);
+    });
+}
+watch("value", load);
+watch("spectrogram", loadPicture);
+watch("reply", receive);
+load();
+loadPicture();
