@@ -6,8 +6,8 @@ The words are in assets/about/, one file a language.
 import gradio as gr
 
 import ser_core
-from ser_core.recognizer import Recognizer
 from ser_ui.layout import html
+from ser_ui.shelf import Shelf
 from ser_ui.theme import ASSETS
 
 TITLE = "About"
@@ -20,6 +20,6 @@ LANGUAGES = gr.I18n(
 )
 
 
-def build(recognizer: Recognizer) -> None:
+def build(shelf: Shelf) -> None:
     """The tab's content, the same whatever the model."""
     html(LANGUAGES("about"), elem_id="about")

@@ -5,7 +5,6 @@ JSON of `ser_core.export.json`, also where a recording cannot be read.
 """
 
 import json
-from threading import Lock
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,57 +22,32 @@ from ser_core.export.json import to_dict
 from ser_core.recognizer import Recognizer
 from ser_ui import uploads
 from ser_ui.recording_tab import CONCURRENCY, LIMITS
+from ser_ui.shelf import Shelf
 
 HEALTH = "/health"
 TOOL = "analyze_speech_emotion"  # the one MCP tool
 
 
-class Shelf:
-    """The page's model, and the other shipped ones, each loaded when it is first asked for."""
-
-    def __init__(self, recognizer: Recognizer) -> None:
-        self._default = recognizer
-        self._loaded = {recognizer.bundle.name: recognizer}
-        self._loading = Lock()
-
-    def get(self, name: str) -> Recognizer:
-        """The model called `name`, the page's where that is empty. Raises BundleError.
-
-        A name only, never a folder: whoever asks may be a stranger.
-        """
-        if not name:
-            return self._default
-        with self._loading:
-            if name not in self._loaded:
-                names = [shipped.name for shipped in bundle.shipped()]
-                if name not in names:
-                    raise bundle.BundleError(
-                        "unknown_model", f"no model is called {name!r}; there are {', '.join(names)}"
-                    )
-                self._loaded[name] = Recognizer.load(name, str(self._default.device))
-            return self._loaded[name]
-
-    def analyze(self, place: str, source: str, model: str) -> dict[str, Any]:
-        """The JSON of the analysis of an uploaded file, or of why there is none."""
-        try:
-            recognizer = self.get(model)
-            path = uploads.uploaded(place)
-        except (AudioError, bundle.BundleError) as error:
-            wanted = self._default.bundle
-            name, version = (wanted.name, wanted.version) if not model else (model, "")
-            return to_dict(Analysis(source, 0.0, name, version, error=AudioError(error.code, error.message)))
-        return to_dict(recognizer.analyze_file(path, source, LIMITS))
+def answer(shelf: Shelf, place: str, source: str, model: str) -> dict[str, Any]:
+    """The JSON of the analysis of an uploaded file, or of why there is none."""
+    try:
+        recognizer = shelf.get(model)
+        path = uploads.uploaded(place)
+    except (AudioError, bundle.BundleError) as error:
+        own = shelf.own.bundle
+        name, version = (model, "") if model else (own.name, own.version)
+        return to_dict(Analysis(source, 0.0, name, version, error=AudioError(error.code, error.message)))
+    return to_dict(recognizer.analyze_file(path, source, LIMITS))
 
 
-def add_endpoints(recognizer: Recognizer) -> None:
+def add_endpoints(shelf: Shelf) -> None:
     """Adds `/analyze`, `/models` and the MCP tool to the page that is being built."""
-    shelf = Shelf(recognizer)
 
     def analyze(audio: gr.FileData, model: str = "") -> dict[str, Any]:
         if not isinstance(audio, dict) or not isinstance(audio.get("path"), str):
             wanted = '{"path": …, "meta": {"_type": "gradio.FileData"}}'
             raise gr.Error(f"not_uploaded: audio must be an uploaded file: {wanted}", print_exception=False)
-        return shelf.analyze(audio["path"], uploads.name_of(audio), model)
+        return answer(shelf, audio["path"], uploads.name_of(audio), model)
 
     def analyze_speech_emotion(audio: str, model: str = "") -> str:
         """Says which acted emotion each stretch of speech in a recording sounds like, and how sure that is.
@@ -88,7 +62,7 @@ def add_endpoints(recognizer: Recognizer) -> None:
             model: name of one of the server's models; its default where empty
         """
         source = unquote(audio).rpartition("/")[2]
-        return json.dumps(shelf.analyze(audio, source, model), ensure_ascii=False, allow_nan=False)
+        return json.dumps(answer(shelf, audio, source, model), ensure_ascii=False, allow_nan=False)
 
     def models() -> list[dict[str, Any]]:
         return [catalogue.described(shipped) for shipped in bundle.shipped()]

@@ -17,21 +17,24 @@ from ser_core.recognizer import Recognizer
 from ser_ui import text, timeline
 from ser_ui.layout import html, script
 from ser_ui.recording_tab import CONCURRENCY, LIMITS
+from ser_ui.shelf import Shelf
 from ser_ui.theme import ASSETS
 
 TITLE = "Files"
 SOURCES = ASSETS / "files"
 FORMATS = tuple(name for name in WRITERS if name not in ONE_RECORDING)  # that hold several recordings
+SCRIPTS = (*("shared/words", "shared/canvas", "shared/files", "shared/json_lines"), "files/files")
 FILE = "emotions"  # what saved results are called
 
 
-def build(recognizer: Recognizer) -> None:
-    """The tab's content; `recognizer` analyses what is dropped, one file after the other."""
+def build(shelf: Shelf) -> None:
+    """The tab's content; the server's own model analyses what is dropped, one file after the other."""
+    recognizer = shelf.own
     dropped = gr.File(file_count="multiple", label="Drop files", height=170, elem_id="drop-files")
     table = html(
         html_template=(SOURCES / "files.html").read_text(encoding="utf-8"),
         elem_id="files",
-        js_on_load=script("shared/words", "shared/canvas", "shared/files", "files/files"),
+        js_on_load=script(*SCRIPTS),
         emotions=[asdict(BY_NAME[label]) for label in recognizer.bundle.labels],
         unknown_color=UNKNOWN_COLOR,
         formats=[{"format": name, "title": timeline.TITLES.get(name, name)} for name in FORMATS],

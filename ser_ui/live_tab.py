@@ -7,8 +7,8 @@ The page does the work: the scripts in assets/live/ capture the microphone, talk
 from dataclasses import asdict
 
 from ser_core.emotions import BY_NAME, UNKNOWN_COLOR
-from ser_core.recognizer import Recognizer
 from ser_ui.layout import html, script
+from ser_ui.shelf import Shelf
 from ser_ui.theme import ASSETS
 
 TITLE = "Live"
@@ -20,9 +20,9 @@ SCRIPTS = (  # in this order, one scope
 KEPT_S = 600.0  # sound that a page keeps: 58 MB at 48 kHz
 
 
-def build(recognizer: Recognizer) -> None:
-    """The tab's content, for the classes and the threshold of `recognizer`."""
-    bundle = recognizer.bundle
+def build(shelf: Shelf) -> None:
+    """The tab's content, for the classes and the threshold of the server's own model."""
+    bundle = shelf.own.bundle
     html(
         html_template=(SOURCES / "live.html").read_text(encoding="utf-8"),
         elem_id="live",

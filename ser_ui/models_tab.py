@@ -10,12 +10,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ser_core import bundle
 from ser_core.bundle import Bundle, BundleError
 from ser_core.catalogue import HEADLINE
-from ser_core.recognizer import Recognizer
 from ser_ui import text
 from ser_ui.layout import html
+from ser_ui.shelf import Shelf
 
 TITLE = "Models"
 PROTOCOLS = {
@@ -36,15 +35,13 @@ INTRODUCTION = (
 )
 
 
-def build(recognizer: Recognizer) -> None:
-    """The tab's content: the page's own model first where it is not among the shipped ones."""
+def build(shelf: Shelf) -> None:
+    """The tab's content: all models of the server."""
     try:
-        found = bundle.shipped()
+        found = shelf.models()
     except BundleError as error:
         html(text.problem(error.message, "checkpoints/"))
         return
-    if recognizer.bundle.path not in [shipped.path for shipped in found]:
-        found.insert(0, recognizer.bundle)
     html(INTRODUCTION + "".join(map(section, found)), elem_id="models")
 
 

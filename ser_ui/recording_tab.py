@@ -18,6 +18,7 @@ from ser_core.recognizer import Recognizer
 from ser_ui import corrections, text, timeline
 from ser_ui.corrections import CorrectionError
 from ser_ui.layout import ANNOUNCE, html
+from ser_ui.shelf import Shelf
 
 TITLE = "Recording"
 LIMITS = DecodeLimits(max_duration_s=3600.0)
@@ -44,8 +45,9 @@ class Parts:
     shown: gr.State
 
 
-def build(recognizer: Recognizer) -> None:
-    """The tab's content; `recognizer` analyses whatever arrives."""
+def build(shelf: Shelf) -> None:
+    """The tab's content; the server's own model analyses whatever arrives."""
+    recognizer = shelf.own
     parts = _lay_out(recognizer)
     _listen(parts, recognizer)
     _serve(parts, recognizer)

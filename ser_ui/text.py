@@ -5,11 +5,12 @@ through `html.escape`.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from ser_core.analysis import Analysis, Segment, Verdict
 from ser_core.emotions import NO_SPEECH, UNKNOWN, color_of
+from ser_ui.comparison import DIFFERENT, SAME, UNSURE, agreements
 
 LOGO_BARS = (10, 18, 30, 22, 36, 26, 14, 20)  # pixels; one bar an emotion
 LOGO_COLORS = ("#8C8C8C", "#56B4E9", "#E69F00", "#0072B2", "#D55E00", "#CC79A7", "#009E73", "#F0E442")
@@ -19,6 +20,18 @@ WELCOME = (
     "<p>Press <b>Record</b> and speak, or drop an audio file. The answer appears here by itself when you "
     "stop or the file has arrived. Up to an hour; WAV, FLAC, MP3, Ogg, Opus, M4A and WebM.</p></div>"
 )
+MODELS = "Models"
+HOW_MANY = "Two to six hear the same recording."
+COMPARE = (
+    '<div class="verdict empty"><h2>Do models agree?</h2><p>Drop a recording, or open one in the tab '
+    "Recording and press <b>Compare models</b> there. Every chosen model hears the same stretches of speech; "
+    "where they disagree is marked.</p></div>"
+)
+HOW_MANY_TO_COMPARE = (
+    '<div class="verdict empty"><h2>Choose two to six models</h2><p>The comparison then goes on by '
+    "itself.</p></div>"
+)
+NOTHING_TO_SAVE = "There is nothing to save: drop the recording again."
 NOTES = (
     '<div class="notes"><section><h3>What the answer means</h3><p>The model compares a voice with acted '
     "emotions from a few speech corpora and says which they sound most like. The per cent figure is its own "
@@ -106,6 +119,54 @@ def speaking_time(segments: Sequence[Segment]) -> dict[str, float]:
     for segment in segments:
         seconds[segment.label] += segment.end - segment.start
     return dict(seconds.most_common())
+
+
+def one_model(name: str) -> str:
+    """Why nothing can be compared, and how that changes."""
+    return (
+        '<div class="verdict empty"><h2>One model has nobody to disagree with</h2><p>Only '
+        f"<b>{escape(name)}</b> is installed, and a comparison takes two. Train another one (train/README.md "
+        "says how, in five commands) or put a checkpoint's folder into checkpoints/; then start the page "
+        "again.</p></div>"
+    )
+
+
+def comparison(analyses: Sequence[Analysis]) -> str:
+    """On how much of a recording its `analyses`, one a model, agree."""
+    if len(analyses) < 2:
+        return _alert("There is nothing to compare", "fewer than two of these models could be loaded")
+    first = analyses[0]
+    facts = [escape(first.source), duration(first.duration)]
+    facts.append("models " + ", ".join(f"{escape(a.model_name)} {escape(a.model_version)}" for a in analyses))
+    kinds = Counter(found.kind for found in agreements(analyses))
+    return (
+        f'<div class="verdict"><h2>{agreed(kinds)}</h2><p>{_disagreed(kinds)}</p>'
+        f'<p class="facts">{" · ".join(facts)}</p></div>'
+    )
+
+
+def agreed(kinds: Mapping[str, int]) -> str:
+    """On how many segments models agree, of how many of each kind of agreement there are.
+
+    >>> agreed({"same": 7, "different": 2})
+    'They agree on 7 of 9 segments'
+    """
+    total, same = sum(kinds.values()), kinds.get(SAME, 0)
+    if not total:
+        return "No speech found"
+    if total == 1:
+        return "They agree" if same else "They do not agree"
+    return f"They agree on {'all' if same == total else f'{same} of'} {total} segments"
+
+
+def _disagreed(kinds: Mapping[str, int]) -> str:
+    """What models do where they do not agree."""
+    parts = []
+    if kinds.get(DIFFERENT):
+        parts.append(f"on {kinds[DIFFERENT]} they name different emotions (≠)")
+    if kinds.get(UNSURE):
+        parts.append(f"on {kinds[UNSURE]} not all of them are sure (?)")
+    return sentence(", ".join(parts)) if parts else ""
 
 
 def verdict(analysis: Analysis) -> str:

@@ -22,6 +22,7 @@ from ser_core.audio import Waveform
 from ser_core.emotions import BY_NAME, LABELS, UNKNOWN, UNKNOWN_COLOR
 from ser_core.export import WRITERS
 from ser_core.export.json import to_dict
+from ser_core.export.text import TIME_DIGITS, utf8
 from ser_core.recognizer import Recognizer
 from ser_ui.corrections import sound_name
 from ser_ui.layout import html, script, template
@@ -69,17 +70,23 @@ def content(path: str, waveform: Waveform, analysis: Analysis) -> str:
 
     JSON, because Gradio wraps every item of a list that is a property, which takes seconds for an hour.
     """
+    told = sound(path, waveform, analysis.source) | to_dict(analysis)
+    return json.dumps(told, ensure_ascii=False, allow_nan=False)
+
+
+def sound(path: str, waveform: Waveform, source: str) -> dict[str, Any]:
+    """What a page plays and draws of the recording at `path`, which people call `source`."""
     outline = overview.outline(waveform)
-    told: dict[str, Any] = to_dict(analysis)
-    told |= {
+    return {
         "audio": f"gradio_api/file={quote(path)}",
-        "file": sound_name(analysis.source),
+        "source": utf8(source),
+        "file": sound_name(source),
+        "duration": round(waveform.duration_s, TIME_DIGITS),
         "per_second": outline.per_second,
         "peak": outline.peak,
         "lows": base64.b64encode(outline.lows.tobytes()).decode(),
         "highs": base64.b64encode(outline.highs.tobytes()).decode(),
     }
-    return json.dumps(told, ensure_ascii=False, allow_nan=False)
 
 
 def picture(waveform: Waveform) -> str:

@@ -19,21 +19,17 @@ const COLUMNS = [
     { title: "Look" },
 ];
 
+const lines = new JsonLines();
 let files = []; // in the order in which they were dropped
 let rows = []; // the table's row of each
-let read = 0; // characters of the value
-let started = ""; // its first line: another one begins anew
 let running = false;
 let sorting = { column: null, up: true };
 let asked = 0;
 
 function load() {
-    const value = props.value || "";
-    if (!started || !value.startsWith(started)) [files, rows, read] = [[], [], 0];
-    const lines = value.slice(read).split("\n").slice(0, -1);
-    for (const line of lines) take(JSON.parse(line));
-    read += lines.reduce((sum, line) => sum + line.length + 1, 0);
-    started = value.slice(0, value.indexOf("\n") + 1);
+    const { anew, told } = lines.take(props.value || "");
+    if (anew) [files, rows] = [[], []];
+    told.forEach(take);
     show();
 }
 

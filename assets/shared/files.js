@@ -1,4 +1,6 @@
-// Files that a tab gives away: to the person, or to the tab Recording.
+// Files that a tab gives away: to the person, or to another tab.
+
+const GIVE_MS = 10_000; // until a tab that takes files is there
 
 function saveFile(blob, name) {
     const link = make("a", "", { href: URL.createObjectURL(blob), download: name });
@@ -6,16 +8,20 @@ function saveFile(blob, name) {
     URL.revokeObjectURL(link.href);
 }
 
-// As if the file had been dropped in the tab Recording.
-function openInRecording(file) {
-    document.querySelector("#recording-tab-button").click();
+// Opens a tab and gives it a file as if that had been dropped there; a tab that takes none says why.
+function giveTo(tab, area, file) {
+    document.querySelector(`#${tab}-tab-button`).click();
+    const until = performance.now() + GIVE_MS;
     const transfer = new DataTransfer();
     transfer.items.add(file);
     const give = () => {
-        const input = document.querySelector("#drop input[type=file]");
-        if (!input || !document.querySelector("#answer")?.clientWidth) return requestAnimationFrame(give);
+        const input = document.querySelector(`#${area} input[type=file]`);
+        const ready = input && document.querySelector(`#${area}`).clientWidth;
+        if (!ready) return performance.now() < until && requestAnimationFrame(give);
         input.files = transfer.files;
         input.dispatchEvent(new Event("change", { bubbles: true }));
     };
     give();
 }
+
+const openInRecording = (file) => giveTo("recording", "drop", file);

@@ -53,6 +53,13 @@ function save(format) {
     trigger("save", { number: ++asked, format, segments: list });
 }
 
+// The same sound in the tab that lets several models hear it.
+async function compare() {
+    const answer = await fetch(told.audio);
+    if (!answer.ok) return say("The copy of this recording is gone: drop it again.");
+    giveTo("compare", "drop-compared", new File([await answer.blob()], told.file));
+}
+
 async function receive() {
     const reply = props.reply ? JSON.parse(props.reply) : null;
     if (!reply || reply.number !== asked) return; // to an older question

@@ -3,6 +3,7 @@
 Object.assign(actions, {
     explain,
     corpus: () => save("corpus"),
+    compare,
     ...Object.fromEntries(Object.entries(edits).map(([name, change]) => [name, () => edit(change)])),
 });
 

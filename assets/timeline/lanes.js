@@ -76,13 +76,17 @@ class Lanes {
         }
     }
 
+    name(names, color, ...box) {
+        this.write(names, inkOn(color), ...box);
+    }
+
     // The first of some names that fits into a box.
-    name(names, color, left, length, top, height) {
+    write(names, ink, left, length, top, height) {
         if (length < 10) return;
         const { pen } = this;
         const fitting = names.find((name) => pen.measureText(name).width <= length - 6);
         if (!fitting) return;
-        pen.fillStyle = inkOn(color);
+        pen.fillStyle = ink;
         pen.textAlign = "left";
         pen.textBaseline = "middle";
         pen.fillText(fitting, left + 4, top + height / 2);

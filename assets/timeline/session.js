@@ -54,9 +54,7 @@ function tellRow(found) {
     return { words, cells: [clock(start, true), clock(end, true), emotion, share] };
 }
 
-function paint() {
-    button("split").disabled = !segments.canSplit(chosen, audio.currentTime);
-}
+drawn = () => (button("split").disabled = !segments.canSplit(chosen, audio.currentTime));
 
 // The values at a time, in words.
 function read(time) {

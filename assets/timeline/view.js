@@ -1,5 +1,5 @@
 // The part of a recording that is seen, in whatever tab: what is open, chosen and under the mouse, and when it is drawn.
-// Gradio gives `element` and `props`. The tab's own scripts say how: `load`, `paint`, `choose` and `showDetails`.
+// Gradio gives `element` and `props`. The tab's own scripts say how: `load`, `choose`, `read` and `showDetails`.
 
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const button = (name) => element.querySelector(`[data-do="${name}"]`);
@@ -16,6 +16,7 @@ let stopAt = null; // where playback of a segment ends
 let pointer = null; // where the mouse is: `share` of the view's width, and `y` on the lanes
 let queued = false;
 let stale = false; // the lanes are to be drawn again, not only what moves over them
+let drawn = () => {}; // what else follows playback
 let asked = 0; // numbers what the server is asked
 
 function openSound() {
@@ -57,5 +58,5 @@ function drawAll() {
     drawCursors(part("cursors"), lanes.layout, axis, { now, pointed, chosen: found, movable: Boolean(grip) });
     part("clock").textContent = `${clock(now, true)} / ${clock(told.duration, true)}`;
     part("reading").textContent = read(pointed ?? now);
-    paint();
+    drawn();
 }

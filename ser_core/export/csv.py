@@ -28,7 +28,7 @@ def dumps(analyses: Sequence[Analysis]) -> str:
 
 
 def _rows(analysis: Analysis) -> Iterator[dict[str, str]]:
-    source = _inert(utf8(analysis.source))
+    source = inert(utf8(analysis.source))
     if not analysis.segments:
         label = analysis.error.code if analysis.error else analysis.summary.label
         yield {"source": source, "label": label}
@@ -46,6 +46,6 @@ def _rows(analysis: Analysis) -> Iterator[dict[str, str]]:
         }
 
 
-def _inert(cell: str) -> str:
+def inert(cell: str) -> str:
     """`cell`, with an apostrophe before it where a spreadsheet would take it for a formula."""
     return "'" + cell if cell.startswith(FORMULA_STARTS) else cell

@@ -1,0 +1,199 @@
+"""The tab "Compare": one recording through several models, and where they disagree."""
+
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ser_core import audio
+from ser_core.analysis import Analysis
+from ser_core.audio import AudioError
+from ser_core.bundle import Bundle, BundleError
+from ser_core.emotions import EMOTIONS, UNKNOWN_COLOR
+from ser_core.export.json import to_dict
+from ser_ui import comparison, corrections, text, timeline
+from ser_ui.layout import ANNOUNCE, html, script, template
+from ser_ui.recording_tab import CONCURRENCY, LIMITS
+from ser_ui.shelf import Shelf
+
+TITLE = "Compare"
+SCRIPTS = (*timeline.VIEW, "shared/json_lines", "compare/lanes", "compare/session", "compare/start")
+FEWEST, MOST = 2, 6  # models at once
+CHOSEN = 3  # models at first
+
+Heard = Callable[[str, float, float], None]  # is told a model, and how many seconds of how many it heard
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the server remembers of a visitor's comparison."""
+
+    path: str  # of the sound, as long as Gradio keeps it
+    source: str
+    found: Mapping[str, Analysis]  # by model, also those that are not shown any more
+    shown: tuple[str, ...]  # models
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The components of the tab."""
+
+    models: gr.CheckboxGroup
+    dropped: gr.File
+    answer: gr.HTML
+    lanes: gr.HTML
+    compared: gr.State
+
+
+def build(shelf: Shelf) -> None:
+    """The tab's content; with a single model it says how to get another."""
+    try:
+        models = shelf.models()
+    except BundleError as error:
+        html(text.problem(error.message, "checkpoints/"))
+        return
+    if len(models) < FEWEST:
+        html(text.one_model(models[0].name), elem_id="agreement")
+        return
+    parts = _lay_out(models)
+    _listen(parts, shelf)
+
+
+def _lay_out(models: Sequence[Bundle]) -> Parts:
+    """Everything in the tab, from top to bottom."""
+    names = [model.name for model in models]
+    with gr.Row(equal_height=True):
+        chosen = gr.CheckboxGroup(
+            names, value=names[:CHOSEN], label=text.MODELS, info=text.HOW_MANY, elem_id="compared-models"
+        )
+        with gr.Column(min_width=260):
+            dropped = gr.File(label="Drop a file", height=170, elem_id="drop-compared")
+    answer = html(text.COMPARE, elem_id="agreement", js_on_load=ANNOUNCE)
+    lanes = html(
+        html_template=template("compare/compare"),
+        elem_id="comparison",
+        js_on_load=script(*SCRIPTS),
+        emotions=[asdict(emotion) for emotion in EMOTIONS],
+        unknown_color=UNKNOWN_COLOR,
+        formats=[{"format": name, "title": timeline.TITLES[name]} for name in comparison.FORMATS],
+        reply="",
+    )
+    return Parts(chosen, dropped, answer, lanes, gr.State())
+
+
+def _listen(parts: Parts, shelf: Shelf) -> None:
+    """Compare whatever arrives, by itself, and again when other models are chosen."""
+
+    def compare(path: str, models: list[str], progress: gr.Progress = gr.Progress()):  # noqa: B008
+        compared = Compared(path, Path(path).name, {}, tuple(models))
+        yield from _compare(parts, shelf, compared, progress)
+
+    def choose(compared: Compared | None, models: list[str], progress: gr.Progress = gr.Progress()):  # noqa: B008
+        if compared:
+            yield from _compare(parts, shelf, replace(compared, shown=tuple(models)), progress)
+
+    def save(compared: Compared | None, event: gr.EventData) -> dict[str, Any]:
+        return gr.update(reply=saved(compared, int(event.number), event.format))
+
+    running: dict[str, Any] = {
+        "outputs": [parts.dropped, parts.answer, parts.lanes, parts.compared],
+        "show_progress": "minimal",
+        "show_progress_on": parts.answer,
+        "concurrency_limit": CONCURRENCY,
+        "concurrency_id": "model",
+        "api_visibility": "private",
+    }
+    arrived = parts.dropped.upload(compare, [parts.dropped, parts.models], **running)
+    chosen = parts.models.input(
+        choose, [parts.compared, parts.models], cancels=arrived, trigger_mode="always_last", **running
+    )
+    parts.dropped.upload(None, cancels=chosen, api_visibility="private")
+    parts.lanes.save(save, parts.compared, parts.lanes, show_progress="hidden", api_visibility="private")
+
+
+def _compare(parts: Parts, shelf: Shelf, compared: Compared, progress: gr.Progress) -> Iterator[dict]:
+    """What the page shows of a comparison while it goes on."""
+    yield {
+        parts.answer: text.listening(compared.source),
+        parts.lanes: "",
+        parts.dropped: None,
+        parts.compared: compared,
+    }
+    if not FEWEST <= len(compared.shown) <= MOST:
+        yield {parts.answer: text.HOW_MANY_TO_COMPARE}
+        return
+
+    def heard(model: str, seconds: float, total: float) -> None:
+        progress((seconds, total), unit="seconds", desc=model)
+
+    known = compared
+    try:
+        for lines, known in results(shelf, compared, heard):
+            yield {parts.lanes: lines, parts.compared: known}
+    except AudioError as error:
+        yield {parts.answer: text.problem(error.message, compared.source)}
+        return
+    yield {parts.answer: text.comparison(shown(known))}
+
+
+def results(shelf: Shelf, compared: Compared, heard: Heard) -> Iterator[tuple[str, Compared]]:
+    """All that is known so far, after each model: lines of JSON for the page, and what to remember.
+
+    Lines only ever follow, so that Gradio sends no more than what is new. A model whose analysis is known
+    is not asked again; one that cannot be loaded is a line that says why. Raises AudioError.
+    """
+    waveform = audio.decode(compared.path, LIMITS)
+    sound = timeline.sound(compared.path, waveform, compared.source)
+    lines = _line(sound | {"models": compared.shown, "run": secrets.token_hex(4)})
+    yield lines, compared
+    for number, name in enumerate(compared.shown):
+        if name not in compared.found:
+            try:
+                recognizer = shelf.get(name)
+            except BundleError as error:
+                lines += _line({"number": number, "problem": text.sentence(error.message)})
+                yield lines, compared
+                continue
+            found = recognizer.analyze(
+                waveform,
+                compared.source,
+                lambda _, seconds, name=name: heard(name, seconds, waveform.duration_s),
+            )
+            compared = replace(compared, found={**compared.found, name: found})
+        so_far = [compared.found[other] for other in compared.shown[: number + 1] if other in compared.found]
+        lines += _line({"number": number, **_row(compared.found[name]), **_together(so_far)})
+        yield lines, compared
+
+
+def shown(compared: Compared) -> list[Analysis]:
+    """The analyses of the models that are compared, without those that could not be loaded."""
+    return [compared.found[name] for name in compared.shown if name in compared.found]
+
+
+def saved(compared: Compared | None, number: int, format_: str) -> str:
+    """The reply to a wish for a file of the comparison."""
+    if not compared or not shown(compared) or format_ not in comparison.FORMATS:
+        return timeline.reply(number, "problem", words=text.NOTHING_TO_SAVE)
+    name = f"{corrections.sound_name(compared.source)}.models.{format_}"
+    return timeline.reply(number, "file", name=name, text=comparison.FORMATS[format_](shown(compared)))
+
+
+def _row(analysis: Analysis) -> dict[str, Any]:
+    """What one model says."""
+    told = to_dict(analysis)
+    return {key: told[key] for key in ("model", "segments", "summary")}
+
+
+def _together(analyses: Sequence[Analysis]) -> dict[str, Any]:
+    """How far the models agree so far: on each segment, and on the whole recording."""
+    whole = comparison.agreement([analysis.summary.label for analysis in analyses])
+    each = comparison.agreements(analyses)
+    return {"agreements": [asdict(found) for found in each], "whole": asdict(whole)}
+
+
+def _line(told: dict[str, Any]) -> str:
+    return json.dumps(told, ensure_ascii=False, allow_nan=False) + "\n"

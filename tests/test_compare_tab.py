@@ -1,0 +1,105 @@
+"""The tab Compare: a line for each model as soon as it has heard the recording."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from support import random_bundle, syllables, write_wav
+
+from ser_core import bundle
+from ser_core.audio import AudioError
+from ser_core.export.json import to_dict
+from ser_core.recognizer import Recognizer
+from ser_ui import compare_tab, page
+from ser_ui.compare_tab import Compared
+from ser_ui.shelf import Shelf
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory) -> Shelf:
+    """Two models that are shipped, one of them broken, and the server's own."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    random_bundle(folder / "other", "stacked_cnn_lstm", name="other")
+    (random_bundle(folder / "broken", name="broken") / bundle.WEIGHTS).write_bytes(b"no weights")
+    own = Recognizer.load(random_bundle(tmp_path_factory.mktemp("model") / "own", name="own"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundle, "CHECKPOINTS", folder)
+        yield Shelf(own)
+
+
+@pytest.fixture
+def path(tmp_path) -> str:
+    return str(write_wav(tmp_path / "a & b.wav", syllables(3)))
+
+
+def compare(shelf: Shelf, compared: Compared) -> list[tuple[list[dict], Compared]]:
+    steps = list(compare_tab.results(shelf, compared, lambda *_: None))
+    assert all(after.startswith(before) for (before, _), (after, _) in pairwise(steps))
+    return [([json.loads(line) for line in lines.splitlines()], then) for lines, then in steps]
+
+
+def test_every_model_is_told_as_soon_as_it_has_heard_the_recording(shelf, path):
+    steps = compare(shelf, Compared(path, "a & b.wav", {}, ("own", "other")))
+    assert [len(told) for told, _ in steps] == [1, 2, 3]
+    sound, own, other = steps[-1][0]
+    assert (sound["source"], sound["models"]) == ("a & b.wav", ["own", "other"])
+    assert [segment["start"] for segment in own["segments"]] == [
+        segment["start"] for segment in other["segments"]
+    ]
+    assert len(other["agreements"]) == len(other["segments"]) == 3
+
+
+def test_a_model_says_in_a_comparison_what_it_says_alone(shelf, path):
+    _, own, other = compare(shelf, Compared(path, "a & b.wav", {}, ("own", "other")))[-1][0]
+    for told in (own, other):
+        alone = to_dict(shelf.get(told["model"]["name"]).analyze_file(path, "a & b.wav"))
+        assert told["segments"] == alone["segments"]
+        assert told["summary"] == alone["summary"]
+
+
+def test_what_a_model_said_is_remembered_when_others_are_chosen(shelf, path):
+    _, before = compare(shelf, Compared(path, "a.wav", {}, ("own",)))[-1]
+    heard = []
+    again = Compared(path, "a.wav", before.found, ("other", "own"))
+    (*_, (_, after)) = compare_tab.results(shelf, again, lambda model, *_: heard.append(model))
+    assert set(heard) == {"other"}
+    assert after.found["own"] is before.found["own"]
+    assert [analysis.model_name for analysis in compare_tab.shown(after)] == ["other", "own"]
+
+
+def test_a_model_that_cannot_be_loaded_is_a_line_that_says_why(shelf, path):
+    told, after = compare(shelf, Compared(path, "a.wav", {}, ("broken", "own", "other")))[-1]
+    assert told[1]["number"] == 0
+    assert "fetch it again" in told[1]["problem"]
+    assert [analysis.model_name for analysis in compare_tab.shown(after)] == ["own", "other"]
+
+
+def test_a_bad_file_is_the_usual_error(shelf, tmp_path):
+    (tmp_path / "bad.wav").write_text("no recording " * 50)
+    with pytest.raises(AudioError) as raised:
+        compare(shelf, Compared(str(tmp_path / "bad.wav"), "bad.wav", {}, ("own", "other")))
+    assert raised.value.code == "unsupported_format"
+
+
+@pytest.mark.parametrize("name", ["csv", "json"])
+def test_a_comparison_is_saved(shelf, path, name):
+    _, compared = compare(shelf, Compared(path, "a.wav", {}, ("own", "other")))[-1]
+    reply = json.loads(compare_tab.saved(compared, 4, name))
+    assert (reply["kind"], reply["number"], reply["name"]) == ("file", 4, f"a.wav.models.{name}")
+    assert "other" in reply["text"]
+
+
+@pytest.mark.parametrize("compared", [None, Compared("/gone.wav", "gone.wav", {}, ("own",))])
+def test_without_a_comparison_there_is_nothing_to_save(compared):
+    assert json.loads(compare_tab.saved(compared, 1, "csv"))["kind"] == "problem"
+
+
+def test_a_single_model_is_told_how_another_comes(tmp_path, monkeypatch):
+    random_bundle(tmp_path / "lonely", name="lonely")
+    monkeypatch.setattr(bundle, "CHECKPOINTS", tmp_path)
+    blocks = page.build(Recognizer.load("lonely"))
+    shown = [component["props"] for component in blocks.get_config_file()["components"]]
+    told = next(props["value"] for props in shown if props.get("elem_id") == "agreement")
+    assert "lonely" in told
+    assert "train/README.md" in told
+    assert not any(props.get("elem_id") == "drop-compared" for props in shown)
