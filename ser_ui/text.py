@@ -156,7 +156,8 @@ def agreed(kinds: Mapping[str, int]) -> str:
         return "No speech found"
     if total == 1:
         return "They agree" if same else "They do not agree"
-    return f"They agree on {'all' if same == total else f'{same} of'} {total} segments"
+    share = {0: "none of", total: "all"}.get(same, f"{same} of")
+    return f"They agree on {share} {total} segments"
 
 
 def _disagreed(kinds: Mapping[str, int]) -> str:

@@ -78,6 +78,7 @@ def test_the_json_holds_each_models_whole_analysis():
     [
         (("sad",) * 9, ("sad",) * 7 + ("angry",) * 2, "They agree on 7 of 9 segments"),
         (("sad",) * 3, ("sad",) * 3, "They agree on all 3 segments"),
+        (("sad",) * 3, ("angry",) * 3, "They agree on none of 3 segments"),
         (("sad",), ("sad",), "They agree"),
         (("sad",), ("unknown",), "They do not agree"),
         ((), (), "No speech found"),
@@ -91,6 +92,14 @@ def test_the_page_says_on_how_much_they_agree(labels, others, said):
 def test_the_page_says_what_they_do_where_they_do_not_agree():
     markup = text.comparison([analysis("a", "sad", "sad", "sad"), analysis("b", "angry", "angry", "unknown")])
     assert "On 2 they name different emotions (≠), on 1 not all of them are sure (?)." in markup
+
+
+def test_a_file_name_is_never_markup():
+    found = [analysis(model, "sad", source="<img src=x>&'.wav") for model in ("<b>a", "b")]
+    markup = text.comparison(found)
+    assert "<img" not in markup
+    assert "<b>" not in markup
+    assert "&lt;b&gt;a 1, b 1" in markup
 
 
 def test_one_answer_is_no_comparison():

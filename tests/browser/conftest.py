@@ -1,14 +1,17 @@
 """A real Chromium before the real `app.py`, with a microphone that plays a recording."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from app_server import app_server
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
-from support import random_bundle, syllables, write_wav
+from support import random_bundle, stubborn_bundle, syllables, write_wav
 
 from ser_core.bundle import CHECKPOINTS, DEFAULT
 
@@ -55,9 +58,24 @@ def model(tmp_path_factory, trained) -> str:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory, model) -> Iterator[str]:
+def studio(tmp_path_factory) -> Path:
+    """The program with its default model and three that can be told apart."""
+    folder = tmp_path_factory.mktemp("studio")
+    shutil.copy(ROOT / "app.py", folder)  # its folder is where the program is
+    for room in ("ser_core", "ser_ui", "assets"):
+        (folder / room).symlink_to(ROOT / room)
+    stubborn_bundle(folder / "checkpoints" / "cross", "angry")
+    stubborn_bundle(folder / "checkpoints" / "glum", "sad")
+    stubborn_bundle(folder / "checkpoints" / "shy", "sad", threshold=1.0)  # never sure
+    if (CHECKPOINTS / DEFAULT).is_dir():
+        (folder / "checkpoints" / DEFAULT).symlink_to(CHECKPOINTS / DEFAULT)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, model, studio) -> Iterator[str]:
     """The address of the app, started once."""
-    with app_server(model, tmp_path_factory.mktemp("server")) as address:
+    with app_server(model, tmp_path_factory.mktemp("server"), studio) as address:
         yield address
 
 
@@ -96,10 +114,9 @@ def size(request) -> tuple[int, str]:
     return getattr(request, "param", (1280, "light"))
 
 
-@pytest.fixture
-def page(browser: Browser, server: str, size) -> Iterator[Page]:
-    """The page, open; at the end it must have logged no error and asked nobody but the app for anything."""
-    width, scheme = size
+@contextmanager
+def opened(browser: Browser, server: str, width: int, scheme: str) -> Iterator[Page]:
+    """The page of a new visitor; it must log no error and ask nobody but the app for anything."""
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, permissions=["microphone"]
     )
@@ -114,3 +131,23 @@ def page(browser: Browser, server: str, size) -> Iterator[Page]:
     context.close()
     assert not errors
     assert not strangers
+
+
+@pytest.fixture
+def page(browser: Browser, server: str, size) -> Iterator[Page]:
+    """The page, open."""
+    with opened(browser, server, *size) as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
+def three_clips(tmp_path_factory, request) -> Path:
+    """Three emotions one after the other with pauses between them."""
+    try:
+        actor = request.getfixturevalue("shared_data") / "ravdess" / "Actor_05"
+        names = ("03-01-05-02-01-01-05", "03-01-04-02-02-01-05", "03-01-03-02-01-01-05")
+        clips = [soundfile.read(actor / f"{name}.flac", dtype="float32")[0] for name in names]
+        clips = [0.7 * clip / np.abs(clip).max() for clip in clips]
+    except pytest.skip.Exception:
+        clips = [syllables(2, seed) for seed in range(3)]
+    return write_wav(tmp_path_factory.mktemp("clips") / "three emotions.wav", np.concatenate(clips))

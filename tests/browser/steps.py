@@ -32,6 +32,15 @@ def drop(page: Page, path: Path) -> None:
     page.locator("#drop button").dispatch_event("drop", {"dataTransfer": transfer})
 
 
+def choose(page: Page, tab: str) -> None:
+    """Opens a tab, out of the menu of those that a narrow window has no room for."""
+    button = page.locator(f"#{tab.lower()}-tab-button")
+    if not button.is_visible():
+        page.locator(".overflow-menu > button").click()
+        button = page.locator(".overflow-dropdown button", has_text=tab)
+    button.click()
+
+
 def wait_for_figures(page: Page) -> None:
     """Until the words are there, and the lanes are drawn with the spectrogram among them."""
     expect(page.locator("#probabilities")).to_contain_text("Whole recording", timeout=60_000)

@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-from browser.steps import faults
 from playwright.sync_api import Page, expect
 from support import SAMPLE_RATE, syllables, write_wav
 
@@ -99,17 +98,3 @@ def test_all_results_are_saved_and_one_is_looked_at(files, folder):
     assert [entry["source"] for entry in saved] == names(files)
     files.get_by_role("button", name="Open 2 long.wav in Recording").click()
     expect(files.locator("#answer")).to_contain_text("2 long.wav", timeout=DONE_MS)
-
-
-@pytest.mark.parametrize(
-    "size", [(400, "dark"), (1280, "light")], ids=["dark-400", "light-1280"], indirect=True
-)
-def test_the_tab_can_be_read_by_everybody(files, size, folder, artefacts):
-    width, scheme = size
-    drop(files, folder)
-    expect(progress(files)).to_have_text(re.compile("4 of 4"), timeout=DONE_MS)
-    files.screenshot(path=artefacts / f"files-{scheme}-{width}.png", full_page=True)
-    assert files.evaluate("document.documentElement.scrollWidth") <= width
-    table = files.locator("#files .segments").evaluate("box => [box.scrollWidth, box.clientWidth]")
-    assert table[0] <= table[1]
-    assert not faults(files)

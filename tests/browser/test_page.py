@@ -27,25 +27,31 @@ def expect_angry(page, trained, request):
     return lambda: expect(page.locator("#answer h2")).to_have_text(pattern, timeout=60_000)
 
 
-@pytest.fixture
-def three_clips(tmp_path, request) -> Path:
-    """Three emotions one after the other with pauses between them."""
-    try:
-        actor = request.getfixturevalue("shared_data") / "ravdess" / "Actor_05"
-        names = ("03-01-05-02-01-01-05", "03-01-04-02-02-01-05", "03-01-03-02-01-01-05")
-        clips = [soundfile.read(actor / f"{name}.flac", dtype="float32")[0] for name in names]
-        clips = [0.7 * clip / np.abs(clip).max() for clip in clips]
-    except pytest.skip.Exception:
-        clips = [syllables(2, seed) for seed in range(3)]
-    return write_wav(tmp_path / "three emotions.wav", np.concatenate(clips))
-
-
 def test_a_dropped_clip_shows_its_emotion_without_a_button(page, expect_angry, ravdess_angry):
     drop(page, ravdess_angry)
     expect_angry()
     wait_for_figures(page)
     expect(page.locator("#answer")).to_contain_text(ravdess_angry.name)
     page.wait_for_function("document.querySelector('#timeline audio').duration > 3")  # it can be played
+
+
+WAYS = {
+    "picked": lambda page, path: page.locator("#drop input[type=file]").set_input_files(path),
+    "dropped": drop,
+    "spoken": lambda page, path: page.get_by_role("button", name="Record", exact=True).click(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_new_visitor_needs_at_most_one_press_after_choosing_a_sound(page, way, three_clips):
+    WAYS[way](page, three_clips)
+    page.evaluate("""window.presses = 0;
+        ["pointerdown", "keydown"].forEach((kind) => addEventListener(kind, () => presses++, true))""")
+    if way == "spoken":
+        expect(page.locator("#record")).to_contain_text("0:04", timeout=20_000)
+        page.get_by_role("button", name="Stop", exact=True).first.click()
+    expect(page.locator("#answer h2")).to_have_text(ANSWER, timeout=60_000)
+    assert page.evaluate("presses") <= 1
 
 
 def test_generated_speech_gets_an_answer(page, tmp_path):
@@ -135,25 +141,6 @@ def test_everything_works_by_keyboard(page, three_clips):
     tab_to("#segments input")
     page.keyboard.press("ArrowDown")
     expect(page.locator("#probabilities h3")).to_contain_text("Segment 1,")
-
-
-@pytest.mark.parametrize(
-    "size",
-    [*((w, s) for w in (1280, 400) for s in ("light", "dark")), (2560, "light")],
-    ids=lambda s: f"{s[1]}-{s[0]}",
-    indirect=True,
-)
-def test_nothing_runs_over_the_edge(page, size, three_clips, artefacts):
-    width, scheme = size
-    page.screenshot(path=artefacts / f"empty-{scheme}-{width}.png", full_page=True)
-    drop(page, three_clips)
-    wait_for_figures(page)
-    page.locator("#segments tbody tr").nth(1).locator("input").check()
-    expect(page.locator("#probabilities h3")).to_contain_text("Segment 1,")
-    page.screenshot(path=artefacts / f"result-{scheme}-{width}.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    table = page.locator(".segments").evaluate("box => [box.scrollWidth, box.clientWidth]")
-    assert table[0] <= table[1]
 
 
 def test_figures_follow_when_the_theme_changes(page, three_clips):

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from browser.steps import drop, faults, wait_for_figures
+from browser.steps import drop, wait_for_figures
 from playwright.sync_api import Page, expect
 from support import syllables, write_wav
 
@@ -270,11 +270,3 @@ def test_a_recording_without_speech_can_still_be_looked_at(page, tmp_path):
     expect(page.locator("#segments tbody tr")).to_have_count(1)
     press(page, "ArrowRight", "s", "m", "1", "e")  # nothing to go to, split, merge, name or explain
     assert saved(page, "Save results")[0] == "noise.wav.json"
-
-
-@pytest.mark.parametrize(
-    "size", [(400, "dark"), (1280, "light")], ids=["dark-400", "light-1280"], indirect=True
-)
-def test_axe_core_finds_nothing_serious(opened, size):
-    opened.locator("#segments input").nth(1).check()
-    assert not faults(opened)
