@@ -52,27 +52,26 @@ function take(told) {
 
 function fill(number) {
     const file = files[number];
-    const emotion = make("span", "", { class: "emotion" });
-    if (file.error) emotion.append(make("span", file.error.message, { class: "why" }));
-    else if (file.state !== "done") emotion.append(STATES[file.state]);
-    else if (file.label === NO_SPEECH) emotion.append("no speech");
-    else emotion.append(swatch(colorOf(file.label)), file.label === UNKNOWN ? `unknown (${file.likeliest}?)` : file.label);
-    const known = file.state === "done" && !file.error;
-    const cells = [
-        make("span", file.name, { class: "name" }),
-        emotion,
-        known && file.label !== NO_SPEECH ? percent(file.confidence) : "–",
-        known ? clock(file.duration) : "–",
-        known ? clock(file.speech) : "–",
-        known ? shares(file.seconds) : "",
-        known ? opener(file) : "",
-    ];
+    const cells = [make("span", file.name, { class: "name" }), ...(file.error ? [why(file)] : findings(file))];
     rows[number].className = file.error ? "failed" : file.state;
     rows[number].replaceChildren(...cells.map((content) => {
         const cell = make("td");
         cell.append(content);
         return cell;
     }));
+    rows[number].lastChild.colSpan = COLUMNS.length - cells.length + 1; // why there is nothing needs room
+}
+
+const why = ({ error }) => make("span", error.message, { class: "why" });
+
+function findings(file) {
+    const emotion = make("span", "", { class: "emotion" });
+    if (file.state !== "done") emotion.append(STATES[file.state]);
+    else if (file.label === NO_SPEECH) emotion.append("no speech");
+    else emotion.append(swatch(colorOf(file.label)), file.label === UNKNOWN ? `unknown (${file.likeliest}?)` : file.label);
+    if (file.state !== "done") return [emotion, "–", "–", "–", "", ""];
+    const sure = file.label === NO_SPEECH ? "–" : percent(file.confidence);
+    return [emotion, sure, clock(file.duration), clock(file.speech), shares(file.seconds), opener(file)];
 }
 
 // Seconds of each label as parts of a bar, and in words.
