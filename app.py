@@ -5,27 +5,33 @@ Address and port come from GRADIO_SERVER_NAME (127.0.0.1) and GRADIO_SERVER_PORT
 
 import argparse
 import logging
+import os
+import signal
+import sys
 import time
 
-import gradio as gr
 import matplotlib
 import numpy as np
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
 from ser_core import overview
 from ser_core.audio import SAMPLE_RATE, Waveform
 from ser_core.bundle import CHECKPOINTS, DEFAULT, BundleError
 from ser_core.live_engine import LiveEngine
 from ser_core.recognizer import Recognizer
-from ser_ui import about_tab, api, live_socket, page, theme
+from ser_ui import about_tab, api, live_socket, page, storage, theme, uploads
+from ser_ui.guard import Guard
+from ser_ui.limits import MAX_FILE_BYTES, QUEUE_SIZE, Limits
 
-QUEUE_SIZE = 20  # recordings waiting; the next visitor is told that the page is busy
 SESSIONS = 200  # visitors whose last result is remembered
+GRACE_S = 8.0  # for what is under way when the server is told to stop; Docker kills it after 10
+LINGER_S = 0.5  # of quiet, after which nobody is taken to be on the way to fetch a result
 log = logging.getLogger("app")
 
 
-def main() -> None:
-    """Load the model, launch the page, and only then make the first analysis quick."""
+def main() -> int:
+    """Serves the page until a signal ends it; the exit code is 1 where work had to be cut off."""
     arguments = argparse.ArgumentParser(description="Recognise emotion in speech, in a browser.")
     arguments.add_argument("--model", default=DEFAULT, help="a name in checkpoints/ or a checkpoint's folder")
     name = arguments.parse_args().model
@@ -34,6 +40,29 @@ def main() -> None:
     # Figures reach the page as SVG: their text stays text, in the page's own font.
     matplotlib.rcParams["svg.fonttype"] = "none"
 
+    if "SPACE_ID" in os.environ:  # only its proxy reaches a Space, and names the visitor's address
+        os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
+    # Gradio computes statistics anew after every event; nobody sees them.
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(sys.maxsize))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    with storage.private_folder(os.environ.get("GRADIO_TEMP_DIR")) as folder:
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)
+        try:
+            complete = serve(name)
+        except KeyboardInterrupt:  # before the page was there, or once more
+            complete = False
+    logging.shutdown()
+    if not complete:
+        os._exit(1)  # threads that still work would keep the process
+    return 0
+
+
+def serve(name: str) -> bool:
+    """Load the model, launch the page, and only then make the first analysis quick.
+
+    Ends with a signal; returns whether all work under way was finished by then.
+    """
     recognizer, trouble = None, ""
     try:
         recognizer = Recognizer.load(name)
@@ -43,21 +72,49 @@ def main() -> None:
     blocks = page.build(recognizer, trouble)
     app = launch(blocks)
     api.add_health(app, recognizer)
-    if recognizer:
-        live_socket.add_route(app, LiveEngine(recognizer))
+    engine = LiveEngine(recognizer) if recognizer else None
+    if engine:
+        live_socket.add_route(app, engine)
         warm_up(recognizer)
-    blocks.block_thread()
+    try:
+        while True:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        log.info("stopping: what is under way has %g s", GRACE_S)
+    complete = finished(app.state.limits, GRACE_S)
+    if engine:
+        engine.close()  # tells those who still speak
+    blocks.close(verbose=False)
+    return complete
 
 
-def launch(blocks: gr.Blocks) -> FastAPI:
-    """Serve the page, offline and with nothing reported to anyone; returns the server's routes."""
-    blocks.queue(max_size=QUEUE_SIZE)
+def finished(limits: Limits, grace_s: float) -> bool:
+    """Lets nothing new begin, and waits until all results are delivered; whether that was in time."""
+    limits.closing = True
+    end = time.monotonic() + grace_s
+    quiet_since = time.monotonic()
+    while time.monotonic() < end:
+        if limits.busy:
+            quiet_since = time.monotonic()
+        elif time.monotonic() - quiet_since >= LINGER_S:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def launch(blocks: uploads.Blocks) -> FastAPI:
+    """Serve the page, offline and with nothing reported to anyone; returns the server's routes.
+
+    Its `state.limits` are what the server takes on.
+    """
+    blocks.queue(max_size=QUEUE_SIZE, api_open=False)
+    limits = Limits(blocks._queue)
     app, address, _ = blocks.launch(
         prevent_thread_lock=True,
         theme=theme.theme(),
         i18n=about_tab.LANGUAGES,
         css_paths=theme.STYLES,
-        max_file_size="200mb",  # an hour at 22 kHz, or compressed; the decoder sets the real limit
+        max_file_size=MAX_FILE_BYTES,
         blocked_paths=[str(CHECKPOINTS)],
         state_session_capacity=SESSIONS,
         footer_links=[],
@@ -68,7 +125,13 @@ def launch(blocks: gr.Blocks) -> FastAPI:
         ssr_mode=False,
         pwa=False,
         quiet=True,
+        app_kwargs={
+            "middleware": [Middleware(Guard, limits=limits, storage=blocks.storage)],
+            "lifespan": lambda _: uploads.swept(blocks.storage),
+        },
     )
+    app.state.limits = limits
+    uploads.add_route(app, blocks.storage)
     api.keep_one_tool(blocks)
     log.info("SER Studio is at %s", address)
     return app
@@ -84,4 +147,4 @@ def warm_up(recognizer: Recognizer) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

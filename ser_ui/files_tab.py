@@ -16,11 +16,12 @@ from ser_core.export import ONE_RECORDING, WRITERS
 from ser_core.recognizer import Recognizer
 from ser_ui import text, timeline
 from ser_ui.layout import html, script
-from ser_ui.recording_tab import CONCURRENCY, LIMITS
+from ser_ui.recording_tab import LIMITS
 from ser_ui.shelf import Shelf
 from ser_ui.theme import ASSETS
 
 TITLE = "Files"
+CONCURRENCY = 2  # folders at once; single recordings do not wait for them
 SOURCES = ASSETS / "files"
 FORMATS = tuple(name for name in WRITERS if name not in ONE_RECORDING)  # that hold several recordings
 SCRIPTS = (*("shared/words", "shared/canvas", "shared/files", "shared/json_lines"), "files/files")
@@ -55,7 +56,7 @@ def build(shelf: Shelf) -> None:
         [table, found, dropped],
         show_progress="hidden",
         concurrency_limit=CONCURRENCY,
-        concurrency_id="model",
+        concurrency_id="files",
         api_visibility="private",
     )
     table.cancel(None, cancels=running, api_visibility="private")

@@ -35,7 +35,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from ser_core.errors import CodedError
 from ser_core.export.json import segment_to_dict, to_dict
 from ser_core.live import Ended, Event, Failed, FallingBehind, Level, LiveSegment, LiveSession
-from ser_core.live_engine import LiveEngine, LiveError
+from ser_core.live_engine import MAX_SESSIONS, LiveEngine, LiveError
+from ser_ui.limits import Places, Refusal, client_name
 
 PATH = "/live"
 IDLE_S = 30.0  # a connection that says nothing for so long is taken for dead
@@ -56,8 +57,10 @@ class SocketError(CodedError):
 def add_route(app: FastAPI, engine: LiveEngine, idle_s: float = IDLE_S) -> None:
     """Serves `/live` in `app`, before any route of its own that takes every path."""
 
+    places = Places("live sessions", MAX_SESSIONS)
+
     async def live(websocket: WebSocket) -> None:
-        await _Connection(websocket, engine, idle_s).run()
+        await _Connection(websocket, engine, places, idle_s).run()
 
     app.router.routes.insert(0, WebSocketRoute(PATH, live))
 
@@ -65,8 +68,8 @@ def add_route(app: FastAPI, engine: LiveEngine, idle_s: float = IDLE_S) -> None:
 class _Connection:
     """One client, from its first message to its last."""
 
-    def __init__(self, websocket: WebSocket, engine: LiveEngine, idle_s: float) -> None:
-        self._websocket, self._engine, self._idle_s = websocket, engine, idle_s
+    def __init__(self, websocket: WebSocket, engine: LiveEngine, places: Places, idle_s: float) -> None:
+        self._websocket, self._engine, self._places, self._idle_s = websocket, engine, places, idle_s
         self._outbox: deque[dict[str, Any]] = deque()
         self._news = asyncio.Event()  # there is something to send, or nothing will come
         self._room = asyncio.Event()  # something was sent or recognised
@@ -78,9 +81,13 @@ class _Connection:
         await self._websocket.accept()
         sending = asyncio.create_task(self._send())
         try:
-            await self._converse()
+            client = self._websocket.client
+            with self._places.taken(client_name(client.host if client else "")):
+                await self._converse()
         except (SocketError, LiveError) as error:
             self._tell_end(error)
+        except Refusal as refusal:
+            self._tell_end(SocketError("busy", refusal.detail))
         except WebSocketDisconnect:
             log.debug("a live client went away")
             sending.cancel()

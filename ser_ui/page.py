@@ -13,12 +13,11 @@ from ser_ui.shelf import Shelf
 
 # In the order in which the page shows them.
 TABS = (recording_tab, files_tab, live_tab, compare_tab, models_tab, about_tab)
-CACHE_S = 600  # every so often uploads older than this are deleted: none outlives twice this
 
 
 def build(recognizer: Recognizer | None, trouble: str = "") -> gr.Blocks:
     """The page around `recognizer`; without one it says what `trouble` there is and takes no recording."""
-    with uploads.Blocks(title="SER Studio", analytics_enabled=False, delete_cache=(CACHE_S, CACHE_S)) as page:
+    with uploads.Blocks(title="SER Studio", analytics_enabled=False) as page:
         html(text.header())
         if recognizer is None:
             html(text.not_ready(trouble))

@@ -3,26 +3,61 @@
 Gradio checks a file only where it is marked as one, and fetches whatever address it is told, of any size.
 """
 
+import asyncio
+import errno
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import gradio as gr
+from fastapi import FastAPI
+from gradio.route_utils import upload_fn
+from gradio.routes import file_upload_statuses
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj, traverse
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 
 from ser_core.audio import AudioError
+from ser_ui import failures
+from ser_ui.guard import FILE, TOO_LARGE, UPLOAD
+from ser_ui.limits import LATER_S, MAX_FILE_BYTES, Refusal
+from ser_ui.storage import SWEEP_S, Storage, discard
 
-SERVED_AT = "/gradio_api/file="  # where this server's uploads are; the path in it follows
+MAX_NAME = 200  # characters of a file's name that are repeated to anybody
+log = logging.getLogger(__name__)
 
 
 class Blocks(gr.Blocks):
-    """A Gradio page none of whose events takes a file that was not uploaded to it."""
+    """A Gradio page whose events take only files that were uploaded to it, and log no file's name."""
 
-    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **named: Any) -> Any:
-        """As Gradio's, which runs it on the inputs of every event before anything is done with them."""
-        traverse(inputs, _check, is_file_obj)
-        return await super().preprocess_data(block_fn, inputs, *rest, **named)
+    def __init__(self, **options: Any) -> None:
+        self.storage = Storage(Path(get_upload_folder()).resolve())
+        super().__init__(**options)
+
+    async def process_api(self, block_fn: Any, inputs: list[Any], *rest: Any, **named: Any) -> dict[str, Any]:
+        """As Gradio's, through which every call of every event goes."""
+
+        def check(file: dict[str, Any]) -> dict[str, Any]:
+            self.storage.use(uploaded(file["path"]), named.get("session_hash"))
+            return file
+
+        try:
+            traverse(inputs, check, is_file_obj)
+            return await super().process_api(block_fn, inputs, *rest, **named)
+        except AudioError as error:
+            raise gr.Error(f"{error.code}: {error.message}", print_exception=False) from None
+        except gr.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - Gradio would log its words, which may name a file
+            log.error("an event failed: %s", failures.describe(error))
+            raise gr.Error("The server failed on this. Try again.", print_exception=False) from None
 
 
 def uploaded(place: str) -> Path:
@@ -31,7 +66,7 @@ def uploaded(place: str) -> Path:
     Raises AudioError with code `not_uploaded`: for all other places alike, so that nobody learns by asking
     which files there are.
     """
-    path = Path(unquote(urlsplit(place).path.partition(SERVED_AT)[2]) if "://" in place else place)
+    path = Path(unquote(urlsplit(place).path.partition(FILE)[2]) if "://" in place else place)
     folder = Path(get_upload_folder()).resolve()
     try:
         found = path.resolve()
@@ -46,15 +81,67 @@ def uploaded(place: str) -> Path:
     )
 
 
-def _check(file: dict[str, Any]) -> dict[str, Any]:
-    try:
-        uploaded(file["path"])
-    except AudioError as error:
-        raise gr.Error(f"{error.code}: {error.message}", print_exception=False) from None
-    return file
-
-
 def name_of(file: dict[str, Any]) -> str:
-    """What the person who uploaded `file` calls it."""
+    """What the person who uploaded `file` calls it, in characters that can be printed.
+
+    >>> name_of({"path": "/tmp/x/a.wav", "orig_name": "b\\x1b[2J.wav"})
+    'b[2J.wav'
+    """
     name = file.get("orig_name")
-    return name if isinstance(name, str) and name else Path(file["path"]).name
+    if not isinstance(name, str) or not name:
+        name = Path(file["path"]).name
+    return "".join(filter(str.isprintable, name))[:MAX_NAME]
+
+
+def add_route(app: FastAPI, storage: Storage) -> None:
+    """Takes uploads in, in place of Gradio's route: each in a folder of its own, gone if the upload fails."""
+
+    async def upload(request: Request) -> Response:
+        length = request.headers.get("content-length", "")
+        if not storage.has_room(int(length) if length.isdecimal() else MAX_FILE_BYTES):
+            return _disk_is_full()
+        folder = storage.new()
+        try:
+            number = request.query_params.get("upload_id")
+            told = file_upload_statuses if number else None
+            places, *_ = await upload_fn(request, folder, MAX_FILE_BYTES, number, upload_progress=told)
+            return JSONResponse(places)
+        except BaseException as error:
+            discard(folder)
+            match error:
+                case MultiPartException():
+                    large = "size exceeded" in error.message
+                    return PlainTextResponse(*((TOO_LARGE, 413) if large else (error.message, 400)))
+                case HTTPException():
+                    return PlainTextResponse(error.detail, error.status_code, error.headers)
+                case OSError(errno=errno.ENOSPC):
+                    return _disk_is_full()
+            raise
+
+    app.router.routes.insert(0, Route(UPLOAD, upload, methods=["POST"]))
+
+
+def _disk_is_full() -> Response:
+    refusal = Refusal(507, "The server's disk is full. Try again in a few minutes.", LATER_S)
+    return PlainTextResponse(refusal.detail, refusal.status_code, refusal.headers)
+
+
+@asynccontextmanager
+async def swept(storage: Storage) -> AsyncIterator[None]:
+    """Deletes what is due in `storage`, as long as the server runs."""
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                await asyncio.to_thread(storage.sweep)
+            except OSError as error:  # it is tried again; nothing else may stop it either
+                log.error("uploads could not be deleted: %s", failures.describe(error))
+
+    task = asyncio.create_task(sweep())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
