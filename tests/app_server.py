@@ -19,6 +19,15 @@ def app_server(
     model: str, folder: Path, root: Path = ROOT, environment: Mapping[str, str] = os.environ
 ) -> Iterator[str]:
     """The address of the app in `root` with `model`; what it is given lies in `folder`/uploads."""
+    with app_process(model, folder, root, environment) as (address, _, _):
+        yield address
+
+
+@contextmanager
+def app_process(
+    model: str, folder: Path, root: Path = ROOT, environment: Mapping[str, str] = os.environ
+) -> Iterator[tuple[str, subprocess.Popen, list[str]]]:
+    """As `app_server`: the app's address, its process, and the lines that it says, as they come."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -30,19 +39,22 @@ def app_server(
             "GRADIO_SERVER_PORT": str(port),
             "GRADIO_TEMP_DIR": str(folder / "uploads"),
         },
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
     said = []
     try:
-        for line in process.stderr:
+        for line in process.stdout:
             said.append(line)
             if "SER Studio is at" in line:
                 break
         else:
             pytest.fail("app.py ended before the page was there:\n" + "".join(said))
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop the app
-        yield f"http://127.0.0.1:{port}"
+        # A full pipe would stop the app.
+        reading = threading.Thread(target=lambda: said.extend(process.stdout), daemon=True)
+        reading.start()
+        yield f"http://127.0.0.1:{port}", process, said
     finally:
         process.terminate()
         process.wait(timeout=20)
