@@ -75,8 +75,9 @@ def serve(name: str) -> bool:
     engine = LiveEngine(recognizer) if recognizer else None
     if engine:
         live_socket.add_route(app, engine)
-        warm_up(recognizer)
     try:
+        if recognizer:
+            warm_up(recognizer)
         while True:
             time.sleep(1)
     except KeyboardInterrupt:

@@ -81,9 +81,10 @@ class _Connection:
         await self._websocket.accept()
         sending = asyncio.create_task(self._send())
         try:
+            sample_rate = _sample_rate(await self._receive())
             client = self._websocket.client
             with self._places.taken(client_name(client.host if client else "")):
-                await self._converse()
+                await self._converse(sample_rate)
         except (SocketError, LiveError) as error:
             self._tell_end(error)
         except Refusal as refusal:
@@ -97,8 +98,7 @@ class _Connection:
             await sending
             await self._websocket.close(self._close_code)
 
-    async def _converse(self) -> None:
-        sample_rate = _sample_rate(await self._receive())
+    async def _converse(self, sample_rate: int) -> None:
         loop = asyncio.get_running_loop()
 
         def emit(event: Event) -> None:

@@ -46,8 +46,8 @@ def live_server(engine: LiveEngine, **options: float) -> Iterator[str]:
 class Client:
     """A microphone at the other end of a connection; `with` closes it."""
 
-    def __init__(self, address: str) -> None:
-        self._opening = connect(address, max_size=None, proxy=None)
+    def __init__(self, address: str, headers: dict[str, str] | None = None) -> None:
+        self._opening = connect(address, max_size=None, proxy=None, additional_headers=headers)
         self.sequence = 0
         self.sent = 0  # samples
 

@@ -1,0 +1,57 @@
+"""SIGTERM in the middle of work: what was taken in is finished and delivered, others are told."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from app_server import app_process
+from live_server import PATIENCE_S, Client
+from support import SAMPLE_RATE, random_bundle, syllables, write_wav
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+SPEECH = syllables(2)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    return str(random_bundle(tmp_path_factory.mktemp("model") / "random"))
+
+
+def sounds(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_work_under_way_is_finished_and_nothing_stays_behind(model, tmp_path):
+    """An analysis and a live session are under way; afterwards there is no process and no sound."""
+    speech = write_wav(tmp_path / "long.wav", np.tile(SPEECH, 5))
+    with app_process(model, tmp_path) as (server, process, said):
+        with speech.open("rb") as file:
+            place = httpx.post(f"{server}/gradio_api/upload", files={"files": file}).json()[0]
+        with Client(server.replace("http", "ws") + "/live") as live:
+            live.start()
+            live.speak(np.round(SPEECH * 32767).astype(np.int16))
+            calls = f"{server}/gradio_api/call/analyze"
+            sound = {"path": place, "meta": {"_type": "gradio.FileData"}}
+            event = httpx.post(calls, json={"data": [sound, ""]}).json()["event_id"]
+            process.send_signal(signal.SIGTERM)
+            text = httpx.get(f"{calls}/{event}", timeout=PATIENCE_S).text
+            last, code = live.end()
+        assert process.wait(PATIENCE_S) == 0
+    (found,) = json.loads(text.split("event: complete\ndata: ")[1])
+    assert found["error"] is None
+    assert found["duration"] == pytest.approx(5 * len(SPEECH) / SAMPLE_RATE, abs=0.01)
+    assert (last["code"], code) == ("closed", 1012)
+    assert not sounds(tmp_path / "uploads")
+    assert not [line for line in said if "Traceback" in line]
+
+
+def test_a_signal_before_the_page_is_there_ends_it_as_well(model, tmp_path):
+    with app_process(model, tmp_path) as (_, process, _):
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)  # and one more does not wait
+        assert process.wait(PATIENCE_S) in (0, 1)
+    assert not sounds(tmp_path / "uploads")
