@@ -1,7 +1,8 @@
 """A checkpoint: one folder with `model.safetensors` and `bundle.json`. No pickle, ever.
 
 `bundle.json` says everything that turns sound into probabilities with these weights, and where they come
-from; `metrics.json` beside it, where there is one, holds the measured results.
+from; `metrics.json` beside it, where there is one, holds the measured results. Descriptions are read without
+torch, which machines that run the model with ONNX Runtime may lack.
 """
 
 import hashlib
@@ -10,21 +11,20 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from ser_core.emotions import BY_NAME
 from ser_core.errors import CodedError
-from ser_core.features import FeatureSpec
-from ser_core.models import ARCHITECTURES, build
+from ser_core.feature_spec import FeatureSpec
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FORMAT = 1  # of bundle.json; raised when older programs can no longer read it
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "bundle.json"
 METRICS = "metrics.json"
+ONNX, ONNX_INT8 = "model.onnx", "model.int8.onnx"  # where `train export --onnx` has made them
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 DEFAULT = "default"  # the checkpoint the app uses
 
@@ -61,8 +61,7 @@ NOT_IN_FILE = ("metrics", "path")
 def read(name_or_path: str | Path) -> Bundle:
     """The description of a checkpoint, by its name under `checkpoints/` or its folder; weights stay unread.
 
-    Raises BundleError with code `not_found`, `bad_description`, `newer_format`, `unknown_architecture` or
-    `bad_labels`.
+    Raises BundleError with code `not_found`, `bad_description`, `newer_format` or `bad_labels`.
     """
     folder = _folder(name_or_path)
     raw = _json(folder / DESCRIPTION)
@@ -83,12 +82,6 @@ def read(name_or_path: str | Path) -> Bundle:
         raise BundleError(
             "bad_description", f"{folder.name}/{DESCRIPTION} is incomplete ({error}): export it again"
         ) from None
-    if bundle.architecture not in ARCHITECTURES:
-        raise BundleError(
-            "unknown_architecture",
-            f"{folder.name} needs the architecture {bundle.architecture!r}; "
-            f"this program has {', '.join(ARCHITECTURES)}",
-        )
     strangers = [label for label in bundle.labels if label not in BY_NAME]
     if strangers or not bundle.labels or len(set(bundle.labels)) != len(bundle.labels):
         raise BundleError(
@@ -98,14 +91,25 @@ def read(name_or_path: str | Path) -> Bundle:
     return replace(bundle, metrics=metrics)
 
 
-def load(name_or_path: str | Path) -> tuple[Bundle, nn.Module]:
+def load(name_or_path: str | Path) -> tuple[Bundle, "nn.Module"]:
     """A checkpoint's description and its model in float32, in evaluation mode, on the CPU.
 
-    Raises BundleError as `read` and `verify` do, and with code `wrong_weights` where the weights are not of
-    the architecture.
+    Raises BundleError as `read` and `verify` do, and with code `unknown_architecture`, or `wrong_weights`
+    where the weights are not of the architecture.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from ser_core.models import ARCHITECTURES, build
+
     bundle = read(name_or_path)
     assert bundle.path is not None
+    if bundle.architecture not in ARCHITECTURES:
+        raise BundleError(
+            "unknown_architecture",
+            f"{bundle.path.name} needs the architecture {bundle.architecture!r}; "
+            f"this program has {', '.join(ARCHITECTURES)}",
+        )
     _check_hash(bundle)
     try:
         weights = load_file(bundle.path / WEIGHTS)
@@ -118,8 +122,10 @@ def load(name_or_path: str | Path) -> tuple[Bundle, nn.Module]:
     return bundle, model.eval()
 
 
-def save(folder: Path, bundle: Bundle, model: nn.Module) -> Bundle:
+def save(folder: Path, bundle: Bundle, model: "nn.Module") -> Bundle:
     """Writes matrices in float16, vectors in float32, and the description; returns the whole bundle."""
+    from safetensors.torch import save_file
+
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
         key: (value.half() if value.is_floating_point() and value.ndim > 1 else value)

@@ -28,3 +28,7 @@ class CodedError(Exception):
 
 class AudioError(CodedError):
     """A recording that cannot be used."""
+
+
+class DeviceError(Exception):
+    """A device this machine does not have; the message says which there are."""

@@ -24,6 +24,7 @@ from ser_core.errors import CodedError
 from ser_core.features import FeatureSpec
 from ser_core.recognizer import Recognizer
 from ser_core.speech import Samples
+from ser_core.torch_runtime import TorchRuntime
 
 STEPS = 8  # Gauss-Legendre points of the integral; 16 find the same regions in twice the time
 REGION_BANDS, REGION_S = 8, 0.1  # a region that words name: a tenth of 80 mel bands, a tenth of a second
@@ -65,9 +66,12 @@ def explain(recognizer: Recognizer, samples: Samples, label: str | None = None) 
     """What in `samples`, `(n_samples,)` of speech at 16 kHz, drove `label`; by default the most probable one.
 
     A stretch longer than the model's window is explained in the parts it is recognised in. Raises
-    ExplainError with code `empty`, `unknown_label`, or `no_spectrogram` (the model reads no log-mel).
+    ExplainError with code `empty`, `unknown_label`, `no_spectrogram` (the model reads no log-mel) or
+    `no_gradients` (it does not run with torch).
     """
-    bundle = recognizer.bundle
+    bundle, runtime = recognizer.bundle, recognizer.runtime
+    if not isinstance(runtime, TorchRuntime):
+        raise ExplainError("no_gradients", "labels are explained with torch: use --runtime torch")
     if bundle.features.kind != "log_mel":
         raise ExplainError(
             "no_spectrogram",
@@ -82,7 +86,7 @@ def explain(recognizer: Recognizer, samples: Samples, label: str | None = None) 
     probabilities = recognizer.probabilities([samples])[0]
     target = int(probabilities.argmax()) if label is None else bundle.labels.index(label)
     windows = np.array_split(samples, ceil(len(samples) / int(bundle.window_s * SAMPLE_RATE)))
-    maps = [_attribute(recognizer, window, target) / len(windows) for window in windows]
+    maps = [_attribute(runtime, window, target) / len(windows) for window in windows]
     hop_s = bundle.features.hop_length / SAMPLE_RATE
     starts_s = np.cumsum([0, *map(len, windows)]) / SAMPLE_RATE
     times = [start + hop_s * np.arange(part.shape[1]) for start, part in zip(starts_s, maps, strict=False)]
@@ -138,17 +142,17 @@ def _band_hz(spec: FeatureSpec) -> NDArray[np.float32]:
     return centres
 
 
-def _attribute(recognizer: Recognizer, window: Samples, target: int) -> NDArray[np.float32]:
+def _attribute(runtime: TorchRuntime, window: Samples, target: int) -> NDArray[np.float32]:
     """Integrated gradients `(band, frame)` of the probability of class `target` in one window."""
     from captum.attr import IntegratedGradients  # here, because importing it takes a while
 
-    device, temperature = recognizer.device, recognizer.bundle.temperature
+    device, temperature = runtime.device, runtime.bundle.temperature
     samples, lengths = torch.from_numpy(window)[None], torch.tensor([len(window)])
-    features, n_frames = recognizer.extract(samples.to(device), lengths.to(device))  # (1, band, frame)
+    features, n_frames = runtime.extract(samples.to(device), lengths.to(device))  # (1, band, frame)
     baseline = features.mean(-1, keepdim=True).expand_as(features)
 
     def probability(batch: Tensor) -> Tensor:
-        logits = recognizer.model(batch, n_frames.repeat(len(batch))).float()
+        logits = runtime.model(batch, n_frames.repeat(len(batch))).float()
         return calibration.probabilities(logits, temperature)[:, target]
 
     with torch.enable_grad(), _differentiable(device):

@@ -5,47 +5,15 @@ are `(batch, band, frame)`. Each utterance is brought to one level first, so tha
 microphone nor its gain matters, and is never normalised per (coefficient, frame) cell.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 import torchaudio
 from torch import Tensor, nn
 
-from ser_core.audio import SAMPLE_RATE
+from ser_core.feature_spec import FeatureSpec as FeatureSpec
 
 LEVEL_RMS = 0.08  # every utterance is scaled to this root mean square (-22 dBFS)
 POWER_FLOOR = 1e-10  # keeps the logarithm finite
 TOP_DB = 80.0  # quieter than this below an utterance's loudest cell counts as silence
-
-
-@dataclass(frozen=True)
-class FeatureSpec:
-    """How a model wants its input; stored in its bundle. Window and hop in samples."""
-
-    # mfcc_log_mel: MFCC above log-mel rows; waveform: the samples themselves, one row, a sample a frame
-    kind: Literal["log_mel", "mfcc", "mfcc_log_mel", "waveform"] = "log_mel"
-    sample_rate: int = SAMPLE_RATE  # Hz
-    n_fft: int = 400  # 25 ms at 16 kHz; also the length of the Hann window
-    hop_length: int = 160  # 10 ms at 16 kHz
-    n_mels: int = 80
-    n_mfcc: int = 40  # only for the kinds with MFCC
-    f_min: float = 0.0  # Hz
-    f_max: float = 8000.0  # Hz
-    mel_scale: Literal["slaney", "htk"] = "slaney"  # also decides the filters' area normalisation
-    # whisper: (log10 power, clamped at TOP_DB under its maximum, + 4) / 4; utterance: every coefficient
-    # to zero mean and unit variance over the utterance's frames (a waveform always)
-    normalization: Literal["whisper", "utterance"] = "utterance"
-
-    @property
-    def bands(self) -> int:
-        """Rows of the feature matrix."""
-        return {
-            "log_mel": self.n_mels,
-            "mfcc": self.n_mfcc,
-            "mfcc_log_mel": self.n_mfcc + self.n_mels,
-            "waveform": 1,
-        }[self.kind]
 
 
 class FeatureExtractor(nn.Module):
@@ -92,7 +60,8 @@ class FeatureExtractor(nn.Module):
             inside = frame_mask(lengths, samples.shape[-1])[:, None, :]
             return standardise(samples[:, None], inside).masked_fill(~inside, 0.0), lengths
         n_frames = torch.clamp(lengths // spec.hop_length, min=1)
-        power: Tensor = self.mel(samples)[..., : int(n_frames.max())]  # (batch, mel, frame)
+        frames = max(1, samples.shape[-1] // spec.hop_length)
+        power: Tensor = self.mel(samples)[..., :frames]  # (batch, mel, frame)
         valid = frame_mask(n_frames, power.shape[-1])[:, None, :]
         log_power = power.clamp(min=POWER_FLOOR).log10()
         loudest = log_power.masked_fill(~valid, -torch.inf).amax(dim=(1, 2), keepdim=True)

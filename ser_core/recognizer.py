@@ -7,33 +7,45 @@ full batch. An hour costs no more memory than a minute.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from ser_core import audio, bundle, calibration
+from ser_core import audio, bundle
 from ser_core.analysis import Analysis, Segment, make_segment, summarise
 from ser_core.audio import SAMPLE_RATE, AudioError, DecodeLimits, Waveform
 from ser_core.bundle import DEFAULT, Bundle
-from ser_core.features import FeatureExtractor, pad
-from ser_core.models.whisper_adaptive import WhisperAdaptive
+from ser_core.errors import DeviceError as DeviceError
 from ser_core.quality import Quality
 from ser_core.session import Session
 from ser_core.speech import Clip, Samples, SpeechStream
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE  # a waveform is fed in pieces of this size
-BATCH_SIZE = 16  # windows the model is given at once
 PENDING_SEGMENTS = 64  # segments gathered before the model runs: enough to sort them by length
 
 Progress = Callable[[str, float], None]  # is told the source and how many seconds of it were heard
 
 
-class DeviceError(Exception):
-    """A device this machine does not have; the message says which there are."""
+class Runtime(Protocol):
+    """What computes probabilities, by a bundle: torch, or ONNX Runtime where there is no torch."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """What is computed."""
+
+    @property
+    def device(self) -> object:
+        """Where; its text is the device's name."""
+
+    def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
+        """See `Recognizer.probabilities`; at least one clip."""
+
+    def in_sessions(
+        self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
+    ) -> NDArray[np.float64]:
+        """Class probabilities `(clip, class)` of at least one clip; see `Recognizer.segments`."""
 
 
 @dataclass
@@ -62,17 +74,20 @@ class Recognizer:
     'angry'
     """
 
-    def __init__(self, bundle: Bundle, model: nn.Module, device: str = "auto") -> None:
-        """`device`: `auto` (cuda, else mps, else cpu) or one of these; DeviceError where it is not here."""
-        self.bundle = bundle
-        self.device = choose_device(device)
-        self.model = model.to(self.device).eval()
-        self.extract = FeatureExtractor(bundle.features).to(self.device).eval()
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.bundle = runtime.bundle
+        self.device = runtime.device
 
     @classmethod
-    def load(cls, name: str | Path = DEFAULT, device: str = "auto") -> "Recognizer":
-        """The checkpoint of that name or folder; raises BundleError and DeviceError."""
-        return cls(*bundle.load(name), device=device)
+    def load(cls, name: str | Path = DEFAULT, device: str = "auto", precision: str = "auto") -> "Recognizer":
+        """The checkpoint of that name or folder; raises BundleError and DeviceError.
+
+        `device` and `precision`: see `TorchRuntime`.
+        """
+        from ser_core.torch_runtime import TorchRuntime  # here, because torch may be absent
+
+        return cls(TorchRuntime(*bundle.load(name), device, precision))
 
     def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
         """Class probabilities `(clip, class)` of stretches of speech at 16 kHz.
@@ -80,16 +95,7 @@ class Recognizer:
         A clip has at least one sample. One longer than the bundle's window is cut evenly and its windows'
         probabilities are averaged. What a clip gets does not depend on the clips beside it.
         """
-
-        if not clips:
-            return np.zeros((0, len(self.bundle.labels)))
-
-        def calibrated(features: Tensor, lengths: Tensor) -> Tensor:
-            return calibration.probabilities(self.model(features, lengths).float(), self.bundle.temperature)
-
-        total = self._mean_over_windows(clips, calibrated).double().numpy()
-        mean: NDArray[np.float64] = total / total.sum(axis=1, keepdims=True)
-        return mean
+        return self.runtime.probabilities(clips) if clips else np.zeros((0, len(self.bundle.labels)))
 
     def analyze(self, waveform: Waveform, source: str = "", progress: Progress | None = None) -> Analysis:
         """What is spoken how in `waveform`, which must be at 16 kHz."""
@@ -130,8 +136,10 @@ class Recognizer:
 
         A session's clips come in the order in which they were spoken; one that is not `final` is forgotten.
         """
+        if not clips:
+            return []
         labels, threshold = self.bundle.labels, self.bundle.threshold
-        rows = self._in_session([clip.samples for clip in clips], sessions, final).tolist()
+        rows = self.runtime.in_sessions([clip.samples for clip in clips], sessions, final).tolist()
         return [
             make_segment(clip.span.start_s, clip.span.end_s, dict(zip(labels, row, strict=True)), threshold)
             for clip, row in zip(clips, rows, strict=True)
@@ -181,59 +189,6 @@ class Recognizer:
         segments = [] if recording.error else recording.segments
         found = self.conclude(recording.source, recording.heard, recording.quality, segments)
         return replace(found, error=recording.error)
-
-    def _in_session(
-        self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
-    ) -> NDArray[np.float64]:
-        """Class probabilities `(clip, class)`; a model that does not adapt judges each clip by itself."""
-        model = self.model
-        if not isinstance(model, WhisperAdaptive) or not clips:
-            return self.probabilities(clips)
-        rows = np.full((len(clips), len(self.bundle.labels)), 1 / len(self.bundle.labels))
-        embeddings = self._mean_over_windows(clips, model.embed).to(self.device)
-        with torch.inference_mode():
-            for row, embedding, session, ended in zip(rows, embeddings, sessions, final, strict=True):
-                if not model.familiar(embedding[None]):
-                    continue  # music, an animal, a machine: no emotion is likelier than another
-                logits = session.judge(model, embedding).double().cpu()
-                row[:] = calibration.probabilities(logits, self.bundle.temperature).numpy()
-                if ended:
-                    session.keep(model, embedding)
-        return rows
-
-    def _mean_over_windows(self, clips: Sequence[Samples], of: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """What `of` makes of each clip's features, on the CPU; of a long clip the mean over its windows."""
-        limit = int(self.bundle.window_s * SAMPLE_RATE)
-        windows = [
-            (row, window)
-            for row, clip in enumerate(clips)
-            for window in np.array_split(clip, ceil(len(clip) / limit))
-        ]
-        windows.sort(key=lambda item: len(item[1]))  # neighbours in length share a batch: little padding
-        found, rows = [], []
-        with torch.inference_mode():
-            for first in range(0, len(windows), BATCH_SIZE):
-                batch = windows[first : first + BATCH_SIZE]
-                samples, lengths = pad([torch.from_numpy(window) for _, window in batch])
-                found.append(
-                    of(*self.extract(samples.to(self.device), lengths.to(self.device))).float().cpu()
-                )
-                rows += [row for row, _ in batch]
-            every = torch.cat(found)
-            index = torch.tensor(rows)
-            total = torch.zeros(len(clips), every.shape[1]).index_add_(0, index, every)
-            return total / torch.bincount(index, minlength=len(clips))[:, None]
-
-
-def choose_device(name: str) -> torch.device:
-    """The torch device called `name`; `auto` takes cuda, else mps, else cpu. Raises DeviceError."""
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    there = [device for device, is_there in available.items() if is_there]
-    if name == "auto":
-        name = there[0]
-    if name not in there:
-        raise DeviceError(f"this machine has no device {name!r}; it has {', '.join(there)}")
-    return torch.device(name)
 
 
 def _blocks(file: Path | str | bytes, limits: DecodeLimits) -> Iterator[Samples]:

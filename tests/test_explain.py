@@ -41,10 +41,11 @@ def maps(default, stretches) -> list[Saliency]:
 
 def probability_without(recognizer, samples, label, chosen: np.ndarray) -> float:
     """Of `label` with the cells `chosen` `(band, frame)` replaced by their band's mean over the utterance."""
-    features, n_frames = recognizer.extract(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
+    runtime = recognizer.runtime
+    features, n_frames = runtime.extract(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
     mean = features.mean(-1, keepdim=True).expand_as(features)
     with torch.inference_mode():
-        logits = recognizer.model(torch.where(torch.from_numpy(chosen), mean, features), n_frames)
+        logits = runtime.model(torch.where(torch.from_numpy(chosen), mean, features), n_frames)
     row = (logits / recognizer.bundle.temperature).softmax(-1)[0]
     return float(row[recognizer.bundle.labels.index(label)])
 
@@ -103,7 +104,7 @@ def test_a_label_is_the_most_probable_one_unless_it_is_named(default, stretches,
 def test_bands_and_frames_lie_where_the_features_lie(default, maps, stretches):
     """A tone's energy is in the band with the nearest centre."""
     tone = np.sin(2 * np.pi * 1000 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
-    features, _ = default.extract(torch.from_numpy(tone)[None], torch.tensor([len(tone)]))
+    features, _ = default.runtime.extract(torch.from_numpy(tone)[None], torch.tensor([len(tone)]))
     saliency = maps[0]
     assert np.abs(saliency.band_hz - 1000).argmin() == features[0].mean(-1).argmax()
     assert len(saliency.time_s) == saliency.values.shape[1] == len(stretches[0]) // 160

@@ -12,6 +12,7 @@ from ser_core import bundle
 from ser_core.live import Ended, Event, Failed, FallingBehind, LiveSegment, LiveSession
 from ser_core.live_engine import BATCH_SAMPLES, MAX_WAITING, LiveEngine, LiveError
 from ser_core.recognizer import Recognizer
+from ser_core.torch_runtime import TorchRuntime
 
 PATIENCE_S = 60  # for events that must come
 WORD = syllables(1, seed=4)  # half a second of silence, a vowel and a pause that ends it
@@ -51,7 +52,7 @@ def engine(gate, tmp_path) -> Iterator[LiveEngine]:
     """An engine for three sessions whose model waits at the gate."""
     found, model = bundle.load(random_bundle(tmp_path))
     model.register_forward_pre_hook(gate)
-    engine = LiveEngine(Recognizer(found, model, "cpu"), max_sessions=3)
+    engine = LiveEngine(Recognizer(TorchRuntime(found, model, "cpu")), max_sessions=3)
     yield engine
     gate.open()
     engine.close()

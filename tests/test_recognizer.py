@@ -7,9 +7,12 @@ import pytest
 import soundfile
 from support import SAMPLE_RATE, random_bundle, syllables, write_wav
 
-from ser_core import bundle, recognizer
+from ser_core import bundle
 from ser_core.audio import DecodeLimits, Waveform, decode
-from ser_core.recognizer import BATCH_SIZE, PENDING_SEGMENTS, DeviceError, Recognizer
+from ser_core.recognizer import PENDING_SEGMENTS, DeviceError, Recognizer
+from ser_core.torch_runtime import TorchRuntime, choose_device
+
+FILES = 16  # with a syllable each: one batch
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +22,10 @@ def untrained(tmp_path_factory) -> Recognizer:
 
 @pytest.fixture(scope="module")
 def clips() -> list[np.ndarray]:
-    """Stretches of 0.03 to 9 s, in no order, more than fill a batch."""
+    """Stretches of 0.03 to 9 s, in no order; in two batches."""
     rng = np.random.default_rng(1)
     sound = syllables(60, seed=1)
-    lengths = [480, 9 * SAMPLE_RATE, *rng.integers(2000, 2 * SAMPLE_RATE, BATCH_SIZE)]
+    lengths = [480, 9 * SAMPLE_RATE, *rng.integers(2000, 2 * SAMPLE_RATE, FILES)]
     return [sound[8000 + 20000 * row :][:length] for row, length in enumerate(lengths)]
 
 
@@ -89,10 +92,10 @@ def test_segments_of_several_files_share_a_batch(tmp_path):
     found, model = bundle.load(random_bundle(tmp_path / "checkpoint"))
     batches = []
     model.register_forward_hook(lambda module, inputs, output: batches.append(len(output)))
-    paths = [write_wav(tmp_path / f"{i}.wav", syllables(1, seed=i)) for i in range(BATCH_SIZE)]
-    analyses = list(Recognizer(found, model, "cpu").analyze_files(paths))
-    assert [len(analysis.segments) for analysis in analyses] == [1] * BATCH_SIZE
-    assert batches == [BATCH_SIZE]
+    paths = [write_wav(tmp_path / f"{i}.wav", syllables(1, seed=i)) for i in range(FILES)]
+    analyses = list(Recognizer(TorchRuntime(found, model, "cpu")).analyze_files(paths))
+    assert [len(analysis.segments) for analysis in analyses] == [1] * FILES
+    assert batches == [FILES]
 
 
 def test_segments_lie_in_order_within_the_recording(untrained, tmp_path):
@@ -178,7 +181,7 @@ def test_sound_at_another_rate_is_refused(untrained):
 
 def test_an_absent_device_is_named_with_those_there_are():
     with pytest.raises(DeviceError, match=r"no device 'tpu'.*cpu"):
-        recognizer.choose_device("tpu")
+        choose_device("tpu")
 
 
 def test_the_default_model_hears_anger(ravdess_angry):

@@ -5,12 +5,14 @@ import pytest
 import torch
 from support import random_bundle, syllables
 
+from ser_core import bundle
 from ser_core.audio import Waveform
 from ser_core.emotions import LABELS
 from ser_core.models import build
 from ser_core.recognizer import Recognizer
 from ser_core.session import Session
 from ser_core.speech import Clip, SpeechStream
+from ser_core.torch_runtime import TorchRuntime
 
 SIZE = 3072  # of an embedding
 
@@ -120,7 +122,7 @@ def test_a_sound_unlike_all_speech_gets_no_emotion(tmp_path):
     made.directions.fill_(1.0)
     made.limit.fill_(-1.0)  # nothing is near enough
     folder = random_bundle(tmp_path, "whisper_base_adaptive", threshold=0.5)
-    refusing = Recognizer(Recognizer.load(folder, "cpu").bundle, made, "cpu")
+    refusing = Recognizer(TorchRuntime(bundle.read(folder), made, "cpu"))
     analysis = refusing.analyze(Waveform(syllables(2, seed=7)))
     assert [segment.label for segment in analysis.segments] == ["unknown"] * 2
     assert analysis.segments[0].probabilities == pytest.approx(dict.fromkeys(LABELS, 1 / len(LABELS)))

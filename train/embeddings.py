@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ser_core import features, pretrained
+from ser_core.audio import SAMPLE_RATE
 from ser_core.emotions import LABELS
 from ser_core.features import FeatureExtractor, pad
 from ser_core.models import blocks, build, whisper, whisper_adaptive
@@ -87,4 +88,4 @@ class Embedder:
 
     def _changed(self, speech: NDArray[np.int16], draw: dict[str, chain.Draw]) -> Tensor:
         samples = chain.apply(self._augmentation, speech / FULL_SCALE, draw)
-        return torch.from_numpy(samples[: int(MAX_CLIP_S * features.SAMPLE_RATE)])
+        return torch.from_numpy(samples[: int(MAX_CLIP_S * SAMPLE_RATE)])

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ser_core import pretrained
 from ser_core.models.blocks import mean_and_deviation
 from ser_core.models.whisper import WhisperClassifier, WhisperEncoder
+from ser_core.session import EXPLAINED, TRUST_CLIPS
 
 PRINCIPAL = 64  # directions in which a sound is compared with the clips the model was fitted on
 READ_LAYERS = 3  # the top ones that are kept: what is below tells microphones apart, not emotions
@@ -96,6 +97,33 @@ class WhisperAdaptive(nn.Module):
     def familiar(self, embeddings: Tensor) -> Tensor:
         """Which of `embeddings` `(batch, size)` sound like speech at all, `(batch,)` bool."""
         return self.distances(embeddings) <= self.limit
+
+    def unheard(self) -> Tensor:
+        """The state `(state_size,)` of a session that begins: nothing was heard."""
+        return self.mean.new_zeros(1 + len(self.mean) + len(self.class_offsets))
+
+    def noted(self, embeddings: Tensor) -> Tensor:
+        """What each of `embeddings` `(batch, size)` adds to the state of its session, `(batch, state_size)`.
+
+        A clip, its embedding, its probabilities by itself: a state is the sums of these.
+        """
+        heard = self.read_alone(embeddings).softmax(-1)
+        return torch.cat([torch.ones_like(heard[:, :1]), embeddings, heard], dim=1)
+
+    def judge(self, embeddings: Tensor, states: Tensor, explained: float = EXPLAINED) -> Tensor:
+        """Log-probabilities `(batch, class)` of clips, each against what its session held before it.
+
+        `embeddings` `(batch, size)`; `states` `(batch, state_size)`; `explained`: see `ser_core.session`.
+        """
+        alone = self.read_alone(embeddings).log_softmax(-1)
+        clips = states[:, :1] + 1
+        total = states[:, 1 : 1 + embeddings.shape[1]] + embeddings
+        heard = (states[:, 1 + embeddings.shape[1] :] + alone.exp()) / clips
+        trust = clips / (clips + TRUST_CLIPS)
+        of_emotions = (heard - 1 / heard.shape[1]) @ self.class_offsets
+        mean = self.mean + trust * (total / clips - explained * of_emotions - self.mean)
+        against = self.read_against(embeddings, mean).log_softmax(-1)
+        return torch.where(clips > 1, (1 - trust) * alone + trust * against, alone)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Logits `(batch, class)` of clips by themselves."""

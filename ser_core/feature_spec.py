@@ -1,0 +1,35 @@
+"""What a model wants to hear, as its bundle says it. Readable without torch; `features` computes it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ser_core.audio import SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """How a model wants its input; stored in its bundle. Window and hop in samples."""
+
+    # mfcc_log_mel: MFCC above log-mel rows; waveform: the samples themselves, one row, a sample a frame
+    kind: Literal["log_mel", "mfcc", "mfcc_log_mel", "waveform"] = "log_mel"
+    sample_rate: int = SAMPLE_RATE  # Hz
+    n_fft: int = 400  # 25 ms at 16 kHz; also the length of the Hann window
+    hop_length: int = 160  # 10 ms at 16 kHz
+    n_mels: int = 80
+    n_mfcc: int = 40  # only for the kinds with MFCC
+    f_min: float = 0.0  # Hz
+    f_max: float = 8000.0  # Hz
+    mel_scale: Literal["slaney", "htk"] = "slaney"  # also decides the filters' area normalisation
+    # whisper: (log10 power, clamped at TOP_DB under its maximum, + 4) / 4; utterance: every coefficient
+    # to zero mean and unit variance over the utterance's frames (a waveform always)
+    normalization: Literal["whisper", "utterance"] = "utterance"
+
+    @property
+    def bands(self) -> int:
+        """Rows of the feature matrix."""
+        return {
+            "log_mel": self.n_mels,
+            "mfcc": self.n_mfcc,
+            "mfcc_log_mel": self.n_mfcc + self.n_mels,
+            "waveform": 1,
+        }[self.kind]

@@ -1,0 +1,116 @@
+"""The default model's encoder on a CPU: clips of any lengths in one pass, without padding.
+
+The steps of all clips stand one after another, so that every matrix product is one large one, and only
+attention and pooling are done clip by clip. What a clip gets does not depend on its company, to the last bit:
+no product's row depends on how many rows there are. That also makes bfloat16 usable, where two sums that
+differ in their last bit may come apart by a third of a percent.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ser_core.models.whisper import EncoderLayer
+from ser_core.models.whisper_adaptive import READ_LAYERS, WhisperAdaptive
+
+
+class PackedEmbedder:
+    """Computes `WhisperAdaptive.embed` for inference, matrices and convolutions in `dtype`.
+
+    Sums that go on from layer to layer, norms and pooling are float32 in any case.
+    """
+
+    def __init__(self, model: WhisperAdaptive, dtype: torch.dtype) -> None:
+        encoder = model.encoder
+        self._dtype = dtype
+        self._convolutions = [_Affine.of(encoder.conv1, dtype), _Affine.of(encoder.conv2, dtype)]
+        self._positions = encoder.embed_positions.weight.detach()
+        self._layers = [_Layer.of(layer, dtype) for layer in encoder.layers]  # type: ignore[arg-type]
+
+    def __call__(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Embeddings `(batch, size)` of log-mel `(batch, 80, frame)` with lengths in frames."""
+        rows = [self._stem(row[:, :length]) for row, length in zip(features, lengths.tolist(), strict=True)]
+        steps = [len(row) for row in rows]
+        x = torch.cat(rows)  # (step of any clip, width)
+        states = [x]
+        for layer in self._layers:
+            x = layer(x, steps)
+            states.append(x)
+        read = torch.stack(states[-READ_LAYERS:])  # (layer, step of any clip, width)
+        return torch.stack([_mean_and_deviation(clip) for clip in torch.split(read, steps, dim=1)])
+
+    def _stem(self, clip: Tensor) -> Tensor:
+        """Log-mel `(80, frame)` to `(step, width)`, 20 ms a step."""
+        first, second = self._convolutions
+        x = F.gelu(F.conv1d(clip[None].to(self._dtype), first.weight, first.bias, padding=1))
+        x = F.gelu(F.conv1d(x, second.weight, second.bias, stride=2, padding=1))[0].T
+        return x.float() + self._positions[: len(x)]
+
+
+@dataclass(frozen=True)
+class _Affine:
+    """Weights of a matrix product or a convolution."""
+
+    weight: Tensor
+    bias: Tensor
+
+    @classmethod
+    def of(cls, layer: nn.Linear | nn.Conv1d, dtype: torch.dtype) -> "_Affine":
+        assert layer.bias is not None
+        return cls(layer.weight.detach().to(dtype), layer.bias.detach().to(dtype))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A transformer layer on the steps of several clips."""
+
+    heads: int
+    before_attention: nn.LayerNorm
+    to_attention: _Affine  # query, key and value, one under the other
+    from_attention: _Affine
+    before_feed: nn.LayerNorm
+    widen: _Affine
+    narrow: _Affine
+
+    @classmethod
+    def of(cls, layer: EncoderLayer, dtype: torch.dtype) -> "_Layer":
+        attention = layer.self_attn
+        parts = (attention.q_proj, attention.k_proj, attention.v_proj)
+        biases = [
+            torch.zeros(len(part.weight)) if part.bias is None else part.bias.detach() for part in parts
+        ]
+        weight = torch.cat([part.weight.detach() for part in parts])
+        return cls(
+            attention.heads,
+            layer.self_attn_layer_norm,
+            _Affine(weight.to(dtype), torch.cat(biases).to(dtype)),
+            _Affine.of(attention.out_proj, dtype),
+            layer.final_layer_norm,
+            _Affine.of(layer.fc1, dtype),
+            _Affine.of(layer.fc2, dtype),
+        )
+
+    def __call__(self, x: Tensor, steps: list[int]) -> Tensor:
+        """`(step of any clip, width)` to the same."""
+        queries_keys_values = self.to_attention(self.before_attention(x))
+        attended = [self._attend(clip) for clip in torch.split(queries_keys_values, steps)]
+        x = x + self.from_attention(torch.cat(attended))
+        return x + self.narrow(F.gelu(self.widen(self.before_feed(x))))
+
+    def _attend(self, clip: Tensor) -> Tensor:
+        """`(step, 3 * width)` of one clip to `(step, width)`."""
+        query, key, value = clip.view(len(clip), 3, self.heads, -1).permute(1, 2, 0, 3)[:, None]
+        attended = F.scaled_dot_product_attention(query, key, value)  # (1, head, step, width / heads)
+        return attended[0].transpose(0, 1).flatten(1)
+
+
+def _mean_and_deviation(states: Tensor) -> Tensor:
+    """`(layer, step, width)` of one clip to `(layer * 2 * width,)`, as `blocks.mean_and_deviation`."""
+    mean = states.mean(1, keepdim=True)
+    variance = (states - mean).square().mean(1)
+    return torch.cat([mean[:, 0], (variance + 1e-5).sqrt()], dim=-1).flatten()

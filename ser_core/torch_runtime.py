@@ -1,0 +1,123 @@
+"""Probabilities with PyTorch, on a GPU where there is one: from samples to the last number on one device."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ser_core import calibration
+from ser_core.audio import SAMPLE_RATE
+from ser_core.bundle import Bundle
+from ser_core.errors import DeviceError
+from ser_core.features import FeatureExtractor, pad
+from ser_core.models.packed import PackedEmbedder
+from ser_core.models.whisper_adaptive import WhisperAdaptive
+from ser_core.session import Session
+from ser_core.speech import Samples, windows_of
+
+# What the model is given at once, with its padding: on a CPU what fits its caches.
+BATCH_SAMPLES = {"cpu": 30 * SAMPLE_RATE, "mps": 120 * SAMPLE_RATE, "cuda": 1800 * SAMPLE_RATE}
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+Network = Callable[[Tensor, Tensor], Tensor]  # (batch, band, frame) and lengths in frames to (batch, …)
+
+
+class TorchRuntime:
+    """A model and its features on one device."""
+
+    def __init__(
+        self, bundle: Bundle, model: nn.Module, device: str = "auto", precision: str = "auto"
+    ) -> None:
+        """`device`: `auto` (cuda, else mps, else cpu) or one of these; DeviceError where it is not here.
+
+        `precision`: `float32` or `bfloat16`, of the default model's encoder on a CPU; `auto` is bfloat16
+        where the CPU computes in it.
+        """
+        self.bundle = bundle
+        self.device = choose_device(device)
+        self.model = model.to(self.device).eval()
+        self.extract = FeatureExtractor(bundle.features).to(self.device).eval()
+        self._logits: Network = self.model
+        if isinstance(model, WhisperAdaptive):
+            on_cpu = self.device.type == "cpu"
+            self._embed = PackedEmbedder(model, _precision(precision)) if on_cpu else model.embed
+            self._logits = lambda features, lengths: model.read_alone(self._embed(features, lengths))
+
+    @torch.inference_mode()
+    def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
+        """See `Recognizer.probabilities`."""
+
+        def calibrated(features: Tensor, lengths: Tensor) -> Tensor:
+            return calibration.probabilities(self._logits(features, lengths).float(), self.bundle.temperature)
+
+        total = self._mean_over_windows(clips, calibrated).cpu().double().numpy()
+        mean: NDArray[np.float64] = total / total.sum(axis=1, keepdims=True)
+        return mean
+
+    @torch.inference_mode()
+    def in_sessions(
+        self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
+    ) -> NDArray[np.float64]:
+        """Class probabilities `(clip, class)`; a model that does not adapt judges each clip by itself."""
+        model = self.model
+        if not isinstance(model, WhisperAdaptive):
+            return self.probabilities(clips)
+        embeddings = self._mean_over_windows(clips, self._embed)
+        familiar = model.familiar(embeddings)
+        kept = familiar & torch.tensor(final, device=self.device)
+        noted = kept[:, None] * model.noted(embeddings)
+        begun = [model.unheard() if session.state is None else session.state for session in sessions]
+        owner = torch.tensor([id(session) for session in sessions], device=self.device)
+        earlier = (owner[:, None] == owner).tril(-1)  # (clip, clip): another one before it in its session
+        states = torch.stack(begun) + earlier.float() @ noted
+        last = {session: row for row, session in enumerate(sessions)}
+        for session, row in last.items():
+            session.state = states[row] + noted[row]
+        logits = model.judge(embeddings, states).cpu().double()
+        found = calibration.probabilities(logits, self.bundle.temperature)
+        # Music, an animal, a machine: no emotion is likelier than another.
+        found[~familiar.cpu()] = 1 / len(self.bundle.labels)
+        rows: NDArray[np.float64] = found.numpy()
+        return rows
+
+    def _mean_over_windows(self, clips: Sequence[Samples], of: Network) -> Tensor:
+        """What `of` makes of each clip's features; of a long clip the mean over its windows."""
+        windows = windows_of(clips, self.bundle.window_s)
+        windows.sort(key=lambda item: len(item[1]))  # neighbours in length share a batch: little padding
+        found = []
+        for batch in _batches([window for _, window in windows], BATCH_SAMPLES[self.device.type]):
+            samples, lengths = pad([torch.from_numpy(window) for window in batch])
+            found.append(of(*self.extract(samples.to(self.device), lengths.to(self.device))).float())
+        every = torch.cat(found)
+        index = torch.tensor([row for row, _ in windows], device=self.device)
+        total = every.new_zeros(len(clips), every.shape[1]).index_add_(0, index, every)
+        return total / torch.bincount(index, minlength=len(clips))[:, None]
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device called `name`; `auto` takes cuda, else mps, else cpu. Raises DeviceError."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    there = [device for device, is_there in available.items() if is_there]
+    if name == "auto":
+        name = there[0]
+    if name not in there:
+        raise DeviceError(f"this machine has no device {name!r}; it has {', '.join(there)}")
+    return torch.device(name)
+
+
+def _precision(name: str) -> torch.dtype:
+    """What the encoder computes in: `auto` is bfloat16 where the CPU has instructions for it."""
+    if name == "auto":
+        name = "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+    return PRECISIONS[name]
+
+
+def _batches(windows: Sequence[Samples], most: int) -> Iterator[Sequence[Samples]]:
+    """`windows` in groups that padded to their longest hold at most `most` samples, or in ones."""
+    start = 0
+    for end in range(1, len(windows) + 1):
+        if end == len(windows) or (end + 1 - start) * len(windows[end]) > most:
+            yield windows[start:end]
+            start = end

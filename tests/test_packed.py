@@ -1,0 +1,52 @@
+"""The default model's encoder for a CPU computes what the model says, clip by clip and without padding."""
+
+import numpy as np
+import pytest
+import torch
+from support import SAMPLE_RATE, random_bundle, syllables
+
+from ser_core import bundle
+from ser_core.features import FeatureExtractor, pad
+from ser_core.models.packed import PackedEmbedder
+from ser_core.recognizer import Recognizer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return random_bundle(tmp_path_factory.mktemp("bundle"), "whisper_base_adaptive")
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[np.ndarray]:
+    """Stretches of one sample to 3 s."""
+    sound = syllables(12, seed=4)
+    return [sound[8000 + 9000 * row :][:length] for row, length in enumerate((1, 3200, 3 * SAMPLE_RATE, 9001))]
+
+
+def test_it_agrees_with_the_model(folder, clips):
+    _, model = bundle.load(folder)
+    with torch.inference_mode():
+        features = FeatureExtractor(model.features)(*pad([torch.from_numpy(clip) for clip in clips]))
+        packed = PackedEmbedder(model, torch.float32)(*features)
+        torch.testing.assert_close(packed, model.embed(*features), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_company_changes_nothing(folder, clips, precision):
+    recognizer = Recognizer.load(folder, "cpu", precision)
+    together = recognizer.probabilities(clips)
+    alone = np.concatenate([recognizer.probabilities([clip]) for clip in clips])
+    assert together == pytest.approx(alone, abs=1e-5)
+
+
+def test_half_the_bits_hardly_change_a_probability(shared_data):
+    """On the shipped weights and real speech: the accuracy table moves by less than 0.3 points."""
+    paths = sorted((shared_data / "ravdess").glob("Actor_0[57]/03-01-*-01-01-01-*.flac"))
+    summaries = {
+        precision: [a.summary for a in Recognizer.load("default", "cpu", precision).analyze_files(paths)]
+        for precision in ("float32", "bfloat16")
+    }
+    assert len(paths) == 16
+    for exact, rounded in zip(summaries["float32"], summaries["bfloat16"], strict=True):
+        assert rounded.probabilities == pytest.approx(exact.probabilities, abs=0.05)
+        assert rounded.label == exact.label or exact.confidence < 0.55
