@@ -20,7 +20,8 @@ def folder(tmp_path_factory):
 def clips() -> list[np.ndarray]:
     """Stretches of one sample to 3 s."""
     sound = syllables(12, seed=4)
-    return [sound[8000 + 9000 * row :][:length] for row, length in enumerate((1, 3200, 3 * SAMPLE_RATE, 9001))]
+    lengths = (1, 3200, 3 * SAMPLE_RATE, 9001)
+    return [sound[8000 + 9000 * row :][:length] for row, length in enumerate(lengths)]
 
 
 def test_it_agrees_with_the_model(folder, clips):
