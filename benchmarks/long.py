@@ -1,0 +1,105 @@
+"""Long recordings in bounded memory: `python -m benchmarks.long` prints a table and writes results/long.json.
+
+A FLAC file of each length is made in the temporary folder (RAVDESS clips with pauses where ../shared/data is
+there, else generated vowels; an hour of them, repeated) and given to `python -m ser_core analyze` in a
+process of its own. Its peak is what the kernel noted as its resident high-water mark (VmHWM, Linux only),
+results written and all. The last column is what one more hour adds to the peak.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import soundfile
+import typer
+
+from benchmarks.speed import RAVDESS, ROOT, SAMPLE_RATE, machine, recording
+
+RESULTS = ROOT / "benchmarks" / "results" / "long.json"
+HOUR_S = 3600
+BLOCK_S = 60  # the file is written in pieces
+CHILD = """
+import atexit, sys
+from ser_core.cli import app
+def report():
+    status = open("/proc/self/status").read()
+    open(sys.argv[1], "w").write(status.split("VmHWM:")[1].split()[0])
+atexit.register(report)
+app(sys.argv[2:])
+"""
+
+
+def main(
+    hours: Annotated[str, typer.Option(help="Lengths of the files.")] = "1,24",
+    loop_minutes: Annotated[float, typer.Option(help="Length of the speech that is repeated.")] = 60.0,
+    model: Annotated[str, typer.Option(help="The checkpoint.")] = "default",
+    results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
+) -> None:
+    found: dict[str, Any] = {"machine": machine(), "model": model}
+    found["speech"] = "RAVDESS clips with pauses" if RAVDESS.is_dir() else "generated vowels with pauses"
+    found["files"] = []
+    print(f"{'hours':>6}{'file MB':>9}{'segments':>10}{'results MB':>12}{'peak MB':>9}{'x real time':>13}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _, loop, _ = recording(folder, loop_minutes)
+        for length in map(float, hours.split(",")):
+            path = repeated(loop, folder / f"{length:g}-hours.flac", length)
+            found["files"].append({"hours": length, **analysed(path, folder, model, length)})
+            path.unlink()
+            print(line(found["files"][-1]), flush=True)
+    first, last = found["files"][0], found["files"][-1]
+    if last["hours"] > first["hours"]:
+        grown = last["peak_bytes"] - first["peak_bytes"]
+        found["bytes_an_hour"] = grown / (last["hours"] - first["hours"])
+        print(f"one more hour adds {found['bytes_an_hour'] / 1e6:.1f} MB to the peak")
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def repeated(loop: Path, target: Path, hours: float) -> Path:
+    """A FLAC file of `hours` that repeats `loop`, never at quite the same level."""
+    rng = np.random.default_rng(0)
+    left = round(hours * HOUR_S * SAMPLE_RATE)
+    with soundfile.SoundFile(target, "w", SAMPLE_RATE, 1) as file:
+        while left:
+            gain = np.float32(rng.uniform(0.5, 0.9))
+            for block in soundfile.blocks(loop, BLOCK_S * SAMPLE_RATE, dtype="float32"):
+                file.write(gain * block[:left])
+                left -= len(block[:left])
+    return target
+
+
+def analysed(path: Path, folder: Path, model: str, hours: float) -> dict[str, Any]:
+    """What the command takes for the file."""
+    peak, out = folder / "peak", folder / "out.json"
+    command = [sys.executable, "-c", CHILD, peak, "analyze", path, "--out", out, "--model", model]
+    began = time.perf_counter()
+    subprocess.run(list(map(str, command)), cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
+    seconds = time.perf_counter() - began
+    [analysis] = json.loads(out.read_text(encoding="utf-8"))
+    return {
+        "file_bytes": path.stat().st_size,
+        "duration_s": analysis["duration"],
+        "segments": len(analysis["segments"]),
+        "result_bytes": out.stat().st_size,
+        "peak_bytes": int(peak.read_text()) * 1024,
+        "elapsed_s": seconds,  # start of the process included
+        "times_real_time": hours * HOUR_S / seconds,
+    }
+
+
+def line(file: dict[str, Any]) -> str:
+    """One row of the table."""
+    return (
+        f"{file['hours']:>6g}{file['file_bytes'] / 1e6:>9.0f}{file['segments']:>10}"
+        f"{file['result_bytes'] / 1e6:>12.1f}{file['peak_bytes'] / 1e6:>9.0f}{file['times_real_time']:>13.1f}"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)
