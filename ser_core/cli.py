@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ser_core import doctor as health
+from ser_core.batch.command import batch
 from ser_core.listen import listen
 from ser_core.terminal import CLEAR_LINE, SOME_FAILED, check_writable, load, say, stop
 
@@ -94,6 +95,7 @@ def analyze(
     raise typer.Exit(SOME_FAILED if failed else 0)
 
 
+app.command()(batch)
 app.command()(listen)
 
 

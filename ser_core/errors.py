@@ -14,6 +14,7 @@ Codes of `AudioError`:
     no_audio            a video without sound
     too_short, too_long outside the limits
     not_finite          NaN or infinity among the samples
+    not_fetched         it lies elsewhere (`batch`), and the network or the store failed
 """
 
 

@@ -1,0 +1,180 @@
+"""Two Ray nodes and a kill: `python -m benchmarks.ray_nodes` prints figures, writes results/ray_nodes.json.
+
+Needs requirements-scale.txt. Two nodes of one core each are started on this machine (two `ray start` on
+127.0.0.1), `batch --engine ray` works on generated clips, and when a quarter of them is done one of the two
+workers gets SIGKILL. Then `batch --engine local` works on the same clips. Compared are all rows.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow.dataset
+import typer
+
+from benchmarks.resume import make
+from benchmarks.speed import ROOT, machine
+from ser_core.batch.output import MANIFEST
+from ser_core.emotions import LABELS
+
+RESULTS = ROOT / "benchmarks" / "results" / "ray_nodes.json"
+RAY = "import sys; from ray.scripts.scripts import main; sys.argv[0] = 'ray'; main()"
+STOP_S = 120.0  # the longest wait for a node's end
+POLL_S = 0.1
+
+
+def main(
+    clips: Annotated[int, typer.Option(help="How many.")] = 2000,
+    broken: Annotated[int, typer.Option(help="How many of these cannot be read.")] = 20,
+    model: Annotated[str, typer.Option(help="The checkpoint.")] = "default",
+    results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
+) -> None:
+    found: dict[str, Any] = {"machine": machine(), "model": model, "clips": clips, "broken": broken}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "calls").mkdir()
+        make(folder / "calls", clips, broken)
+        with two_nodes(folder) as environment:
+            found |= with_a_kill(command(folder, "ray", model), environment, folder / "ray", clips)
+        began = time.perf_counter()
+        subprocess.run(command(folder, "local", model), cwd=ROOT, check=False, stderr=subprocess.DEVNULL)
+        found["local_s"] = time.perf_counter() - began
+        found |= compared(folder / "ray", folder / "local")
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    print("\n".join(f"{key:<28}{value}" for key, value in found.items() if key != "machine"))
+
+
+def command(folder: Path, engine: str, model: str) -> list[str]:
+    """The command that works on the clips."""
+    calls, out = str(folder / "calls"), str(folder / engine)
+    return [
+        *(sys.executable, "-m", "ser_core", "batch", calls),
+        *("--out", out, "--engine", engine, "--model", model),
+    ]
+
+
+@contextmanager
+def two_nodes(folder: Path) -> Iterator[Mapping[str, str]]:
+    """A cluster of two nodes of one core each; yields the environment of those who use it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    environment = {
+        **os.environ,
+        "RAY_ADDRESS": f"127.0.0.1:{port}",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": token_hex(32),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "PYTHONPATH": str(ROOT),
+    }
+    head = ["--head", "--port", port, "--include-dashboard", "false", "--temp-dir", str(folder / "r")]
+    with node(head, environment), node(["--address", environment["RAY_ADDRESS"]], environment):
+        yield environment
+
+
+@contextmanager
+def node(arguments: list[str], environment: Mapping[str, str]) -> Iterator[None]:
+    """A node that ends with this block."""
+    options = ["--node-ip-address", "127.0.0.1", "--num-cpus", "1", "--object-store-memory", "200000000"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", RAY, "start", *arguments, *options, "--block"],
+        env={key: value for key, value in environment.items() if key != "RAY_ADDRESS"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    try:
+        if not any("This command will now block" in line for line in process.stdout):
+            raise RuntimeError("a node ended before it had started")
+        threading.Thread(target=process.stdout.read, daemon=True).start()  # a full pipe would stop it
+        yield
+    finally:
+        process.terminate()
+        process.wait(STOP_S)
+
+
+def with_a_kill(
+    arguments: list[str], environment: Mapping[str, str], out: Path, clips: int
+) -> dict[str, Any]:
+    """Runs the command, and kills a worker when a quarter is done."""
+    began = time.perf_counter()
+    process = subprocess.Popen(arguments, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and done(out) < clips // 4:
+        time.sleep(POLL_S)
+    workers = workers_running()
+    at = done(out)
+    if workers:
+        os.kill(workers[0], signal.SIGKILL)
+    _, said = process.communicate()
+    if done(out) < clips:
+        raise RuntimeError(f"only {done(out)} of {clips} were done: {said}")
+    return {
+        "workers": len(workers),
+        "done_at_the_kill": at,
+        "ray_s": time.perf_counter() - began,
+        "exit_code": process.returncode,
+    }
+
+
+def done(out: Path) -> int:
+    """How many clips the manifest names."""
+    try:
+        lines = (out / MANIFEST).read_text(encoding="utf-8").splitlines()[1:]
+        return sum(len(json.loads(line)["sources"]) for line in lines)
+    except (FileNotFoundError, ValueError):  # not begun, or within a line
+        return 0
+
+
+def workers_running() -> list[int]:
+    """The processes that hold the model."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().startswith(b"ray::") and b"_Actor" in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue  # it has ended
+    return found
+
+
+def compared(left: Path, right: Path) -> dict[str, Any]:
+    """How the rows of two folders differ."""
+    rows = [
+        pyarrow.dataset.dataset(folder, format="parquet")
+        .to_table()
+        .sort_by([("source", "ascending"), ("segment", "ascending")])
+        .to_pylist()
+        for folder in (left, right)
+    ]
+    keys = [[(row["source"], row["segment"]) for row in table] for table in rows]
+    difference = 0.0
+    if keys[0] == keys[1]:
+        numbers = [np.array([[row[label] or 0.0 for label in LABELS] for row in table]) for table in rows]
+        difference = float(np.abs(numbers[0] - numbers[1]).max())
+    return {
+        "rows": len(keys[1]),
+        "lost": len(set(keys[1]) - set(keys[0])),
+        "doubled": len(keys[0]) - len(set(keys[0])),
+        "invented": len(set(keys[0]) - set(keys[1])),
+        "same_labels": keys[0] == keys[1]
+        and all(a["label"] == b["label"] and a["error"] == b["error"] for a, b in zip(*rows, strict=True)),
+        "largest_difference": difference,  # of a probability
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)
