@@ -33,9 +33,7 @@ def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> Whis
     targets = torch.tensor([LABELS.index(clip.emotion) for clip in clips])
     names = [f"{clip.corpus}/{clip.speaker}" for clip in clips]
     speakers = torch.from_numpy(np.unique(names, return_inverse=True)[1])
-    share = torch.tensor([recipe.share.get(clip.corpus, 1.0) for clip in clips])
-    of_class = torch.zeros(len(LABELS)).index_add_(0, targets, share)
-    share = share * (of_class.mean() / of_class[targets]) ** recipe.class_weights
+    share = shares(recipe, clips)
     means = torch.stack(
         [
             session_means(rows, speakers, SESSION_CLIPS[copy % len(SESSION_CLIPS)], recipe.seed + copy)
@@ -54,12 +52,23 @@ def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> Whis
     def against(copy: Tensor, clip: Tensor) -> Tensor:
         return (copies[copy, clip] - means[copy, speakers[clip]]) / model.spread
 
-    for head, inputs in ((model.alone, alone), (model.relative, against)):
+    heads = [(model.relative, against)]
+    if not recipe.teacher:  # else it has learned with the encoder
+        heads.append((model.alone, alone))
+    for head, inputs in heads:
         members = [_member_of(head) for _ in range(MEMBERS)]
         for number, member in enumerate(members):
             _fit(member, inputs, recipe, len(copies), targets, share, recipe.seed + number)
         _join(head, members)
     return model.eval()
+
+
+def shares(recipe: Recipe, clips: Sequence[Clip]) -> Tensor:
+    """How often each of `clips` is drawn, beside the others: by its corpus and how rare its class is."""
+    targets = torch.tensor([LABELS.index(clip.emotion) for clip in clips])
+    share = torch.tensor([recipe.share.get(clip.corpus, 1.0) for clip in clips])
+    of_class = torch.zeros(len(LABELS)).index_add_(0, targets, share)
+    return share * (of_class.mean() / of_class[targets]) ** recipe.class_weights
 
 
 def fit_limit(model: WhisperAdaptive, rows: Tensor) -> None:

@@ -7,7 +7,7 @@ microphone, drawn once for all of the speaker's clips from the recipe's augmenta
 import json
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,15 +35,20 @@ DECIDES = (*DECIDES_SPEECH, features, blocks, whisper, whisper_adaptive, chain, 
 class Embedder:
     """The published encoder of a recipe's architecture, and what it has made of clips so far."""
 
-    def __init__(self, recipe: Recipe, cache: FeatureCache, device: str = "cpu") -> None:
-        torch.manual_seed(recipe.seed)  # of the heads' first weights
-        model = build(recipe.architecture, len(LABELS), **recipe.options)
-        assert isinstance(model, WhisperAdaptive)
-        model.load_pretrained(Path(recipe.pretrained))
+    def __init__(
+        self, recipe: Recipe, cache: FeatureCache, device: str = "cpu", model: WhisperAdaptive | None = None
+    ) -> None:
+        """With `model`, whose encoder is not the published one, embeddings are computed each time."""
+        self._kept = FeatureCache() if model else cache
+        if model is None:
+            torch.manual_seed(recipe.seed)  # of the heads' first weights
+            model = build(recipe.architecture, len(LABELS), **recipe.options)  # type: ignore[assignment]
+            assert isinstance(model, WhisperAdaptive)
+            model.load_pretrained(Path(recipe.pretrained))
         self.model = model.eval()
+        self.extract = FeatureExtractor(model.features).to(device)
         self._augmentation, self._seed = recipe.augmentation, recipe.seed
         self._cache, self._device = cache, device
-        self._extract = FeatureExtractor(model.features).to(device)
         weights = source_digest([pretrained.locate(recipe.pretrained)])
         self._decisions = (code(DECIDES), weights, repr(recipe.options))
 
@@ -56,12 +61,17 @@ class Embedder:
             else key(content_of(clip), *self._decisions)
             for clip, draw in zip(clips, draws, strict=True)
         ]
-        found = [self._cache.load(name) for name in names]
+        found = [self._kept.load(name) for name in names]
         missing = [i for i, row in enumerate(found) if row is None]
-        for i, row in self._computed([clips[i] for i in missing], [draws[i] for i in missing], copy > 0):
+        for i, row in self._computed([clips[i] for i in missing], copy):
             found[missing[i]] = row
-            self._cache.store(names[missing[i]], row)
+            self._kept.store(names[missing[i]], row)
         return torch.from_numpy(np.stack([row for row in found if row is not None])).float()
+
+    def heard(self, clip: Clip, speech: NDArray[np.int16], copy: int) -> Tensor:
+        """The `speech` of `clip` as it sounds in the copy `copy`, `(n_samples,)` at 16 kHz."""
+        samples = chain.apply(self._augmentation, speech / FULL_SCALE, self._session(clip, copy))
+        return torch.from_numpy(samples[: int(MAX_CLIP_S * SAMPLE_RATE)])
 
     def _session(self, clip: Clip, copy: int) -> dict[str, chain.Draw]:
         """What the copy `copy` does to every clip of this clip's speaker."""
@@ -69,7 +79,7 @@ class Embedder:
         rng = np.random.default_rng([self._seed, copy, speaker])
         return chain.draw(self._augmentation, Copy(0), rng) if copy else {}
 
-    def _computed(self, clips: Sequence[Clip], draws: Sequence[dict[str, chain.Draw]], changed: bool):
+    def _computed(self, clips: Sequence[Clip], copy: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """(index, embedding) of each clip, in batches of similar length.
 
         Changed copies in bfloat16, which errs by less than they differ; the recordings as the app hears them.
@@ -79,13 +89,9 @@ class Embedder:
         self.model.to(self._device)
         for start in range(0, len(order), BATCH_SIZE):
             rows = order[start : start + BATCH_SIZE]
-            samples, lengths = pad([self._changed(speech[i], draws[i]) for i in rows])
+            samples, lengths = pad([self.heard(clips[i], speech[i], copy) for i in rows])
             with torch.inference_mode():
-                inputs = self._extract(samples.to(self._device), lengths.to(self._device))
-                with torch.autocast(self._device, torch.bfloat16, enabled=changed):
+                inputs = self.extract(samples.to(self._device), lengths.to(self._device))
+                with torch.autocast(self._device, torch.bfloat16, enabled=copy > 0):
                     made = self.model.embed(*inputs)
             yield from zip(rows, made.float().cpu().numpy(), strict=True)
-
-    def _changed(self, speech: NDArray[np.int16], draw: dict[str, chain.Draw]) -> Tensor:
-        samples = chain.apply(self._augmentation, speech / FULL_SCALE, draw)
-        return torch.from_numpy(samples[: int(MAX_CLIP_S * SAMPLE_RATE)])

@@ -22,7 +22,7 @@ from ser_core.emotions import LABELS
 from ser_core.features import FeatureExtractor
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 from ser_core.models.whisper_probe import WhisperProbe
-from train import adaptive, curves, evaluate, report, sessions
+from train import adaptive, curves, distil, evaluate, report, sessions
 from train.cache import FeatureCache
 from train.embeddings import Embedder
 from train.errors import RunError as RunError
@@ -64,7 +64,8 @@ def fit(
     if path.is_file():
         log.info("%s is finished", folder)
     elif recipe.sessions:
-        model = adaptive.fit_heads(recipe, split.train, Embedder(recipe, cache))
+        taught = distil.fit_encoder(recipe, split.train, folder, cache) if recipe.teacher else None
+        model = adaptive.fit_heads(recipe, split.train, Embedder(recipe, cache, model=taught))
         _report(model, recipe.epochs - 1, recipe, split, folder, cache)
     else:
         trainer = trainer_for(recipe, split, folder, device, devices, nodes)
@@ -143,7 +144,7 @@ def _test(saved: Bundle, recipe: Recipe, split: Split, folder: Path, cache: Feat
     assert saved.path is not None
     _, model = bundles.load(saved.path)
     if isinstance(model, WhisperAdaptive):
-        embedder = Embedder(recipe, cache)
+        embedder = Embedder(recipe, cache, model=model if recipe.teacher else None)
         validation, predictions = (
             sessions.by_themselves(model, clips, embedder.embeddings(clips))
             for clips in (split.validation, split.test)

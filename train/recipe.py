@@ -37,6 +37,9 @@ class Recipe:
     ema_decay: float = 0.0  # of the averaged weights that are kept; 0: plain weights
     probe_decay: float = 0.0  # of a linear probe of the published encoder, averaged in; 0: no probe
     probe_share: dict[str, float] = field(default_factory=dict)  # weight of a corpus in the probe; default 1
+    teacher: str = ""  # session-adaptive architecture whose embeddings a smaller one learns
+    teacher_pretrained: str = ""  # its weights, as in `pretrained`
+    teacher_epochs: int = 0  # of learning from it, before the heads
     sessions: int = 0  # virtual ones of each speaker, for the heads of a session-adaptive architecture
     schedule: Literal["one_cycle", "plateau"] = "one_cycle"
     patience: int = 0  # epochs without a lower validation loss before it stops; 0: runs all epochs
@@ -51,6 +54,10 @@ class Recipe:
         for key in ("epochs", "batch_size", "learning_rate", "encoder_learning_rate", "layer_decay"):
             if getattr(self, key) <= 0:
                 raise RecipeError(f"{key} must be above 0, is {getattr(self, key)}")
+        if self.teacher and self.teacher not in ARCHITECTURES:
+            raise RecipeError(f"teacher {self.teacher!r} is not one of {', '.join(ARCHITECTURES)}")
+        if self.teacher and not (self.teacher_pretrained and self.teacher_epochs > 0 and self.sessions):
+            raise RecipeError("with a teacher, teacher_pretrained, teacher_epochs and sessions must be given")
         for corpus, share in self.share.items():
             if corpus not in self.corpora or not 0 < share <= 1:
                 raise RecipeError(

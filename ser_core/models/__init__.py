@@ -44,6 +44,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "whisper_base": WhisperClassifier.base,
     "whisper_tiny_probe": WhisperProbe.tiny,
     "whisper_base_adaptive": WhisperAdaptive.base,
+    "whisper_tiny_distilled": WhisperAdaptive.distilled,
 }
 
 

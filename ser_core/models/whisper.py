@@ -44,13 +44,13 @@ class SelfAttention(nn.Module):
 class EncoderLayer(nn.Module):
     """Pre-norm transformer layer."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, cells: int) -> None:
         super().__init__()
         self.self_attn_layer_norm = nn.LayerNorm(width)
         self.self_attn = SelfAttention(width, heads)
         self.final_layer_norm = nn.LayerNorm(width)
-        self.fc1 = nn.Linear(width, 4 * width)
-        self.fc2 = nn.Linear(4 * width, width)
+        self.fc1 = nn.Linear(width, cells)
+        self.fc2 = nn.Linear(cells, width)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """`(batch, step, width)` to the same."""
@@ -62,12 +62,13 @@ class EncoderLayer(nn.Module):
 class WhisperEncoder(nn.Module):
     """Log-mel `(batch, 80, frame)` to the hidden states of every layer, 20 ms a step."""
 
-    def __init__(self, width: int, heads: int, layers: int) -> None:
+    def __init__(self, width: int, heads: int, layers: int, cells: int | None = None) -> None:
+        """`cells`: hidden ones of each layer's feed-forward network; Whisper has four times the width."""
         super().__init__()
         self.conv1 = nn.Conv1d(80, width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
         self.embed_positions = nn.Embedding(MAX_STEPS, width)
-        self.layers = nn.ModuleList(EncoderLayer(width, heads) for _ in range(layers))
+        self.layers = nn.ModuleList(EncoderLayer(width, heads, cells or 4 * width) for _ in range(layers))
         self.layer_norm = nn.LayerNorm(width)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:

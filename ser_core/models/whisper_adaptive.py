@@ -1,4 +1,4 @@
-"""A published Whisper encoder read by two small heads: a voice by itself, and a voice against its session."""
+"""A Whisper encoder read by two small heads: a voice by itself, and a voice against its session."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ser_core import pretrained
-from ser_core.models.blocks import mean_and_deviation
-from ser_core.models.whisper import WhisperClassifier, WhisperEncoder
+from ser_core.models.blocks import LONGEST_PERIOD, mean_and_deviation
+from ser_core.models.whisper import MAX_STEPS, WhisperClassifier, WhisperEncoder
 from ser_core.session import EXPLAINED, TRUST_CLIPS
 
 PRINCIPAL = 64  # directions in which a sound is compared with the clips the model was fitted on
@@ -20,22 +20,33 @@ class WhisperAdaptive(nn.Module):
     Voices, rooms and microphones differ more than emotions do. Taking away the mean of a speaker's embeddings
     takes most of that away (cepstral mean subtraction, Atal 1974, one floor higher), and what remains of a
     clip is read by the head `relative`. The head `alone` reads a clip by itself, for a session's first words.
-    The embedding is the mean and deviation over time of the upper hidden states of the encoder, which stays
-    as it was published: what it knows of many voices is not unlearned on a few.
+    The embedding is the mean and deviation over time of the upper hidden states of the encoder.
 
-    The layers above the ones that are read are left out: whisper-base with 4 of its 6 has 14.3 M parameters.
+    `base` has the lower 4 of whisper-base's 6 layers, 14.3 M parameters, as they were published: what they
+    know of many voices is not unlearned on a few. `distilled`, for weak machines, has the stem and the lowest
+    layer of whisper-tiny with half its feed-forward cells, 1.9 M parameters with its heads; that little is
+    trained, to give what `base` hears and the emotions (`train.distil`).
     """
 
     features = WhisperClassifier.features
 
     def __init__(
-        self, num_classes: int, width: int, heads: int, layers: int, hidden: int = 512, dropout: float = 0.5
+        self,
+        num_classes: int,
+        width: int,
+        heads: int,
+        layers: int,
+        hidden: int,
+        dropout: float,
+        read_layers: int = READ_LAYERS,
+        cells: int | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = WhisperEncoder(width, heads, layers)
+        self.encoder = WhisperEncoder(width, heads, layers, cells)
         self.encoder.layer_norm = nn.Identity()  # type: ignore[assignment] # belongs behind Whisper's last layer
         self.encoder.requires_grad_(False)
-        size = 2 * width * READ_LAYERS
+        self.read_layers = read_layers
+        size = 2 * width * read_layers
         self.alone = _head(size, hidden, num_classes, dropout)
         self.relative = _head(size, hidden, num_classes, dropout)
         # Of the embeddings of the training clips: mean and deviation, deviation around the speakers' means,
@@ -59,20 +70,30 @@ class WhisperAdaptive(nn.Module):
         """With the lower four layers of whisper-base."""
         return cls(num_classes, width=512, heads=8, layers=4, hidden=hidden, dropout=dropout)
 
-    def load_pretrained(self, name_or_path: str | Path) -> None:
-        """The encoder's lower layers, from `openai/whisper-base` or a file with the hub's key names.
+    @classmethod
+    def distilled(cls, num_classes: int, hidden: int = 96, dropout: float = 0.5) -> "WhisperAdaptive":
+        """With the lowest layer of whisper-tiny, its feed-forward network cut to half."""
+        model = cls(num_classes, 384, 6, 1, hidden, dropout, read_layers=1, cells=768)
+        model.encoder.embed_positions = _Positions(384)  # type: ignore[assignment] # computed, not stored
+        return model
 
-        Raises PretrainedError, with code `wrong_weights` where the file is for another size.
+    def load_pretrained(self, name_or_path: str | Path) -> None:
+        """The encoder's lower layers, from `openai/whisper-base` or `-tiny`, or a file with their key names.
+
+        Of feed-forward cells the ones with the largest weights are kept, as many as there are here. Raises
+        PretrainedError, with code `wrong_weights` where the file is for another size.
         """
         path = pretrained.locate(name_or_path)
         weights = pretrained.read_tensors(path, "model.encoder.")
         kept = {name: weights[name] for name in self.encoder.state_dict() if name in weights}
+        for number, layer in enumerate(self.encoder.layers):
+            _keep_strongest(kept, f"layers.{number}.", layer.fc1.out_features)  # type: ignore[union-attr, arg-type]
         pretrained.load_into(self.encoder, kept, path, "this encoder")
 
     def embed(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Embeddings `(batch, size)` of log-mel `(batch, 80, frame)` with lengths in frames."""
         states, valid = self.encoder(features, lengths)
-        return torch.cat([mean_and_deviation(state, valid) for state in states[-READ_LAYERS:]], dim=-1)
+        return torch.cat([mean_and_deviation(state, valid) for state in states[-self.read_layers :]], dim=-1)
 
     def read_alone(self, embeddings: Tensor) -> Tensor:
         """Logits `(batch, class)` of clips by themselves."""
@@ -128,6 +149,30 @@ class WhisperAdaptive(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Logits `(batch, class)` of clips by themselves."""
         return self.read_alone(self.embed(features, lengths))
+
+
+class _Positions(nn.Module):
+    """Whisper's positions, computed: sines, then cosines, of geometric periods; `weight` `(step, width)`."""
+
+    weight: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        count = width // 2
+        rates = LONGEST_PERIOD ** -(torch.arange(count) / (count - 1))
+        angles = torch.arange(MAX_STEPS)[:, None] * rates
+        self.register_buffer("weight", torch.cat([angles.sin(), angles.cos()], dim=1), persistent=False)
+
+
+def _keep_strongest(weights: dict[str, Tensor], layer: str, cells: int) -> None:
+    """Cuts a layer's feed-forward network, in `weights`, to the `cells` that weigh most, in their order."""
+    into, bias, out = (weights.get(f"{layer}fc{name}") for name in ("1.weight", "1.bias", "2.weight"))
+    if into is None or bias is None or out is None or len(into) <= cells:
+        return
+    strength = into.float().norm(dim=1) * out.float().norm(dim=0)
+    kept = strength.topk(cells).indices.sort().values
+    weights[f"{layer}fc1.weight"], weights[f"{layer}fc1.bias"] = into[kept], bias[kept]
+    weights[f"{layer}fc2.weight"] = out[:, kept]
 
 
 def _head(size: int, hidden: int, num_classes: int, dropout: float) -> nn.Sequential:

@@ -1,0 +1,151 @@
+"""Teaches a small encoder to hear what a large one hears, by its embeddings of the same sounds, and the emotion.
+
+What the large one's embeddings are told by is their leading principal components; a linear layer to them
+learns along and is left behind (Hinton et al. 2015, "Distilling the knowledge in a neural network"; Romero et
+al. 2015, "FitNets"). The copies are those in virtual sessions on which heads are fitted (`train.adaptive`).
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ser_core.emotions import LABELS
+from ser_core.features import pad
+from ser_core.models.whisper_adaptive import WhisperAdaptive
+from train.adaptive import shares
+from train.cache import FeatureCache
+from train.corpora import Clip
+from train.data import BUCKET_BATCHES
+from train.embeddings import Embedder
+from train.recipe import Recipe
+
+BATCH_SIZE = 48
+COMPONENTS = 256  # principal ones of the teacher's embeddings
+FITTED_ROWS = 6000  # that they are found on
+WARM_UP = 0.1  # share of the one-cycle schedule
+LARGEST_GRADIENT = 1.0  # norm, over the encoder
+SAVE_STEPS = 100
+FLOOR = 1e-3  # keeps deviations above zero
+PROGRESS = "distillation.ckpt"
+log = logging.getLogger(__name__)
+
+
+def fit_encoder(recipe: Recipe, clips: Sequence[Clip], folder: Path, cache: FeatureCache) -> WhisperAdaptive:
+    """The recipe's model, its encoder and its head `alone` taught on `clips` by the recipe's teacher.
+
+    Goes on from the last step kept in `folder`. The same recipe and clips give the same model.
+    """
+    teacher, student = Embedder(of_teacher(recipe), cache), Embedder(recipe, cache)
+    wanted = targets_of(torch.stack([teacher.embeddings(clips, k) for k in range(recipe.sessions + 1)]))
+    labels = torch.tensor([LABELS.index(clip.emotion) for clip in clips])
+    speech, share = cache.speech(clips), shares(recipe, clips)
+    lengths = np.array([len(sound) for sound in speech])
+    steps = recipe.teacher_epochs * -(-len(clips) // BATCH_SIZE)
+    learner = Learner(student.model, wanted.shape[-1])
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": learner.model.encoder.parameters(), "lr": recipe.encoder_learning_rate},
+            {"params": [*learner.project.parameters(), *learner.model.alone.parameters()]},
+        ],
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+    )
+    rates = [recipe.encoder_learning_rate, recipe.learning_rate]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=WARM_UP)
+    parts = {"learner": learner, "optimizer": optimizer, "schedule": schedule}
+    for step in range(_resumed(folder / PROGRESS, parts), steps):
+        copies, rows = drawn(share, lengths, len(wanted), recipe.seed, step)
+        sounds = [student.heard(clips[i], speech[i], int(k)) for k, i in zip(copies, rows, strict=True)]
+        torch.manual_seed(hash((recipe.seed, step)) % 2**63)  # of dropout
+        told, logits = learner(*student.extract(*pad(sounds)))
+        loss = F.mse_loss(told, wanted[copies, rows])
+        loss = loss + F.cross_entropy(logits, labels[rows], label_smoothing=recipe.label_smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(learner.model.encoder.parameters(), LARGEST_GRADIENT)
+        optimizer.step()
+        schedule.step()
+        if (step + 1) % SAVE_STEPS == 0 or step + 1 == steps:
+            log.info("distillation: step %d of %d, loss %.3f", step + 1, steps, loss.item())
+            _keep(folder / PROGRESS, parts, step + 1)
+    learner.model.encoder.requires_grad_(False)
+    return learner.model.eval()
+
+
+class Learner(nn.Module):
+    """A small model with what it learns by: its embeddings, standardised, put in the teacher's terms."""
+
+    def __init__(self, model: WhisperAdaptive, components: int) -> None:
+        super().__init__()
+        self.model = model
+        self.model.encoder.requires_grad_(True)
+        size = len(model.mean)
+        self.standardise = nn.BatchNorm1d(size, affine=False)  # as `mean` and `deviation` will do
+        self.project = nn.Linear(size, components)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The teacher's components `(batch, component)` as heard here, and logits `(batch, class)`."""
+        with torch.autocast("cpu", torch.bfloat16):
+            embeddings = self.model.embed(features, lengths)
+        standard = self.standardise(embeddings.float())
+        return self.project(standard), self.model.alone(standard)
+
+
+def of_teacher(recipe: Recipe) -> Recipe:
+    """The recipe by which the teacher hears the same copies."""
+    return replace(recipe, architecture=recipe.teacher, pretrained=recipe.teacher_pretrained, options={})
+
+
+def targets_of(embeddings: Tensor) -> Tensor:
+    """Leading principal components of `embeddings` `(copy, clip, size)`, `(copy, clip, component)`.
+
+    Each is divided by the root of its deviation: a middle way between counting as much as it varies and all
+    counting alike. All together have a deviation of 1.
+    """
+    rows = embeddings.flatten(0, 1)
+    mean, deviation = rows.mean(0), rows.std(0) + FLOOR
+    chosen = np.random.default_rng(0).permutation(len(rows))[:FITTED_ROWS]
+    torch.manual_seed(0)
+    count = min(COMPONENTS, len(chosen), rows.shape[1])
+    _, _, directions = torch.svd_lowrank((rows[chosen] - mean) / deviation, q=count, niter=3)
+    told = torch.stack([((copy - mean) / deviation) @ directions for copy in embeddings])
+    told = told / (told.std((0, 1)) + FLOOR).sqrt()
+    return told / told.std()
+
+
+def drawn(share: Tensor, lengths: Any, copies: int, seed: int, step: int) -> tuple[Any, Any]:
+    """Copies and clips of a step's batch, `(batch,)` each, of similar length; of seed and step alone.
+
+    Clips come as often as `share` `(clip,)` says.
+    """
+    bucket, place = divmod(step, BUCKET_BATCHES)
+    rng = np.random.default_rng([seed, bucket])
+    chances = share.double().numpy()
+    rows = rng.choice(len(chances), BATCH_SIZE * BUCKET_BATCHES, p=chances / chances.sum())
+    rows = rows[np.argsort(lengths[rows], kind="stable")].reshape(BUCKET_BATCHES, BATCH_SIZE)
+    copy = rng.integers(0, copies, rows.shape)
+    chosen = rng.permutation(BUCKET_BATCHES)[place]
+    return copy[chosen], rows[chosen]
+
+
+def _resumed(path: Path, parts: dict[str, Any]) -> int:
+    """Puts `parts` back as `path` keeps them; returns the steps they have done."""
+    if not path.is_file():
+        return 0
+    kept = torch.load(path, map_location="cpu", weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(kept[name])
+    return int(kept["steps"])
+
+
+def _keep(path: Path, parts: dict[str, Any], steps: int) -> None:
+    partial = path.with_name(path.name + ".partial")
+    torch.save({name: part.state_dict() for name, part in parts.items()} | {"steps": steps}, partial)
+    partial.replace(path)
