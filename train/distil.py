@@ -1,4 +1,4 @@
-"""Teaches a small encoder to hear what a large one hears, by its embeddings of the same sounds, and the emotion.
+"""Teaches a small encoder to hear what a large one hears: the same embedding of the same sound; and emotions.
 
 What the large one's embeddings are told by is their leading principal components; a linear layer to them
 learns along and is left behind (Hinton et al. 2015, "Distilling the knowledge in a neural network"; Romero et

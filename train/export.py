@@ -68,7 +68,11 @@ def export(run: Path, checkpoint: Path, measured: Sequence[Path] = ()) -> Bundle
     (checkpoint / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     saved = bundles.read(checkpoint)
     start = origin(
-        recipe["architecture"], recipe["pretrained"], recipe["options"], bool(recipe.get("probe_decay"))
+        recipe["architecture"],
+        recipe["pretrained"],
+        recipe["options"],
+        bool(recipe.get("probe_decay")),
+        recipe.get("teacher", ""),
     )
     (checkpoint / "README.md").write_text(model_card(saved, start), encoding="utf-8")
     return saved

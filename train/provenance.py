@@ -19,6 +19,7 @@ PUBLISHED = {
     "whisper_tiny": "the encoder of openai/whisper-tiny (MIT)",
     "whisper_base": "the encoder of openai/whisper-base (MIT)",
     "whisper_base_adaptive": "the lower four layers of the encoder of openai/whisper-base (MIT)",
+    "whisper_tiny_distilled": "the stem and lowest layer of the encoder of openai/whisper-tiny (MIT)",
     "vgg16_transfer": "torchvision's VGG16 (BSD 3-Clause), trained on ImageNet, whose pictures are for "
     "non-commercial research",
     "vggish_transfer": "VGGish (Apache 2.0), trained on sounds of YouTube",
@@ -28,8 +29,10 @@ FROZEN = ("whisper_base_adaptive",)  # architectures that never change what was 
 DEFAULT_BUNDLE = "WAV2VEC2_BASE"  # of `speech_encoder`
 
 
-def origin(architecture: str, pretrained: str, options: Mapping[str, Any], probe: bool = False) -> str:
-    """What a recipe's training started from, in a sentence; `pretrained` as the recipe names it."""
+def origin(
+    architecture: str, pretrained: str, options: Mapping[str, Any], probe: bool = False, teacher: str = ""
+) -> str:
+    """What a recipe's training started from, in a sentence or two; `pretrained` as the recipe names it."""
     if not pretrained:
         return "Trained from random weights."
     bundle = options.get("bundle", DEFAULT_BUNDLE)
@@ -40,6 +43,8 @@ def origin(architecture: str, pretrained: str, options: Mapping[str, Any], probe
         text = f"A head trained on {source}{given}, kept as it was published."
     else:
         text = f"Fine-tuned from {source}{given}."
+    if teacher:
+        text += f" It learned to give the embeddings of {PUBLISHED[teacher]}, and the emotions."
     if probe:
         text += " A linear probe of that encoder, unchanged, stands beside it; both opinions are averaged."
     return text

@@ -189,6 +189,13 @@ def test_published_weights_are_named_with_their_licence(architecture, pretrained
     assert re.search(named, origin(architecture, pretrained, options))
 
 
+def test_a_teacher_is_named():
+    start = origin("whisper_tiny_distilled", "openai/whisper-tiny", {}, teacher="whisper_base_adaptive")
+    assert re.search(
+        r"Fine-tuned from .*whisper-tiny \(MIT\)\. .* embeddings of .*whisper-base \(MIT\)", start
+    )
+
+
 def test_the_licence_follows_the_corpora():
     assert licence(["ravdess", "tess"]) == LICENCE
     assert "non-commercial" in licence(["mine", "ravdess"])
