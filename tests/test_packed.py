@@ -11,9 +11,9 @@ from ser_core.models.packed import PackedEmbedder
 from ser_core.recognizer import Recognizer
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return random_bundle(tmp_path_factory.mktemp("bundle"), "whisper_base_adaptive")
+@pytest.fixture(scope="module", params=["whisper_base_adaptive", "whisper_tiny_distilled"])
+def folder(request, tmp_path_factory):
+    return random_bundle(tmp_path_factory.mktemp("bundle"), request.param)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ser_core.models.whisper import EncoderLayer
-from ser_core.models.whisper_adaptive import READ_LAYERS, WhisperAdaptive
+from ser_core.models.whisper_adaptive import WhisperAdaptive
 
 
 class PackedEmbedder:
@@ -23,7 +23,7 @@ class PackedEmbedder:
     """
 
     def __init__(self, model: WhisperAdaptive, dtype: torch.dtype) -> None:
-        encoder = model.encoder
+        encoder, self._read_layers = model.encoder, model.read_layers
         self._dtype = dtype
         self._convolutions = [_Affine.of(encoder.conv1, dtype), _Affine.of(encoder.conv2, dtype)]
         self._positions = encoder.embed_positions.weight.detach()
@@ -38,7 +38,7 @@ class PackedEmbedder:
         for layer in self._layers:
             x = layer(x, steps)
             states.append(x)
-        read = torch.stack(states[-READ_LAYERS:])  # (layer, step of any clip, width)
+        read = torch.stack(states[-self._read_layers :])  # (layer, step of any clip, width)
         return torch.stack([_mean_and_deviation(clip) for clip in torch.split(read, steps, dim=1)])
 
     def _stem(self, clip: Tensor) -> Tensor:
