@@ -18,6 +18,7 @@ from starlette.middleware import Middleware
 from ser_core import overview
 from ser_core.audio import SAMPLE_RATE, Waveform
 from ser_core.bundle import CHECKPOINTS, DEFAULT, BundleError
+from ser_core.decoder import Decoder
 from ser_core.live_engine import LiveEngine
 from ser_core.recognizer import Recognizer
 from ser_ui import about_tab, api, live_socket, page, storage, theme, uploads
@@ -63,9 +64,9 @@ def serve(name: str) -> bool:
 
     Ends with a signal; returns whether all work under way was finished by then.
     """
-    recognizer, trouble = None, ""
+    decoder, recognizer, trouble = Decoder(), None, ""
     try:
-        recognizer = Recognizer.load(name)
+        recognizer = Recognizer.load(name, read=decoder.stream)
     except BundleError as error:
         trouble = error.message
         log.error("the page has no model: %s", trouble)
@@ -77,6 +78,7 @@ def serve(name: str) -> bool:
         live_socket.add_route(app, engine)
     try:
         if recognizer:
+            decoder.prepare()
             warm_up(recognizer)
         while True:
             time.sleep(1)
@@ -86,6 +88,7 @@ def serve(name: str) -> bool:
     if engine:
         engine.close()  # tells those who still speak
     blocks.close(verbose=False)
+    decoder.close()
     return complete
 
 

@@ -6,7 +6,7 @@ say, reading stops at the limit. The codes of `AudioError` are in `ser_core.erro
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -63,7 +63,12 @@ def decode(source: Path | str | bytes, limits: DecodeLimits = DecodeLimits()) ->
     Raises:
         AudioError: with one of the codes in `ser_core.errors`.
     """
-    return Waveform(np.concatenate([*stream(source, limits), np.zeros(0, np.float32)]))
+    return join(stream(source, limits))
+
+
+def join(blocks: Iterable[Samples]) -> Waveform:
+    """The blocks of `stream` as one waveform."""
+    return Waveform(np.concatenate([*blocks, np.zeros(0, np.float32)]))
 
 
 def stream(source: Path | str | bytes, limits: DecodeLimits = DecodeLimits()) -> Iterator[Samples]:

@@ -27,6 +27,14 @@ MAX_BLOCK_FRAMES = 480_000  # 10 s at 48 kHz; bounds memory at higher rates
 MAX_PLANES = 8  # PyAV reads past the end of its list of planes, and crashes, with more channels
 HEAD_BYTES = 65_536  # enough to tell the format
 
+# FFmpeg's names of the decoders that recordings of speech need, and the only ones that it may use. It looks
+# into every track to learn what it is: a cover picture of 50 kB in an MP3 took 400 MB.
+CODECS = (
+    *("aac", "alac", "mp2", "mp3", "mp3float", "flac", "opus", "libopus", "vorbis", "ac3", "eac3", "amrnb"),
+    *("amrwb", "libopencore_amrnb", "libopencore_amrwb", "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8"),
+    *(f"pcm_{kind}{end}" for kind in ("s16", "s24", "s32", "f32", "f64") for end in ("le", "be")),
+)
+
 # libsndfile's own numbers for headers that it refuses to open (sndfile/src/common.h, SFE_*).
 _SFE_BAD_RATE, _SFE_TOO_MANY_CHANNELS = 24, 33
 _FRAMES_UNKNOWN = 2**63 - 1  # libsndfile's SF_COUNT_MAX
@@ -148,7 +156,7 @@ def _with_soundfile(sound: soundfile.SoundFile) -> Iterator[Recording]:
         while True:
             try:
                 block = sound.read(size, dtype="float32", always_2d=True)  # (frame, channel)
-            except soundfile.LibsndfileError:
+            except (soundfile.LibsndfileError, ValueError):  # ValueError: it stands behind its own end
                 raise truncated(read / sound.samplerate) from None
             if not len(block):
                 return
@@ -162,14 +170,15 @@ def _with_soundfile(sound: soundfile.SoundFile) -> Iterator[Recording]:
 @contextmanager
 def _with_av(file: BinaryIO, kind: str, length_known: bool) -> Iterator[Recording]:
     try:
-        container = av.open(file, "r", format=kind, options={"protocol_whitelist": "none"})
+        options = {"protocol_whitelist": "none", "codec_whitelist": ",".join(CODECS)}
+        container = av.open(file, "r", format=kind, options=options)
     except (av.FFmpegError, ValueError):
         raise _corrupt() from None
     with container:
         if not container.streams.audio:
             raise AudioError("no_audio", "This video has no sound. Choose a recording in which one speaks.")
         track = container.streams.audio[0]
-        if track.codec_context is None:
+        if track.codec_context is None or track.codec_context.name not in CODECS:
             raise AudioError(
                 "unsupported_format",
                 f"The sound in this file is coded in an unknown way. Export it as {FORMATS}.",
@@ -212,7 +221,7 @@ def _av_blocks(
             if held >= size:
                 yield np.concatenate(parts)
                 read, held, parts = read + held, 0, []
-    except (av.FFmpegError, ValueError):
+    except (av.FFmpegError, ValueError, IndexError):  # IndexError: a track that begins on the way (Ogg)
         if not read + held:
             raise _corrupt() from None
         raise truncated((read + held) / track.rate) from None

@@ -25,6 +25,7 @@ from ser_core.speech import Clip, Samples, SpeechStream
 BLOCK_SAMPLES = 10 * SAMPLE_RATE  # a waveform is fed in pieces of this size
 PENDING_SEGMENTS = 64  # segments gathered before the model runs: enough to sort them by length
 
+Read = Callable[[Path | str | bytes, DecodeLimits], Iterator[Samples]]  # as `audio.stream` does
 Progress = Callable[[str, float], None]  # is told the source and how many seconds of it were heard
 
 
@@ -74,20 +75,27 @@ class Recognizer:
     'angry'
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime = runtime
+    def __init__(self, runtime: Runtime, read: Read = audio.stream) -> None:
+        """`read`: how files become sound; `Decoder.stream` where they are strangers'."""
+        self.runtime, self.read = runtime, read
         self.bundle = runtime.bundle
         self.device = runtime.device
 
     @classmethod
-    def load(cls, name: str | Path = DEFAULT, device: str = "auto", precision: str = "auto") -> "Recognizer":
+    def load(
+        cls,
+        name: str | Path = DEFAULT,
+        device: str = "auto",
+        precision: str = "auto",
+        read: Read = audio.stream,
+    ) -> "Recognizer":
         """The checkpoint of that name or folder; raises BundleError and DeviceError.
 
-        `device` and `precision`: see `TorchRuntime`.
+        `device` and `precision`: see `TorchRuntime`; `read`: as above.
         """
         from ser_core.torch_runtime import TorchRuntime  # here, because torch may be absent
 
-        return cls(TorchRuntime(*bundle.load(name), device, precision))
+        return cls(TorchRuntime(*bundle.load(name), device, precision), read)
 
     def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
         """Class probabilities `(clip, class)` of stretches of speech at 16 kHz.
@@ -118,7 +126,7 @@ class Recognizer:
         """
         if source is None:
             source = "" if isinstance(file, bytes) else str(file)
-        return next(self._run([_Recording(source, _blocks(file, limits))], progress))
+        return next(self._run([_Recording(source, self.read(file, limits))], progress))
 
     def analyze_files(
         self,
@@ -127,7 +135,7 @@ class Recognizer:
         progress: Progress | None = None,
     ) -> Iterator[Analysis]:
         """As `analyze_file`, for each of `paths` in order, with segments of several files in one batch."""
-        return self._run((_Recording(str(path), _blocks(path, limits)) for path in paths), progress)
+        return self._run((_Recording(str(path), self.read(path, limits)) for path in paths), progress)
 
     def segments(
         self, clips: Sequence[Clip], sessions: Sequence[Session], final: Sequence[bool]
@@ -189,11 +197,6 @@ class Recognizer:
         segments = [] if recording.error else recording.segments
         found = self.conclude(recording.source, recording.heard, recording.quality, segments)
         return replace(found, error=recording.error)
-
-
-def _blocks(file: Path | str | bytes, limits: DecodeLimits) -> Iterator[Samples]:
-    """The file's blocks; opened when the first one is asked for, so that errors surface in one place."""
-    yield from audio.stream(file, limits)
 
 
 def _clips(recording: _Recording, progress: Progress | None) -> Iterator[Clip]:

@@ -146,7 +146,7 @@ def results(shelf: Shelf, compared: Compared, heard: Heard) -> Iterator[tuple[st
     Lines only ever follow, so that Gradio sends no more than what is new. A model whose analysis is known
     is not asked again; one that cannot be loaded is a line that says why. Raises AudioError.
     """
-    waveform = audio.decode(compared.path, LIMITS)
+    waveform = audio.join(shelf.own.read(compared.path, LIMITS))
     sound = timeline.sound(compared.path, waveform, compared.source)
     lines = _line(sound | {"models": compared.shown, "run": secrets.token_hex(4)})
     yield lines, compared

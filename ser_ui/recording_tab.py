@@ -1,6 +1,7 @@
 """The tab "Recording": record or drop, and read which emotion sounds where."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def _analyse(
         parts.dropped: None,
     }
     try:
-        waveform = audio.decode(path, LIMITS)
+        waveform = audio.join(recognizer.read(path, LIMITS))
     except AudioError as error:
         yield {parts.answer: text.problem(error.message, name)}
         return
@@ -159,20 +160,21 @@ def _explained(number: int, recognizer: Recognizer, shown: Shown, event: gr.Even
         raise CorrectionError("bad_correction", "This is no stretch of the recording.")
     if end - start > MAX_EXPLAINED_S:
         raise CorrectionError("too_long", f"Only {MAX_EXPLAINED_S:g} s can be explained at once: split it.")
-    waveform = _stretch(shown.path, start, end)
+    waveform = _stretch(recognizer, shown.path, start, end)
     label = event.label if event.label in recognizer.bundle.labels else None
     return timeline.explained(number, waveform, start, explain(recognizer, waveform.samples, label))
 
 
-def _stretch(path: str, start: float, end: float) -> Waveform:
+def _stretch(recognizer: Recognizer, path: str, start: float, end: float) -> Waveform:
     """The sound between two times in seconds, read without what comes after it."""
     first, last = round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)
     pieces, heard = [], 0
-    for block in audio.stream(path, LIMITS):
-        pieces.append(block[max(0, first - heard) : max(0, last - heard)])
-        heard += len(block)
-        if heard >= last:
-            break
+    with closing(recognizer.read(path, LIMITS)) as blocks:
+        for block in blocks:
+            pieces.append(block[max(0, first - heard) : max(0, last - heard)])
+            heard += len(block)
+            if heard >= last:
+                break
     return Waveform(np.concatenate(pieces))
 
 

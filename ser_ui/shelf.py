@@ -45,7 +45,7 @@ class Shelf:
         folders = {model.name: model.path for model in self.models()}
         if name not in folders:
             raise BundleError("unknown_model", f"no model is called {name!r}; there are {', '.join(folders)}")
-        return Recognizer.load(folders[name], str(self.own.device))
+        return Recognizer.load(folders[name], str(self.own.device), read=self.own.read)
 
     def _held_bytes(self) -> int:
         return sum(WEIGHT_BYTES * model.bundle.parameters for model in self._others.values())

@@ -122,6 +122,41 @@ def with_flac_length(flac: bytes, frames: int) -> bytes:
     return flac[:21] + declared + flac[26:]
 
 
+FORMATS: dict[str, Callable[[], bytes]] = {
+    "WAV 8 bit": lambda: with_soundfile(tone(), "WAV", "PCM_U8"),
+    "WAV 16 bit": lambda: with_soundfile(tone(), "WAV", "PCM_16"),
+    "WAV 24 bit": lambda: with_soundfile(tone(), "WAV", "PCM_24"),
+    "WAV 32 bit": lambda: with_soundfile(tone(), "WAV", "PCM_32"),
+    "WAV float": lambda: with_soundfile(tone(), "WAV", "FLOAT"),
+    "WAV double": lambda: with_soundfile(tone(), "WAV", "DOUBLE"),
+    "WAV mu-law": lambda: with_soundfile(tone(), "WAV", "ULAW"),
+    "WAV extensible": lambda: with_soundfile(tone(), "WAVEX", "PCM_16"),
+    "RF64": lambda: with_soundfile(tone(), "RF64", "PCM_16"),
+    "FLAC": lambda: with_soundfile(tone(), "FLAC"),
+    "FLAC behind ID3": lambda: b"ID3\x03\0\0\0\0\0\x0a" + bytes(10) + with_soundfile(tone(), "FLAC"),
+    "FLAC of unknown length": lambda: with_flac_length(with_soundfile(tone(), "FLAC"), 0),
+    "Ogg Vorbis": lambda: with_soundfile(tone(), "OGG", "VORBIS"),
+    "Ogg Opus": lambda: with_soundfile(tone(rate=48_000), "OGG", "OPUS", 48_000),
+    "MP3": lambda: with_soundfile(tone(), "MP3"),
+    "MP3 with tag behind": lambda: with_soundfile(tone(), "MP3") + b"TAG" + bytes(125),
+    "M4A": lambda: with_av(tone(rate=48_000)[None], "mp4", "aac"),
+    "M4A 16 bit lossless": lambda: with_av(tone(rate=48_000)[None], "mp4", "alac"),
+    "M4A in fragments": lambda: with_av(
+        tone(rate=48_000)[None], "mp4", "aac", movflags="frag_keyframe+empty_moov"
+    ),
+    "MP4 video with sound": lambda: video(tone(rate=48_000)),
+    "WebM Opus": lambda: with_av(tone(rate=48_000)[None], "webm", "libopus"),
+    "WebM Opus in stereo": lambda: with_av(np.stack([tone(rate=48_000)] * 2), "webm", "libopus"),
+    "WebM Opus as browsers record it": lambda: with_av(tone(rate=48_000)[None], "webm", "libopus", live="1"),
+}
+
+
+@cache
+def good(name: str) -> bytes:
+    """A second of a 440 Hz tone in the format of that name."""
+    return FORMATS[name]()
+
+
 def _noise(seconds: float) -> NDArray[np.float32]:
     return np.random.default_rng(0).uniform(-0.5, 0.5, round(seconds * RATE)).astype(np.float32)
 

@@ -55,6 +55,13 @@ def test_a_room_imports_only_what_lies_below_it(room):
         assert not names & FORBIDDEN[room], f"{path.relative_to(ROOT)} imports {names & FORBIDDEN[room]}"
 
 
+def test_the_page_reads_what_strangers_send_in_no_process_of_its_own():
+    for path in sources("ser_ui"):
+        tree = ast.parse(path.read_text())
+        used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.alias)}
+        assert not used & {"audio.decode", "audio.stream", "decode", "stream"}, path.relative_to(ROOT)
+
+
 def test_nothing_unpickles():
     paths = {*sources("ser_core", "ser_ui", "benchmarks"), *ROOT.glob("*.py")} - {DOWNLOADS}
     for path in sorted(paths):

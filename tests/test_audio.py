@@ -2,21 +2,19 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bad_inputs import (
     BAD,
+    FORMATS,
     RATE,
     float_wav,
+    good,
     silent_hour,
     tone,
-    video,
     wav,
-    with_av,
     with_flac_length,
     with_soundfile,
 )
@@ -188,39 +186,6 @@ def test_a_track_in_an_unknown_coding_is_an_unsupported_format() -> None:
 # --- What works ------------------------------------------------------------------------------------------
 
 CODES = {bad.code for bad in BAD.values()} | {"too_long"}
-
-FORMATS: dict[str, Callable[[], bytes]] = {
-    "WAV 8 bit": lambda: with_soundfile(tone(), "WAV", "PCM_U8"),
-    "WAV 16 bit": lambda: with_soundfile(tone(), "WAV", "PCM_16"),
-    "WAV 24 bit": lambda: with_soundfile(tone(), "WAV", "PCM_24"),
-    "WAV 32 bit": lambda: with_soundfile(tone(), "WAV", "PCM_32"),
-    "WAV float": lambda: with_soundfile(tone(), "WAV", "FLOAT"),
-    "WAV double": lambda: with_soundfile(tone(), "WAV", "DOUBLE"),
-    "WAV mu-law": lambda: with_soundfile(tone(), "WAV", "ULAW"),
-    "WAV extensible": lambda: with_soundfile(tone(), "WAVEX", "PCM_16"),
-    "RF64": lambda: with_soundfile(tone(), "RF64", "PCM_16"),
-    "FLAC": lambda: with_soundfile(tone(), "FLAC"),
-    "FLAC behind ID3": lambda: b"ID3\x03\0\0\0\0\0\x0a" + bytes(10) + with_soundfile(tone(), "FLAC"),
-    "FLAC of unknown length": lambda: with_flac_length(with_soundfile(tone(), "FLAC"), 0),
-    "Ogg Vorbis": lambda: with_soundfile(tone(), "OGG", "VORBIS"),
-    "Ogg Opus": lambda: with_soundfile(tone(rate=48_000), "OGG", "OPUS", 48_000),
-    "MP3": lambda: with_soundfile(tone(), "MP3"),
-    "MP3 with tag behind": lambda: with_soundfile(tone(), "MP3") + b"TAG" + bytes(125),
-    "M4A": lambda: with_av(tone(rate=48_000)[None], "mp4", "aac"),
-    "M4A 16 bit lossless": lambda: with_av(tone(rate=48_000)[None], "mp4", "alac"),
-    "M4A in fragments": lambda: with_av(
-        tone(rate=48_000)[None], "mp4", "aac", movflags="frag_keyframe+empty_moov"
-    ),
-    "MP4 video with sound": lambda: video(tone(rate=48_000)),
-    "WebM Opus": lambda: with_av(tone(rate=48_000)[None], "webm", "libopus"),
-    "WebM Opus in stereo": lambda: with_av(np.stack([tone(rate=48_000)] * 2), "webm", "libopus"),
-    "WebM Opus as browsers record it": lambda: with_av(tone(rate=48_000)[None], "webm", "libopus", live="1"),
-}
-
-
-@cache
-def good(name: str) -> bytes:
-    return FORMATS[name]()
 
 
 @pytest.mark.parametrize("name", FORMATS)
