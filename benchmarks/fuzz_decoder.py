@@ -32,7 +32,7 @@ TURN_S = 120.0  # a format is fuzzed for so long before the next one has its tur
 OPTIONS = (
     "-max_len=65536",  # bytes: a second of sound in most formats
     "-timeout=20",  # s, of one file
-    "-rss_limit_mb=1024",
+    "-rss_limit_mb=400",
     "-print_final_stats=1",
     "-verbosity=1",
 )

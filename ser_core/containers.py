@@ -24,7 +24,6 @@ FORMATS = "WAV, FLAC, MP3, Ogg, Opus, M4A, MP4 or WebM"
 
 BLOCK_S = 10.0  # length of the blocks a recording is read in
 MAX_BLOCK_FRAMES = 480_000  # 10 s at 48 kHz; bounds memory at higher rates
-MAX_PLANES = 8  # PyAV reads past the end of its list of planes, and crashes, with more channels
 HEAD_BYTES = 65_536  # enough to tell the format
 
 # FFmpeg's names of the decoders that recordings of speech need, and the only ones that it may use. It looks
@@ -198,7 +197,8 @@ def _av_blocks(
 ) -> Iterator[Samples]:
     """Mono blocks of one audio track; video and subtitles are never decoded."""
     size = _block_frames(track.rate)
-    to_float = av.AudioResampler(format="fltp", layout=track.layout, rate=track.rate)  # to planes of float32
+    # Interleaved: PyAV takes a plane after the eighth for one that is none, and crashes where it is read.
+    to_float = av.AudioResampler(format="flt", layout=track.layout, rate=track.rate)
     parts: list[Samples] = []
     held = read = 0
     first: tuple[int, int, str] | None = None  # channels, rate, sample format: damaged packets change them
@@ -213,10 +213,10 @@ def _av_blocks(
             for frame in frames:
                 form = (frame.layout.nb_channels, frame.sample_rate, frame.format.name)
                 first = first or form
-                if form != first or form[0] > MAX_PLANES:
+                if form != first:
                     raise ValueError("the format changes on the way")
                 for part in to_float.resample(frame):
-                    parts.append(_mono(part.to_ndarray(), channel_axis=0))
+                    parts.append(_mono(part.to_ndarray().reshape(-1, form[0]), channel_axis=1))
                     held += part.samples
             if held >= size:
                 yield np.concatenate(parts)

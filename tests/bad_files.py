@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from bad_inputs import BAD, FORMATS, float_wav, good, silent_hour, tone, wav, with_soundfile
+from bad_inputs import BAD, FORMATS, float_wav, good, silent_hour, surround, tone, wav, with_soundfile
 
 FINDS = Path(__file__).parent / "finds"  # what the fuzzer found, cut down; each was a traceback once
 CUTS = (1, 4, 8, 12, 44, 100)  # bytes kept; beyond the headers, these shares:
@@ -264,6 +264,7 @@ ABSURD: dict[str, Callable[[], bytes]] = {
     "sample of 4 GB.m4a": lambda: patched(good("M4A"), b"stsz", 4, b"\xff" * 4),
     "four billion runs.m4a": lambda: patched(good("M4A"), b"stts", 4, b"\xff" * 4),
     "all elsewhere.m4a": lambda: patched(good("M4A"), b"stco", 8, b"\xff" * 4),
+    "eight channels.m4a": surround,
     "nested atoms.m4a": lambda: FTYP + nested(lambda body: atom(b"moov", body), 5000),
     "atom of size 1.m4a": lambda: FTYP + atom(b"moov", b"\xff" * 8, 1),
     "atom of size 0.m4a": lambda: FTYP + atom(b"moov", atom(b"trak", b"", 0), 0),

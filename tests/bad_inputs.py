@@ -81,6 +81,19 @@ def float_wav(samples: NDArray, rate: int = RATE) -> bytes:
     return wav(samples.astype("<f4").tobytes(), rate, tag=3, bits=32)
 
 
+def surround() -> bytes:
+    """A second of a tone in AAC with eight channels (7.1), as films have them."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as output:
+        track = output.add_stream("aac", rate=48_000, layout="7.1")
+        interleaved = np.repeat(tone(rate=48_000), 8)[None]
+        frame = av.AudioFrame.from_ndarray(interleaved, format="flt", layout="7.1")
+        frame.sample_rate = 48_000
+        output.mux(track.encode(frame))
+        output.mux(track.encode(None))
+    return file.getvalue()
+
+
 def video(sound: NDArray | None = None, rate: int = 48_000) -> bytes:
     """An MP4 with one grey picture and `sound`, shape (frame,), or none."""
     file = io.BytesIO()
