@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ser_core.recognizer import Recognizer
 
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "float32", "bfloat16")
+RUNTIMES = ("torch", "onnx", "onnx-int8")
 
 app = typer.Typer(
     help="Which emotion sounds where in recorded speech.", no_args_is_help=True, add_completion=False
@@ -52,6 +54,14 @@ def analyze(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a run into the same --out was stopped.")
     ] = False,
+    precision: Annotated[
+        str,
+        typer.Option(metavar="|".join(PRECISIONS), help="float32 gives the same numbers on every machine."),
+    ] = "auto",
+    runtime: Annotated[
+        str,
+        typer.Option(metavar="|".join(RUNTIMES), help="ONNX needs no torch; `train export --onnx` first."),
+    ] = "torch",
 ) -> None:
     """Which emotion sounds where in each recording: results on stdout or in --out, progress on stderr.
 
@@ -69,12 +79,16 @@ def analyze(
         stop(f"no device is called {device!r}; there are {', '.join(DEVICES)}")
     if resume and out is None:
         stop("--resume needs --out: what went to stdout is not known any more")
+    if precision not in PRECISIONS:
+        stop(f"no precision is called {precision!r}; there are {', '.join(PRECISIONS)}")
+    if runtime not in RUNTIMES:
+        stop(f"no runtime is called {runtime!r}; there are {', '.join(RUNTIMES)}")
     items = inputs.expand(paths)
     targets = _targets(out, [item.path for item in items], export.EXTENSIONS.get(format_, format_))
     one_each = format_ in export.ONE_RECORDING
     if one_each and len(set(targets)) < len(items):
         stop(f"{format_} holds one recording a file, and there are {len(items)}: name a folder with --out")
-    recognizer = load(model, device)
+    recognizer = load(model, device, precision, runtime)
     apart = out is not None and files.is_folder(out)
     notes = _notes(Path(out), targets, format_, recognizer.bundle, resume) if out else None
     known = _known(notes, items, targets if apart else None) if notes else {}

@@ -24,6 +24,7 @@ from ser_core.speech import Clip, Samples, SpeechStream
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE  # a waveform is fed in pieces of this size
 PENDING_SEGMENTS = 64  # segments gathered before the model runs: enough to sort them by length
+RUNTIMES = {"torch": bundle.WEIGHTS, "onnx": bundle.ONNX, "onnx-int8": bundle.ONNX_INT8}  # and their files
 
 Read = Callable[[Path | str | bytes, DecodeLimits], Iterator[Samples]]  # as `audio.stream` does
 Progress = Callable[[str, float], None]  # is told the source and how many seconds of it were heard
@@ -88,14 +89,20 @@ class Recognizer:
         device: str = "auto",
         precision: str = "auto",
         read: Read = audio.stream,
+        runtime: str = "torch",
     ) -> "Recognizer":
         """The checkpoint of that name or folder; raises BundleError and DeviceError.
 
-        `device` and `precision`: see `TorchRuntime`; `read`: as above.
+        `device` and `precision`: see `TorchRuntime`; `read`: as above. `runtime`: one of `RUNTIMES`; those of
+        ONNX run the checkpoint's ONNX files, see `OnnxRuntime`.
         """
-        from ser_core.torch_runtime import TorchRuntime  # here, because torch may be absent
+        if runtime == "torch":
+            from ser_core.torch_runtime import TorchRuntime  # here, because torch may be absent
 
-        return cls(TorchRuntime(*bundle.load(name), device, precision), read)
+            return cls(TorchRuntime(*bundle.load(name), device, precision), read)
+        from ser_core.onnx_runtime import OnnxRuntime
+
+        return cls(OnnxRuntime(bundle.read(name), RUNTIMES[runtime], device), read)
 
     def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
         """Class probabilities `(clip, class)` of stretches of speech at 16 kHz.

@@ -28,13 +28,13 @@ def stop(message: str) -> NoReturn:
     raise typer.Exit(USAGE)
 
 
-def load(model: str, device: str) -> "Recognizer":
-    """The checkpoint `model` on `device`; ends the command where there is none."""
+def load(model: str, device: str, precision: str = "auto", runtime: str = "torch") -> "Recognizer":
+    """The checkpoint `model`, see `Recognizer.load`; ends the command where it cannot be used."""
     from ser_core.bundle import BundleError
     from ser_core.recognizer import DeviceError, Recognizer
 
     try:
-        return Recognizer.load(model, device)
+        return Recognizer.load(model, device, precision, runtime)
     except (BundleError, DeviceError) as error:
         stop(str(error))
 

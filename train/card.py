@@ -22,6 +22,8 @@ telephone recordings. Do not use it to judge people: not at work, in schools, in
 policing. In the European Union, emotion recognition at work and in education is forbidden save for medical
 and safety reasons (AI Act, Article 5), and people exposed to it elsewhere must be told (Article 50)."""
 
+ONNX = """`python -m train export CHECKPOINT --onnx` writes `model.onnx` and `model.int8.onnx`, which is
+smaller, quicker and less exact. Features and calibration are inside; any number of clips (batch) goes in."""
 
 ADAPTS = (
     "Those are clips by themselves, the first that is heard of a voice. Within a recording the model gets to "
@@ -57,10 +59,33 @@ def model_card(bundle: Bundle, origin: str) -> str:
             parts.append(_corpora_out(found))
         else:
             parts.append(_by_clip(name, found, calibration if calibration.get("protocol") == name else {}))
+    parts.append(f"## As ONNX\n\n{_onnx(bundle)}")
     speech = recorded(name for name, _, _ in corpora)
     parts.append(f"## What a score means, and what this is not for\n\n{speech}\n{MEANING}")
     parts.append(f"## Licence\n\n{bundle.licence}. The program's code is MIT.")
     return "\n\n".join(parts) + "\n"
+
+
+def _onnx(bundle: Bundle) -> str:
+    """What goes into the ONNX files and what comes out."""
+    classes, state = f"float32 (batch, {len(bundle.labels)})", "float32 (batch, state_size)"
+    speech = f"speech at {bundle.features.sample_rate} Hz in [-1, 1], at most {bundle.window_s:g} s"
+    rows = [
+        ("in", "samples", "float32 (batch, n_samples)", f"{speech}, zero behind a clip's end"),
+        ("in", "lengths", "int64 (batch,)", "samples of each clip, at least 1"),
+        ("out", "probabilities", classes, "of the labels in their order"),
+    ]
+    if bundle.architecture == "whisper_base_adaptive":
+        before = "what was heard of each clip's session before it; zeros at its start"
+        within = "of the labels in their order, within the session; all even for a sound unlike speech"
+        rows[2:] = [
+            ("in", "session", state, before),
+            ("out", "probabilities", classes, within),
+            ("out", "alone", classes, "the same of the clip by itself"),
+            ("out", "session_after", state, "`session` for the next clip of the same session"),
+        ]
+    table = "\n".join(f"| {way} | `{name}` | {shape} | {what} |" for way, name, shape, what in rows)
+    return f"{ONNX}\n\n| | name | type and shape | what |\n|---|---|---|---|\n{table}"
 
 
 def _measured(protocols: Mapping[str, Any]) -> str:

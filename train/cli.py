@@ -17,7 +17,7 @@ from train import effects as effect_runs
 from train import evaluate as evaluation
 from train import export as exports
 from train import fit as fitting
-from train import protocols, report
+from train import onnx_export, protocols, report
 from train import recipe as recipes
 from train.augment import sheet
 from train.cache import FeatureCache, default_folder
@@ -200,18 +200,30 @@ def compare(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="the run whose weights to ship")],
-    checkpoint: Annotated[Path, typer.Argument(help="for example checkpoints/default")],
+    run: Annotated[Path, typer.Argument(help="the run whose weights to ship; with --onnx also a checkpoint")],
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="for example checkpoints/mine; none where RUN is one")
+    ] = None,
     measured: Annotated[
         list[Path], typer.Option(help="crossval folders whose results the model card quotes")
     ] = [],  # noqa: B006
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="adds model.onnx and model.int8.onnx, for machines without torch")
+    ] = False,
 ) -> None:
     """Makes a checkpoint for the app: weights, bundle.json, metrics.json, model card."""
     with _readable_errors():
-        bundle = exports.export(run, checkpoint, measured)
-        typer.echo(
-            f"{checkpoint}: {bundle.parameters / 1e6:.1f} M parameters, {bundle.size_bytes / 1e6:.1f} MB"
-        )
+        if checkpoint:
+            bundle = exports.export(run, checkpoint, measured)
+            typer.echo(
+                f"{checkpoint}: {bundle.parameters / 1e6:.1f} M parameters, {bundle.size_bytes / 1e6:.1f} MB"
+            )
+        elif not onnx:
+            raise RunError("name the checkpoint to make, for example checkpoints/mine")
+        if onnx:
+            for path, apart in onnx_export.write(checkpoint or run).items():
+                size = path.stat().st_size / 1e6
+                typer.echo(f"{path}: {size:.1f} MB, probabilities within {apart:.1g} of torch's")
 
 
 def _cache(folder: Path | None, off: bool) -> FeatureCache:
