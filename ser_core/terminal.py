@@ -34,7 +34,7 @@ def load(model: str, device: str, precision: str = "auto", runtime: str = "torch
     from ser_core.recognizer import DeviceError, Recognizer
 
     try:
-        return Recognizer.load(model, device, precision, runtime)
+        return Recognizer.load(model, device, precision, runtime=runtime)
     except (BundleError, DeviceError) as error:
         stop(str(error))
 
