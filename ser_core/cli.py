@@ -73,16 +73,16 @@ def analyze(
     from ser_core import export, inputs
     from ser_core.export import files
 
-    if format_ not in export.WRITERS:
-        stop(f"no format is called {format_!r}; there are {', '.join(export.WRITERS)}")
-    if device not in DEVICES:
-        stop(f"no device is called {device!r}; there are {', '.join(DEVICES)}")
+    for kind, chosen, there in (
+        ("format", format_, export.WRITERS),
+        ("device", device, DEVICES),
+        ("precision", precision, PRECISIONS),
+        ("runtime", runtime, RUNTIMES),
+    ):
+        if chosen not in there:
+            stop(f"no {kind} is called {chosen!r}; there are {', '.join(there)}")
     if resume and out is None:
         stop("--resume needs --out: what went to stdout is not known any more")
-    if precision not in PRECISIONS:
-        stop(f"no precision is called {precision!r}; there are {', '.join(PRECISIONS)}")
-    if runtime not in RUNTIMES:
-        stop(f"no runtime is called {runtime!r}; there are {', '.join(RUNTIMES)}")
     items = inputs.expand(paths)
     targets = _targets(out, [item.path for item in items], export.EXTENSIONS.get(format_, format_))
     one_each = format_ in export.ONE_RECORDING
