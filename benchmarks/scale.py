@@ -33,6 +33,7 @@ HOURS = 1_000_000
 GPU_PEAK_FLOPS = 989e12  # H200 SXM, bfloat16, dense, as published by NVIDIA
 GPU_SHARES = (0.05, 0.3)  # of the peak that is reached: short sequences of width 512 as they come; tuned
 GPU_CORES = 16  # that decode and find speech beside one card
+KEEP_PRICE, MOVE_PRICE = 0.023, 0.09  # $ a GB: kept in a store for a month; out of a cloud
 LIVE_P95_MS = 500  # a final result comes within this of the pause that ends its segment
 
 
@@ -54,7 +55,7 @@ def main(
         found["live_sessions"] = live_sessions(json.loads(LIVE.read_text(encoding="utf-8")))
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    tables = f"{measurements(found)}\n\n{million(found)}"
+    tables = "\n\n".join(table(found) for table in (measurements, million, scales))
     print(tables)
     if write:
         page = PAGE.read_text(encoding="utf-8")
@@ -145,24 +146,42 @@ def measurements(found: dict[str, Any]) -> str:
 def million(found: dict[str, Any]) -> str:
     """What a million hours take, in Markdown."""
     core_hours = HOURS / found["times_real_time"]
-    front_hours = HOURS / found["front_end_times_real_time"]
-    rows = [
-        ("cores alone", f"{core_hours:,.0f} core hours", f"{core_hours * found['core_price']:,.0f}", "model")
-    ]
+    rows = [("cores alone", f"{core_hours:,.0f} core hours", core_hours * found["core_price"])]
     for share in GPU_SHARES:
-        card_hours = HOURS * found["operations_a_second"] / (GPU_PEAK_FLOPS * share)
-        node_hours = max(card_hours, front_hours / GPU_CORES)
-        limit = "card" if card_hours > front_hours / GPU_CORES else "decoding on its cores"
-        rows.append(
-            (
-                f"*estimate:* H200 at {share:.0%} of its peak, {GPU_CORES} cores beside it",
-                f"{node_hours:,.0f} hours (card {card_hours:,.0f}, cores {front_hours:,.0f})",
-                f"{node_hours * found['gpu_price']:,.0f}",
-                limit,
-            )
-        )
-    head = "| a million hours | takes | $ | bound by |\n|---|---|---|---|\n"
-    return head + "\n".join("| " + " | ".join(row) + " |" for row in rows)
+        node = gpu_node(found, share)
+        what = f"*H200 at {share:.0%} of its peak, {GPU_CORES} cores beside it*"
+        rows.append((what, f"*{HOURS / node:,.0f} node hours*", HOURS / node * found["gpu_price"]))
+    gigabytes = HOURS * found["input_bytes_an_hour"] / 1e9
+    rows.append(("keeping the sound for a month", f"{gigabytes / 1000:,.0f} TB", gigabytes * KEEP_PRICE))
+    rows.append(("taking it out of a cloud, once", f"{gigabytes / 1000:,.0f} TB", gigabytes * MOVE_PRICE))
+    results = HOURS * found["output_bytes_an_hour"] / 1e9
+    rows.append(("keeping the results for a month", f"{results / 1000:,.2f} TB", results * KEEP_PRICE))
+    head = "| a million hours | takes | $ |\n|---|---|---|\n"
+    return head + "\n".join(f"| {what} | {takes} | {cost:,.0f} |" for what, takes, cost in rows)
+
+
+def scales(found: dict[str, Any]) -> str:
+    """Speed, time for a million hours, and bytes to be read, by size of the machine; in Markdown."""
+    core, node = found["times_real_time"], gpu_node(found, GPU_SHARES[-1])
+    rows = []
+    for what, speed in (
+        ("2 cores", 2 * core),
+        ("64 cores", 64 * core),
+        ("1 000 cores", 1000 * core),
+        (f"*1 H200, {GPU_CORES} cores*", node),
+        (f"*8 H200, {8 * GPU_CORES} cores*", 8 * node),
+    ):
+        days = HOURS / speed / 24
+        reads = speed * found["input_bytes_an_hour"] / HOUR_S / 1e6
+        rows.append(f"| {what} | {speed:,.0f} | {days:,.1f} | {reads:,.0f} |")
+    head = "| | × real time | days for a million hours | MB/s read |\n|---|---|---|---|\n"
+    return head + "\n".join(rows)
+
+
+def gpu_node(found: dict[str, Any], share: float) -> float:
+    """Times real time of a GPU at `share` of its peak, whose cores must keep up with it."""
+    card = GPU_PEAK_FLOPS * share / found["operations_a_second"]
+    return float(min(card, GPU_CORES * found["front_end_times_real_time"]))
 
 
 if __name__ == "__main__":

@@ -183,12 +183,13 @@ def _notes(
     path = out / ".progress" if files.is_folder(str(out)) else out.with_name(f".{out.name}.progress")
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if resume:
-            files.sweep([target for target in targets if target])
         try:
-            return Notes(path, heading, resume)
+            notes = Notes(path, heading, resume)
         except JournalError as error:
             stop(f"--out {error.message}")
+        if resume:
+            files.sweep([target for target in targets if target])
+    return notes
 
 
 def _known(

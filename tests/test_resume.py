@@ -13,6 +13,7 @@ from support import random_bundle, syllables, write_wav
 from typer.testing import CliRunner
 
 from ser_core.cli import app
+from ser_core.journal import Journal
 
 ROOT = Path(__file__).parents[1]
 RECORDINGS, BROKEN_EACH = 100, 10  # every tenth is broken
@@ -187,3 +188,13 @@ def test_notes_that_break_off_are_gone_on_with(few, model, tmp_path):
     second = run(*arguments)
     assert "2 of them done before" in second.stderr
     assert noted(notes) == {str(path) for path in few.iterdir()}
+
+
+def test_two_runs_at_once_into_one_place_are_refused(few, model, tmp_path):
+    (tmp_path / "out").mkdir()
+    running = Journal(tmp_path / "out" / ".progress", {})
+    refused = run(few, "--out", tmp_path / "out", "--model", model, "--resume")
+    assert refused.exit_code == 2
+    assert "another run" in refused.stderr
+    running.close()
+    assert os.listdir(tmp_path / "out") == [".progress"]

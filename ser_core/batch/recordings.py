@@ -105,7 +105,12 @@ def _remote(url: str) -> Iterator[Recording]:
     except (OSError, ValueError, ImportError) as error:
         raise ListingError("not_listed", f"{url} cannot be listed: {error}") from None
     if not files:
-        yield Recording(url, path, url, error=("not_found", "No recordings are there. Check the address."))
+        yield Recording(
+            url.partition("?")[0],
+            path,
+            url,
+            error=("not_found", "No recordings are there. Check the address."),
+        )
     start = url[: url.index("://") + 3]
     for name, size in files:
         yield Recording(start + name.lstrip("/"), name, url, size)
