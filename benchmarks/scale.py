@@ -1,9 +1,10 @@
 """Past one machine: `python -m benchmarks.scale` prints docs/scale.md's tables, writes results/scale.json.
 
-Measured here, on one core: the whole way from a FLAC file to its analysis, its front end alone (decoding,
-speech detection, quality), the operations of the model, the bytes that go in and come out. Reckoned from
-these: what a million hours take. Prices are what the options say; what a GPU does is an estimate, from its
-published peak and a share of it, as none was at hand. `--write` puts the tables into docs/scale.md.
+Measured here, in processor seconds of one core: the whole way from a FLAC file to its analysis, its front end
+alone (decoding, speech detection, quality); and the operations of the model, the bytes that go in and come
+out. Reckoned from these: what a million hours take. Prices are what the options say; what a GPU does is an
+estimate, from its published peak and a share of it, as none was at hand. `--write` puts the tables into
+docs/scale.md.
 """
 
 import json
@@ -89,12 +90,12 @@ def measured(recognizer: Recognizer, path: Path, seconds: float) -> dict[str, An
 
 
 def timed(action: Callable[[], object]) -> float:
-    """Median seconds of `action`."""
+    """Median seconds of this process's one thread that `action` takes."""
     seconds = []
     for _ in range(REPEATS):
-        began = time.perf_counter()
+        began = time.process_time()
         action()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
     return median(seconds)
 
 

@@ -13,10 +13,12 @@ from typing import Any
 from ser_core.analysis import Analysis
 from ser_core.batch.recordings import Recording, fetch
 from ser_core.batch.table import parquet
+from ser_core.decoder import Decoder, WorkerLimits
 from ser_core.errors import AudioError
 from ser_core.recognizer import Recognizer
 
 FETCHES = 8  # copies made at once of recordings that lie elsewhere
+DECODING = WorkerLimits(cpu_s=3600)  # of a file: an archive may hold days in one
 TASK_RETRIES = 3  # of a chunk whose worker died; after that a recording must be at fault
 
 
@@ -66,9 +68,11 @@ def analyse(recognizer: Recognizer, chunk: Sequence[Recording]) -> Part:
 
 
 def local(chunks: Iterable[Sequence[Recording]], recognizer: Recognizer) -> Iterator[Part]:
-    """One chunk after the other in this process."""
-    for chunk in chunks:
-        yield analyse(recognizer, chunk)
+    """One chunk after the other in this process; files are decoded where they can do it no harm."""
+    with Decoder(DECODING) as decoder:
+        guarded = Recognizer(recognizer.runtime, decoder.stream)
+        for chunk in chunks:
+            yield analyse(guarded, chunk)
 
 
 def ray(chunks: Sequence[Sequence[Recording]], model: str, gpus: int) -> Iterator[Part]:
@@ -122,7 +126,7 @@ class _Actor:
     """A worker of the cluster."""
 
     def __init__(self, model: str, device: str) -> None:
-        self._recognizer = Recognizer.load(model, device)
+        self._recognizer = Recognizer.load(model, device, read=Decoder(DECODING).stream)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         [chunk] = (json.loads(text) for text in batch["chunk"])
