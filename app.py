@@ -21,7 +21,7 @@ from ser_core.bundle import CHECKPOINTS, DEFAULT, BundleError
 from ser_core.decoder import Decoder
 from ser_core.live_engine import LiveEngine
 from ser_core.recognizer import Recognizer
-from ser_ui import about_tab, api, live_socket, page, storage, theme, uploads
+from ser_ui import api, live_socket, page, storage, theme, uploads
 from ser_ui.guard import Guard
 from ser_ui.limits import MAX_FILE_BYTES, QUEUE_SIZE, Limits
 
@@ -116,7 +116,7 @@ def launch(blocks: uploads.Blocks) -> FastAPI:
     app, address, _ = blocks.launch(
         prevent_thread_lock=True,
         theme=theme.theme(),
-        i18n=about_tab.LANGUAGES,
+        i18n=blocks.translations,
         css_paths=theme.STYLES,
         max_file_size=MAX_FILE_BYTES,
         blocked_paths=[str(CHECKPOINTS)],

@@ -28,7 +28,6 @@ from ser_core.torch_runtime import TorchRuntime
 
 STEPS = 8  # Gauss-Legendre points of the integral; 16 find the same regions in twice the time
 REGION_BANDS, REGION_S = 8, 0.1  # a region that words name: a tenth of 80 mel bands, a tenth of a second
-SIDES = ("for", "against")
 CUDNN = Lock()  # held while cuDNN is off
 
 
@@ -119,18 +118,6 @@ def top_region(saliency: Saliency, against: bool = False) -> Region | None:
         high_hz=float(saliency.band_hz[last_band]),
         value=-value if against else value,
     )
-
-
-def describe(saliency: Saliency) -> str:
-    """The map in words, for those who do not see it."""
-    found = [(side, top_region(saliency, side == "against")) for side in SIDES]
-    named = [
-        f"most {side} it from {region.start_s:.1f} to {region.end_s:.1f} s, "
-        f"{region.low_hz:.0f} to {region.high_hz:.0f} Hz"
-        for side, region in found
-        if region
-    ]
-    return f"What spoke for {saliency.label} ({saliency.probability:.0%}): {'; '.join(named) or 'nothing'}"
 
 
 def _band_hz(spec: FeatureSpec) -> NDArray[np.float32]:

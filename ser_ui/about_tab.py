@@ -3,23 +3,23 @@
 The words are in assets/about/, one file a language.
 """
 
-import gradio as gr
-
 import ser_core
+from ser_ui import words
 from ser_ui.layout import html
 from ser_ui.shelf import Shelf
 from ser_ui.theme import ASSETS
+from ser_ui.words import Phrases
 
-TITLE = "About"
-WORDS = {path.stem: path for path in sorted((ASSETS / "about").glob("*.html"))}  # by language, ISO 639-1
-LANGUAGES = gr.I18n(
-    **{
-        language: {"about": path.read_text(encoding="utf-8").format(version=ser_core.__version__)}
-        for language, path in WORDS.items()
-    }
-)
+NAME = "about"
+SOURCES = ASSETS / "about"
 
 
 def build(shelf: Shelf) -> None:
     """The tab's content, the same whatever the model."""
-    html(LANGUAGES("about"), elem_id="about")
+    html(words.key("page.about"), elem_id="about")
+
+
+def content(phrases: Phrases) -> str:
+    """What the tab says in one language."""
+    source = (SOURCES / f"{phrases.language}.html").read_text(encoding="utf-8")
+    return source.format(version=ser_core.__version__)

@@ -15,12 +15,13 @@ from ser_core.audio import AudioError
 from ser_core.bundle import Bundle, BundleError
 from ser_core.emotions import EMOTIONS, UNKNOWN_COLOR
 from ser_core.export.json import to_dict
-from ser_ui import comparison, corrections, text, timeline
+from ser_ui import comparison, corrections, text, timeline, words
 from ser_ui.layout import ANNOUNCE, html, script, template
 from ser_ui.recording_tab import CONCURRENCY, LIMITS
 from ser_ui.shelf import Shelf
+from ser_ui.words import Phrases
 
-TITLE = "Compare"
+NAME = "compare"
 SCRIPTS = (*timeline.VIEW, "shared/json_lines", "compare/lanes", "compare/session", "compare/start")
 FEWEST, MOST = 2, 6  # models at once
 CHOSEN = 3  # models at first
@@ -53,14 +54,23 @@ def build(shelf: Shelf) -> None:
     """The tab's content; with a single model it says how to get another."""
     try:
         models = shelf.models()
-    except BundleError as error:
-        html(text.problem(error.message, "checkpoints/"))
+    except BundleError:
+        html(words.key("page.models"))  # which says why there are none
         return
     if len(models) < FEWEST:
-        html(text.one_model(models[0].name), elem_id="agreement")
+        html(words.key("page.compare"), elem_id="agreement")
         return
     parts = _lay_out(models)
     _listen(parts, shelf)
+
+
+def content(shelf: Shelf, phrases: Phrases) -> str:
+    """What the tab says before it compares, in one language."""
+    try:
+        models = shelf.models()
+    except BundleError:
+        return ""
+    return text.compare(phrases) if len(models) >= FEWEST else text.one_model(models[0].name, phrases)
 
 
 def _lay_out(models: Sequence[Bundle]) -> Parts:
@@ -68,18 +78,22 @@ def _lay_out(models: Sequence[Bundle]) -> Parts:
     names = [model.name for model in models]
     with gr.Row(equal_height=True):
         chosen = gr.CheckboxGroup(
-            names, value=names[:CHOSEN], label=text.MODELS, info=text.HOW_MANY, elem_id="compared-models"
+            names,
+            value=names[:CHOSEN],
+            label=words.key("compare.models"),
+            info=words.key("compare.how_many"),
+            elem_id="compared-models",
         )
         with gr.Column(min_width=260):
-            dropped = gr.File(label="Drop a file", height=170, elem_id="drop-compared")
-    answer = html(text.COMPARE, elem_id="agreement", js_on_load=ANNOUNCE)
+            dropped = gr.File(label=words.key("compare.drop"), height=170, elem_id="drop-compared")
+    answer = html(words.key("page.compare"), elem_id="agreement", js_on_load=ANNOUNCE)
     lanes = html(
         html_template=template("compare/compare"),
         elem_id="comparison",
         js_on_load=script(*SCRIPTS),
         emotions=[asdict(emotion) for emotion in EMOTIONS],
         unknown_color=UNKNOWN_COLOR,
-        formats=[{"format": name, "title": timeline.TITLES[name]} for name in comparison.FORMATS],
+        formats=list(comparison.FORMATS),
         reply="",
     )
     return Parts(chosen, dropped, answer, lanes, gr.State())
@@ -88,16 +102,22 @@ def _lay_out(models: Sequence[Bundle]) -> Parts:
 def _listen(parts: Parts, shelf: Shelf) -> None:
     """Compare whatever arrives, by itself, and again when other models are chosen."""
 
-    def compare(path: str, models: list[str], progress: gr.Progress = gr.Progress()):  # noqa: B008
+    def compare(path: str, models: list[str], request: gr.Request, progress: gr.Progress = gr.Progress()):  # noqa: B008
         compared = Compared(path, Path(path).name, {}, tuple(models))
-        yield from _compare(parts, shelf, compared, progress)
+        yield from _compare(parts, shelf, compared, words.of(request), progress)
 
-    def choose(compared: Compared | None, models: list[str], progress: gr.Progress = gr.Progress()):  # noqa: B008
+    def choose(
+        compared: Compared | None,
+        models: list[str],
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ):
         if compared:
-            yield from _compare(parts, shelf, replace(compared, shown=tuple(models)), progress)
+            now = replace(compared, shown=tuple(models))
+            yield from _compare(parts, shelf, now, words.of(request), progress)
 
-    def save(compared: Compared | None, event: gr.EventData) -> dict[str, Any]:
-        return gr.update(reply=saved(compared, int(event.number), event.format))
+    def save(compared: Compared | None, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        return gr.update(reply=saved(compared, int(event.number), event.format, words.of(request)))
 
     running: dict[str, Any] = {
         "outputs": [parts.dropped, parts.answer, parts.lanes, parts.compared],
@@ -115,29 +135,31 @@ def _listen(parts: Parts, shelf: Shelf) -> None:
     parts.lanes.save(save, parts.compared, parts.lanes, show_progress="hidden", api_visibility="private")
 
 
-def _compare(parts: Parts, shelf: Shelf, compared: Compared, progress: gr.Progress) -> Iterator[dict]:
+def _compare(
+    parts: Parts, shelf: Shelf, compared: Compared, phrases: Phrases, progress: gr.Progress
+) -> Iterator[dict]:
     """What the page shows of a comparison while it goes on."""
     yield {
-        parts.answer: text.listening(compared.source),
+        parts.answer: text.listening(compared.source, phrases),
         parts.lanes: "",
         parts.dropped: None,
         parts.compared: compared,
     }
     if not FEWEST <= len(compared.shown) <= MOST:
-        yield {parts.answer: text.HOW_MANY_TO_COMPARE}
+        yield {parts.answer: text.how_many(phrases)}
         return
 
     def heard(model: str, seconds: float, total: float) -> None:
-        progress((seconds, total), unit="seconds", desc=model)
+        progress((seconds, total), unit=phrases("number.seconds"), desc=model)
 
     known = compared
     try:
         for lines, known in results(shelf, compared, heard):
             yield {parts.lanes: lines, parts.compared: known}
     except AudioError as error:
-        yield {parts.answer: text.problem(error.message, compared.source)}
+        yield {parts.answer: text.problem(phrases.error(error), compared.source, phrases)}
         return
-    yield {parts.answer: text.comparison(shown(known))}
+    yield {parts.answer: text.comparison(shown(known), phrases)}
 
 
 def results(shelf: Shelf, compared: Compared, heard: Heard) -> Iterator[tuple[str, Compared]]:
@@ -174,10 +196,10 @@ def shown(compared: Compared) -> list[Analysis]:
     return [compared.found[name] for name in compared.shown if name in compared.found]
 
 
-def saved(compared: Compared | None, number: int, format_: str) -> str:
+def saved(compared: Compared | None, number: int, format_: str, phrases: Phrases) -> str:
     """The reply to a wish for a file of the comparison."""
     if not compared or not shown(compared) or format_ not in comparison.FORMATS:
-        return timeline.reply(number, "problem", words=text.NOTHING_TO_SAVE)
+        return timeline.reply(number, "problem", words=phrases("compare.nothing_saved"))
     name = f"{corrections.sound_name(compared.source)}.models.{format_}"
     return timeline.reply(number, "file", name=name, text=comparison.FORMATS[format_](shown(compared)))
 

@@ -14,13 +14,14 @@ from ser_core.analysis import Analysis
 from ser_core.emotions import BY_NAME, UNKNOWN_COLOR
 from ser_core.export import ONE_RECORDING, WRITERS
 from ser_core.recognizer import Recognizer
-from ser_ui import text, timeline
+from ser_ui import text, timeline, words
 from ser_ui.layout import html, script
 from ser_ui.recording_tab import LIMITS
 from ser_ui.shelf import Shelf
 from ser_ui.theme import ASSETS
+from ser_ui.words import Phrases
 
-TITLE = "Files"
+NAME = "files"
 CONCURRENCY = 2  # folders at once; single recordings do not wait for them
 SOURCES = ASSETS / "files"
 FORMATS = tuple(name for name in WRITERS if name not in ONE_RECORDING)  # that hold several recordings
@@ -31,24 +32,24 @@ FILE = "emotions"  # what saved results are called
 def build(shelf: Shelf) -> None:
     """The tab's content; the server's own model analyses what is dropped, one file after the other."""
     recognizer = shelf.own
-    dropped = gr.File(file_count="multiple", label="Drop files", height=170, elem_id="drop-files")
+    dropped = gr.File(file_count="multiple", label=words.key("files.drop"), height=170, elem_id="drop-files")
     table = html(
         html_template=(SOURCES / "files.html").read_text(encoding="utf-8"),
         elem_id="files",
         js_on_load=script(*SCRIPTS),
         emotions=[asdict(BY_NAME[label]) for label in recognizer.bundle.labels],
         unknown_color=UNKNOWN_COLOR,
-        formats=[{"format": name, "title": timeline.TITLES.get(name, name)} for name in FORMATS],
+        formats=FORMATS,
         reply="",
     )
     found = gr.State()
 
-    def analyse(paths: list[str]) -> Iterator[dict]:
-        for lines, analyses in results(recognizer, paths):
+    def analyse(paths: list[str], request: gr.Request) -> Iterator[dict]:
+        for lines, analyses in results(recognizer, paths, words.of(request)):
             yield {table: lines, found: analyses, dropped: None}
 
-    def save(analyses: Sequence[Analysis] | None, event: gr.EventData) -> dict:
-        return gr.update(reply=saved(analyses, int(event.number), event.format))
+    def save(analyses: Sequence[Analysis] | None, event: gr.EventData, request: gr.Request) -> dict:
+        return gr.update(reply=saved(analyses, int(event.number), event.format, words.of(request)))
 
     running = dropped.upload(
         analyse,
@@ -63,7 +64,9 @@ def build(shelf: Shelf) -> None:
     table.save(save, found, table, show_progress="hidden", api_visibility="private")
 
 
-def results(recognizer: Recognizer, paths: Sequence[str]) -> Iterator[tuple[str, list[Analysis]]]:
+def results(
+    recognizer: Recognizer, paths: Sequence[str], phrases: Phrases
+) -> Iterator[tuple[str, list[Analysis]]]:
     """All that is known so far, after each file: lines of JSON for the page, and the analyses.
 
     Lines only ever follow, so that Gradio sends no more than what is new.
@@ -74,22 +77,24 @@ def results(recognizer: Recognizer, paths: Sequence[str]) -> Iterator[tuple[str,
     yield lines, analyses
     for number, (path, name) in enumerate(zip(paths, names, strict=True)):
         analyses.append(recognizer.analyze_file(Path(path), name, LIMITS))
-        lines += _line({"number": number, **_row(analyses[-1], path)})
+        lines += _line({"number": number, **_row(analyses[-1], path, phrases)})
         yield lines, analyses
     yield lines + _line({"done": True}), analyses
 
 
-def saved(analyses: Sequence[Analysis] | None, number: int, format_: str) -> str:
+def saved(analyses: Sequence[Analysis] | None, number: int, format_: str, phrases: Phrases) -> str:
     """The reply to a wish for a file of all results."""
     if not analyses or format_ not in FORMATS:
-        return timeline.reply(number, "problem", words="There is nothing to save: drop the files again.")
+        return timeline.reply(number, "problem", words=phrases("files.nothing"))
     return timeline.reply(number, "file", name=f"{FILE}.{format_}", text=WRITERS[format_](analyses))
 
 
-def _row(analysis: Analysis, path: str) -> dict[str, Any]:
+def _row(analysis: Analysis, path: str, phrases: Phrases) -> dict[str, Any]:
     """What the table says of one recording."""
     if analysis.error:
-        return {"error": {"code": analysis.error.code, "message": text.sentence(analysis.error.message)}}
+        return {
+            "error": {"code": analysis.error.code, "message": text.sentence(phrases.error(analysis.error))}
+        }
     seconds = text.speaking_time(analysis.segments)
     summary = analysis.summary
     return {

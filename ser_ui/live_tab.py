@@ -11,7 +11,7 @@ from ser_ui.layout import html, script
 from ser_ui.shelf import Shelf
 from ser_ui.theme import ASSETS
 
-TITLE = "Live"
+NAME = "live"
 SOURCES = ASSETS / "live"
 SCRIPTS = (  # in this order, one scope
     *("shared/words", "shared/canvas", "shared/files"),

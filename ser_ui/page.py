@@ -1,13 +1,25 @@
 """The page: its title, its tabs, and what the answers mean.
 
-A tab is a module of this package with a `TITLE` and a `build(shelf)` that lays out its content. To add
-one, write that module and name it in `TABS`; a style sheet of its own goes to assets/ (`theme.STYLES`).
+A tab is a module of this package with a `NAME` and a `build(shelf)` that lays out its content. To add one,
+write that module and name it in `TABS`; its words, with its title as "tab.NAME", go to assets/words/, a style
+sheet of its own to assets/ (`theme.STYLES`).
 """
 
 import gradio as gr
 
 from ser_core.recognizer import Recognizer
-from ser_ui import about_tab, api, compare_tab, files_tab, live_tab, models_tab, recording_tab, text, uploads
+from ser_ui import (
+    about_tab,
+    api,
+    compare_tab,
+    files_tab,
+    live_tab,
+    models_tab,
+    recording_tab,
+    text,
+    uploads,
+    words,
+)
 from ser_ui.layout import html
 from ser_ui.shelf import Shelf
 
@@ -16,18 +28,38 @@ TABS = (recording_tab, files_tab, live_tab, compare_tab, models_tab, about_tab)
 
 
 def build(recognizer: Recognizer | None, trouble: str = "") -> gr.Blocks:
-    """The page around `recognizer`; without one it says what `trouble` there is and takes no recording."""
+    """The page around `recognizer`; without one it says what `trouble` there is and takes no recording.
+
+    It speaks the languages of `translations`, which are to be given to its `launch`.
+    """
+    shelf = Shelf(recognizer) if recognizer else None
     with uploads.Blocks(title="SER Studio", analytics_enabled=False) as page:
-        html(text.header())
-        if recognizer is None:
-            html(text.not_ready(trouble))
+        html(words.key("page.header"))
+        if shelf is None:
+            html(words.key("page.not_ready"))
         else:
-            shelf = Shelf(recognizer)
             with gr.Tabs(elem_id="tabs"):
                 for tab in TABS:
-                    name = tab.TITLE.lower()
-                    with gr.Tab(tab.TITLE, id=name, elem_id=f"{name}-tab"):  # its button: #NAME-tab-button
+                    title = words.key(f"tab.{tab.NAME}")
+                    with gr.Tab(title, id=tab.NAME, elem_id=f"{tab.NAME}-tab"):  # button: #NAME-tab-button
                         tab.build(shelf)
             api.add_endpoints(shelf)
-        html(text.NOTES)
+        html(words.key("page.notes"))
+    page.translations = translations(shelf, trouble)
     return page
+
+
+def translations(shelf: Shelf | None, trouble: str) -> gr.I18n:
+    """Every word that the page begins with, in each language."""
+    pages = {}
+    for language, phrases in words.PHRASES.items():
+        pages[language] = {
+            "page.header": text.header(phrases),
+            "page.notes": text.notes(phrases),
+            "page.welcome": text.welcome(phrases),
+            "page.not_ready": text.not_ready(trouble, phrases),
+            "page.about": about_tab.content(phrases),
+            "page.compare": compare_tab.content(shelf, phrases) if shelf else "",
+            "page.models": models_tab.content(shelf, phrases) if shelf else "",
+        }
+    return words.translations(pages)

@@ -16,12 +16,13 @@ from ser_core.errors import CodedError
 from ser_core.explain import explain
 from ser_core.export import EXTENSIONS, WRITERS
 from ser_core.recognizer import Recognizer
-from ser_ui import corrections, text, timeline
+from ser_ui import corrections, text, timeline, words
 from ser_ui.corrections import CorrectionError
 from ser_ui.layout import ANNOUNCE, html
 from ser_ui.shelf import Shelf
+from ser_ui.words import Phrases
 
-TITLE = "Recording"
+NAME = "recording"
 LIMITS = DecodeLimits(max_duration_s=3600.0)
 CONCURRENCY = 2  # recordings analysed at once
 MAX_EXPLAINED_S = 30.0  # of one segment; merged ones can be longer than the model's window
@@ -58,13 +59,17 @@ def _lay_out(recognizer: Recognizer) -> Parts:
     """Everything in the tab, from top to bottom."""
     with gr.Row(equal_height=True):
         recorded = gr.Audio(
-            sources="microphone", type="filepath", label="Record", elem_id="record", min_width=260
+            sources="microphone",
+            type="filepath",
+            label=words.key("recording.record"),
+            elem_id="record",
+            min_width=260,
         )
         # Not gr.Audio: it turns away what the browser does not take for sound, such as WebM and files without
         # an extension. Here the content decides.
         with gr.Column(min_width=260):
-            dropped = gr.File(label="Or drop a file", height=170, elem_id="drop")
-    answer = html(text.WELCOME, elem_id="answer", js_on_load=ANNOUNCE)
+            dropped = gr.File(label=words.key("recording.drop"), height=170, elem_id="drop")
+    answer = html(words.key("page.welcome"), elem_id="answer", js_on_load=ANNOUNCE)
     with gr.Column(elem_id="details"):  # shown by the style sheet when there is an answer
         shown = timeline.build(recognizer)
     return Parts(recorded, dropped, answer, shown, gr.State())
@@ -73,11 +78,12 @@ def _lay_out(recognizer: Recognizer) -> Parts:
 def _listen(parts: Parts, recognizer: Recognizer) -> None:
     """Analyse whatever arrives, by itself."""
 
-    def analyse_recording(path: str, progress: gr.Progress = gr.Progress()):  # noqa: B008
-        yield from _analyse(parts, recognizer, path, "Your recording", progress)
+    def analyse_recording(path: str, request: gr.Request, progress: gr.Progress = gr.Progress()):  # noqa: B008
+        phrases = words.of(request)
+        yield from _analyse(parts, recognizer, path, phrases("recording.yours"), phrases, progress)
 
-    def analyse_file(path: str, progress: gr.Progress = gr.Progress()):  # noqa: B008
-        yield from _analyse(parts, recognizer, path, Path(path).name, progress)
+    def analyse_file(path: str, request: gr.Request, progress: gr.Progress = gr.Progress()):  # noqa: B008
+        yield from _analyse(parts, recognizer, path, Path(path).name, words.of(request), progress)
 
     for source, arrived, handler in (
         (parts.recorded, parts.recorded.stop_recording, analyse_recording),
@@ -98,11 +104,11 @@ def _listen(parts: Parts, recognizer: Recognizer) -> None:
 def _serve(parts: Parts, recognizer: Recognizer) -> None:
     """Answer what the timeline asks: the explanation of a segment, and files to save."""
 
-    def explain_segment(shown: Shown, event: gr.EventData) -> dict:
-        return gr.update(reply=_reply(_explained, recognizer, shown, event))
+    def explain_segment(shown: Shown, event: gr.EventData, request: gr.Request) -> dict:
+        return gr.update(reply=_reply(_explained, recognizer, shown, event, words.of(request)))
 
-    def save(shown: Shown, event: gr.EventData) -> dict:
-        return gr.update(reply=_reply(_saved, recognizer, shown, event))
+    def save(shown: Shown, event: gr.EventData, request: gr.Request) -> dict:
+        return gr.update(reply=_reply(_saved, recognizer, shown, event, words.of(request)))
 
     parts.timeline.explain(
         explain_segment,
@@ -117,11 +123,11 @@ def _serve(parts: Parts, recognizer: Recognizer) -> None:
 
 
 def _analyse(
-    parts: Parts, recognizer: Recognizer, path: str, name: str, progress: gr.Progress
+    parts: Parts, recognizer: Recognizer, path: str, name: str, phrases: Phrases, progress: gr.Progress
 ) -> Iterator[dict]:
     """What the page shows of the recording at `path`: words first, so that they do not wait for pictures."""
     yield {
-        parts.answer: text.listening(name),
+        parts.answer: text.listening(name, phrases),
         parts.timeline: gr.update(value="", spectrogram=""),
         parts.recorded: None,
         parts.dropped: None,
@@ -129,31 +135,36 @@ def _analyse(
     try:
         waveform = audio.join(recognizer.read(path, LIMITS))
     except AudioError as error:
-        yield {parts.answer: text.problem(error.message, name)}
+        yield {parts.answer: text.problem(phrases.error(error), name, phrases)}
         return
+    unit = phrases("number.seconds")
     analysis = recognizer.analyze(
-        waveform, name, lambda _, heard: progress((heard, waveform.duration_s), unit="seconds")
+        waveform, name, lambda _, heard: progress((heard, waveform.duration_s), unit=unit)
     )
     yield {
-        parts.answer: text.verdict(analysis),
+        parts.answer: text.verdict(analysis, phrases),
         parts.timeline: gr.update(value=timeline.content(path, waveform, analysis)),
         parts.shown: Shown(path, analysis),
     }
     yield {parts.timeline: gr.update(spectrogram=timeline.picture(waveform))}
 
 
-def _reply(answer: Any, recognizer: Recognizer, shown: Shown | None, event: gr.EventData) -> str:
+def _reply(
+    answer: Any, recognizer: Recognizer, shown: Shown | None, event: gr.EventData, phrases: Phrases
+) -> str:
     """What `answer` says to the page's question, or why it cannot be answered."""
     number = int(event.number)
     if shown is None:
-        return timeline.reply(number, "problem", words="The page was open for too long: drop the file again.")
+        return timeline.reply(number, "problem", words=phrases("recording.forgotten"))
     try:
-        return answer(number, recognizer, shown, event)
+        return answer(number, recognizer, shown, event, phrases)
     except CodedError as error:
-        return timeline.reply(number, "problem", words=text.sentence(error.message))
+        return timeline.reply(number, "problem", words=text.sentence(phrases.error(error)))
 
 
-def _explained(number: int, recognizer: Recognizer, shown: Shown, event: gr.EventData) -> str:
+def _explained(
+    number: int, recognizer: Recognizer, shown: Shown, event: gr.EventData, phrases: Phrases
+) -> str:
     """Why a segment sounds like its label, or where nobody is sure, like the likeliest emotion."""
     start, end = float(event.start), float(event.end)
     if not 0 <= start < end <= shown.analysis.duration + 1e-3:
@@ -162,7 +173,8 @@ def _explained(number: int, recognizer: Recognizer, shown: Shown, event: gr.Even
         raise CorrectionError("too_long", f"Only {MAX_EXPLAINED_S:g} s can be explained at once: split it.")
     waveform = _stretch(recognizer, shown.path, start, end)
     label = event.label if event.label in recognizer.bundle.labels else None
-    return timeline.explained(number, waveform, start, explain(recognizer, waveform.samples, label))
+    found = explain(recognizer, waveform.samples, label)
+    return timeline.explained(number, waveform, start, found, phrases)
 
 
 def _stretch(recognizer: Recognizer, path: str, start: float, end: float) -> Waveform:
@@ -178,7 +190,7 @@ def _stretch(recognizer: Recognizer, path: str, start: float, end: float) -> Wav
     return Waveform(np.concatenate(pieces))
 
 
-def _saved(number: int, recognizer: Recognizer, shown: Shown, event: gr.EventData) -> str:
+def _saved(number: int, recognizer: Recognizer, shown: Shown, event: gr.EventData, _: Phrases) -> str:
     """A file of the results as the person left them, or of what was checked."""
     analysis, threshold = shown.analysis, recognizer.bundle.threshold
     found = corrections.corrections(analysis, event.segments, threshold)

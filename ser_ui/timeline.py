@@ -26,23 +26,13 @@ from ser_core.export.text import TIME_DIGITS, utf8
 from ser_core.recognizer import Recognizer
 from ser_ui.corrections import sound_name
 from ser_ui.layout import html, script, template
+from ser_ui.words import Phrases
 
 VIEW = (  # what any tab looks at a recording with; in this order, one scope
     *("shared/words", "shared/canvas", "shared/files"),
     *(f"timeline/{part}" for part in ("data", "axis", "lanes", "table", "view", "playback", "input")),
 )
 SCRIPTS = (*VIEW, *(f"timeline/{part}" for part in ("session", "actions", "correcting")))
-TITLES = {  # of the formats in `WRITERS`
-    "json": "JSON",
-    "csv": "CSV (table)",
-    "textgrid": "Praat TextGrid",
-    "eaf": "ELAN",
-    "audacity": "Audacity labels",
-    "vtt": "WebVTT subtitles",
-    "rttm": "RTTM",
-    "html": "HTML report",
-}
-LEGEND = "Orange spoke for it, blue against it; times from the segment's start."
 WEBP_QUALITY = 80
 MAGMA = np.round(255 * matplotlib.colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8)
 
@@ -58,7 +48,7 @@ def build(recognizer: Recognizer) -> gr.HTML:
         labels=[*LABELS, UNKNOWN],
         unknown_color=UNKNOWN_COLOR,
         threshold=recognizer.bundle.threshold,
-        formats=[{"format": name, "title": TITLES.get(name, name)} for name in WRITERS],
+        formats=list(WRITERS),
         band_hz=[round(hz) for hz in overview.band_hz()],
         spectrogram="",
         reply="",
@@ -94,7 +84,9 @@ def picture(waveform: Waveform) -> str:
     return _data_url(MAGMA[overview.log_mel(waveform)])
 
 
-def explained(number: int, waveform: Waveform, start_s: float, found: explain.Saliency) -> str:
+def explained(
+    number: int, waveform: Waveform, start_s: float, found: explain.Saliency, phrases: Phrases
+) -> str:
     """The `reply` with an explanation of the stretch `waveform`, which begins at `start_s`."""
     return reply(
         number,
@@ -102,7 +94,24 @@ def explained(number: int, waveform: Waveform, start_s: float, found: explain.Sa
         start=start_s,
         end=start_s + waveform.duration_s,
         image=_data_url(overview.saliency(waveform, found)),
-        words=f"{explain.describe(found)}. {LEGEND}",
+        words=described(found, phrases),
+    )
+
+
+def described(found: explain.Saliency, phrases: Phrases) -> str:
+    """An explanation in words, for those who do not see it."""
+    regions = []
+    for side in ("for", "against"):
+        region = explain.top_region(found, against=side == "against")
+        if region:
+            edges = {"start": phrases.number(region.start_s, 1), "end": phrases.number(region.end_s, 1)}
+            band = {"low": phrases.number(region.low_hz, 0), "high": phrases.number(region.high_hz, 0)}
+            regions.append(phrases(f"timeline.{side}", **edges, **band))
+    return phrases(
+        "timeline.explanation",
+        emotion=phrases.emotion(found.label),
+        share=phrases.percent(found.probability),
+        regions="; ".join(regions) or phrases("timeline.neither"),
     )
 
 

@@ -13,6 +13,7 @@ from ser_core.recognizer import Recognizer
 from ser_ui import compare_tab, page
 from ser_ui.compare_tab import Compared
 from ser_ui.shelf import Shelf
+from ser_ui.words import PHRASES
 
 
 @pytest.fixture(scope="module")
@@ -84,22 +85,23 @@ def test_a_bad_file_is_the_usual_error(shelf, tmp_path):
 @pytest.mark.parametrize("name", ["csv", "json"])
 def test_a_comparison_is_saved(shelf, path, name):
     _, compared = compare(shelf, Compared(path, "a.wav", {}, ("own", "other")))[-1]
-    reply = json.loads(compare_tab.saved(compared, 4, name))
+    reply = json.loads(compare_tab.saved(compared, 4, name, PHRASES["en"]))
     assert (reply["kind"], reply["number"], reply["name"]) == ("file", 4, f"a.wav.models.{name}")
     assert "other" in reply["text"]
 
 
 @pytest.mark.parametrize("compared", [None, Compared("/gone.wav", "gone.wav", {}, ("own",))])
 def test_without_a_comparison_there_is_nothing_to_save(compared):
-    assert json.loads(compare_tab.saved(compared, 1, "csv"))["kind"] == "problem"
+    assert json.loads(compare_tab.saved(compared, 1, "csv", PHRASES["en"]))["kind"] == "problem"
 
 
 def test_a_single_model_is_told_how_another_comes(tmp_path, monkeypatch):
     random_bundle(tmp_path / "lonely", name="lonely")
     monkeypatch.setattr(bundle, "CHECKPOINTS", tmp_path)
     blocks = page.build(Recognizer.load("lonely"))
+    for told in blocks.translations.translations.values():
+        assert "lonely" in told["page.compare"]
+        assert "train/README.md" in told["page.compare"]
     shown = [component["props"] for component in blocks.get_config_file()["components"]]
-    told = next(props["value"] for props in shown if props.get("elem_id") == "agreement")
-    assert "lonely" in told
-    assert "train/README.md" in told
+    assert any(props.get("elem_id") == "agreement" for props in shown)
     assert not any(props.get("elem_id") == "drop-compared" for props in shown)

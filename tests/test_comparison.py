@@ -10,7 +10,9 @@ import pytest
 from ser_core.analysis import Analysis, make_segment, summarise
 from ser_ui import comparison, text
 from ser_ui.comparison import DIFFERENT, SAME, UNSURE, agreement
+from ser_ui.words import PHRASES
 
+ENGLISH = PHRASES["en"]
 LABELS = ("angry", "sad", "happy")
 
 
@@ -85,22 +87,24 @@ def test_the_json_holds_each_models_whole_analysis():
     ],
 )
 def test_the_page_says_on_how_much_they_agree(labels, others, said):
-    markup = text.comparison([analysis("a", *labels), analysis("b", *others)])
+    markup = text.comparison([analysis("a", *labels), analysis("b", *others)], ENGLISH)
     assert f"<h2>{said}</h2>" in markup
 
 
 def test_the_page_says_what_they_do_where_they_do_not_agree():
-    markup = text.comparison([analysis("a", "sad", "sad", "sad"), analysis("b", "angry", "angry", "unknown")])
+    markup = text.comparison(
+        [analysis("a", "sad", "sad", "sad"), analysis("b", "angry", "angry", "unknown")], ENGLISH
+    )
     assert "On 2 they name different emotions (≠), on 1 not all of them are sure (?)." in markup
 
 
 def test_a_file_name_is_never_markup():
     found = [analysis(model, "sad", source="<img src=x>&'.wav") for model in ("<b>a", "b")]
-    markup = text.comparison(found)
+    markup = text.comparison(found, ENGLISH)
     assert "<img" not in markup
     assert "<b>" not in markup
     assert "&lt;b&gt;a 1, b 1" in markup
 
 
 def test_one_answer_is_no_comparison():
-    assert 'role="alert"' in text.comparison([analysis("a", "sad")])
+    assert 'role="alert"' in text.comparison([analysis("a", "sad")], ENGLISH)

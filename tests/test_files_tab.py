@@ -11,6 +11,9 @@ from ser_core.emotions import LABELS
 from ser_core.export.json import to_dict
 from ser_core.recognizer import Recognizer
 from ser_ui import files_tab
+from ser_ui.words import PHRASES
+
+ENGLISH = PHRASES["en"]
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +37,20 @@ def parsed(lines: str) -> list[dict]:
 
 
 def test_results_stream_in_one_line_after_the_other(recognizer, paths):
-    steps = [lines for lines, _ in files_tab.results(recognizer, paths)]
+    steps = [lines for lines, _ in files_tab.results(recognizer, paths, ENGLISH)]
     assert [len(parsed(lines)) for lines in steps] == [1, 2, 3, 4, 5]
     assert all(after.startswith(before) for before, after in pairwise(steps))
 
 
 def test_nothing_is_analysed_before_it_is_asked_for(recognizer, paths):
-    running = files_tab.results(recognizer, [*paths, "/nowhere"])
+    running = files_tab.results(recognizer, [*paths, "/nowhere"], ENGLISH)
     assert parsed(next(running)[0])[0]["files"] == ["a & b.wav", "bad.wav", "quiet.wav", "nowhere"]
     assert len(next(running)[1]) == 1
     running.close()  # as a cancellation does
 
 
 def test_a_row_says_what_the_analysis_says_or_why_there_is_none(recognizer, paths):
-    *_, (lines, analyses) = files_tab.results(recognizer, paths)
+    *_, (lines, analyses) = files_tab.results(recognizer, paths, ENGLISH)
     _, speech, bad, quiet, done = parsed(lines)
     found = to_dict(recognizer.analyze_file(paths[0], "a & b.wav"))
     assert to_dict(analyses[0]) == found
@@ -63,18 +66,18 @@ def test_a_row_says_what_the_analysis_says_or_why_there_is_none(recognizer, path
 
 
 def test_the_same_files_again_are_another_run(recognizer, paths):
-    first, second = (next(files_tab.results(recognizer, paths))[0] for _ in range(2))
+    first, second = (next(files_tab.results(recognizer, paths, ENGLISH))[0] for _ in range(2))
     assert first != second
 
 
 @pytest.mark.parametrize("name", files_tab.FORMATS)
 def test_all_results_are_saved_in_one_file(recognizer, paths, name):
-    *_, (_, analyses) = files_tab.results(recognizer, paths[:1])
-    reply = json.loads(files_tab.saved(analyses, 3, name))
+    *_, (_, analyses) = files_tab.results(recognizer, paths[:1], ENGLISH)
+    reply = json.loads(files_tab.saved(analyses, 3, name, ENGLISH))
     assert (reply["kind"], reply["number"], reply["name"]) == ("file", 3, f"emotions.{name}")
     assert reply["text"]
 
 
 @pytest.mark.parametrize(("analyses", "format_"), [(None, "json"), ([], "json"), ([1], "exe"), ([1], "eaf")])
 def test_what_cannot_be_saved_is_told(analyses, format_):
-    assert json.loads(files_tab.saved(analyses, 1, format_))["kind"] == "problem"
+    assert json.loads(files_tab.saved(analyses, 1, format_, ENGLISH))["kind"] == "problem"

@@ -8,6 +8,9 @@ from support import random_bundle
 
 from ser_core import bundle
 from ser_ui import models_tab
+from ser_ui.words import PHRASES
+
+ENGLISH = PHRASES["en"]
 
 METRICS = {
     "protocols": {
@@ -39,7 +42,7 @@ def words(markup: str) -> str:
 
 
 def test_results_stand_with_their_intervals_whatever_the_protocol(model):
-    shown = words(models_tab.section(model))
+    shown = words(models_tab.section(model, ENGLISH))
     assert "all test speakers 76.8 (72.6–81.0) 76.3 (71.9–80.8)" in shown
     assert "A corpus never trained on Test UAR emovo 44.4 (34.7–53.4)" in shown
     assert "Random files (speaker-dependent: tested on voices it was trained on)" in shown
@@ -48,7 +51,7 @@ def test_results_stand_with_their_intervals_whatever_the_protocol(model):
 
 def test_best_and_worst_speakers_are_named_from_their_end(model):
     assert "Best of 4 speakers: r/01 95, r/03 70, r/04 60. Worst: r/02 50, r/04 60" in words(
-        models_tab.section(model)
+        models_tab.section(model, ENGLISH)
     )
 
 
@@ -57,14 +60,14 @@ def test_confusions_and_limits_come_from_the_checkpoint(model):
     (model.path / "README.md").write_text(
         "# x\n\n## What a score means, and more\n\nNot for\nexams.\n\n## Licence\n\nMIT"
     )
-    markup = models_tab.section(model)
+    markup = models_tab.section(model, ENGLISH)
     assert '<td style="--share: 75%">3</td>' in markup
     assert "Limits Not for exams." in words(markup)
     assert "MIT" not in markup
 
 
 def test_a_model_without_results_says_so(model):
-    shown = words(models_tab.section(replace(model, metrics={})))
+    shown = words(models_tab.section(replace(model, metrics={}), ENGLISH))
     assert "Not measured." in shown
     assert "Trained on not stated" in shown
 
@@ -75,12 +78,12 @@ def test_nothing_of_a_checkpoint_is_markup(model):
         "protocols": {hostile: {hostile: {"uar": 1.0}, "speakers": {hostile: 1.0}, "command": hostile}}
     }
     changed = replace(model, name=hostile, licence=hostile, training_data=(hostile,), metrics=metrics)
-    assert "<script" not in models_tab.section(changed)
+    assert "<script" not in models_tab.section(changed, ENGLISH)
 
 
 @pytest.mark.parametrize("shipped", bundle.shipped(), ids=lambda found: found.name)
 def test_every_shipped_model_shows_its_results_licence_and_limits(shipped):
-    shown = words(models_tab.section(shipped))
+    shown = words(models_tab.section(shipped, ENGLISH))
     assert "Not measured" not in shown
     assert "Limits" in shown
     assert shipped.licence in shown
@@ -88,7 +91,7 @@ def test_every_shipped_model_shows_its_results_licence_and_limits(shipped):
 
 def test_the_default_model_shows_its_headline_speakers_and_confusions():
     default = bundle.read(bundle.DEFAULT)
-    shown = words(models_tab.section(default))
+    shown = words(models_tab.section(default, ENGLISH))
     headline = default.metrics["protocols"]["ravdess_5fold"]
     assert f"{headline['accuracy']['mean']:.1f}" in shown
     assert all(part in shown for part in ("Worst:", "What was meant"))

@@ -12,11 +12,14 @@ from support import random_bundle
 from ser_core import plots, svg
 from ser_core.analysis import Analysis, Verdict, make_segment, summarise
 from ser_core.audio import Waveform
+from ser_core.explain import Saliency
 from ser_core.export.json import to_dict
 from ser_core.quality import Quality
 from ser_core.recognizer import Recognizer
 from ser_ui import page, text, theme, timeline
+from ser_ui.words import PHRASES
 
+ENGLISH = PHRASES["en"]
 HOSTILE = '<img src=x onerror="alert(1)">&\'.wav'
 
 
@@ -49,9 +52,9 @@ def analysis(*labels: str, source: str = "a.wav", warnings: tuple[str, ...] = ()
 @pytest.mark.parametrize(
     "markup",
     [
-        text.verdict(analysis("sad", source=HOSTILE)),
-        text.problem("it is broken", HOSTILE),
-        text.listening(HOSTILE),
+        text.verdict(analysis("sad", source=HOSTILE), ENGLISH),
+        text.problem("it is broken", HOSTILE, ENGLISH),
+        text.listening(HOSTILE, ENGLISH),
         svg.inline_svg(plots.probability_figure(analysis("sad").summary), HOSTILE),
     ],
     ids=["verdict", "problem", "listening", "figure"],
@@ -63,38 +66,36 @@ def test_a_file_name_is_never_markup(markup):
 
 
 def test_the_verdict_leads_with_the_emotion_and_how_sure_it_is():
-    read = Reader(text.verdict(analysis("angry")))
+    read = Reader(text.verdict(analysis("angry"), ENGLISH))
     assert read.text.startswith("Angry — 90% sure")
     assert "a.wav · 1 min 5 s · 1.0 s of speech in 1 segment · model default 1.0" in read.text
 
 
 def test_several_emotions_are_named_with_their_share_of_the_speaking_time():
-    read = Reader(text.verdict(analysis("sad", "angry", "sad")))
+    read = Reader(text.verdict(analysis("sad", "angry", "sad"), ENGLISH))
     assert "By speaking time: 67% sad, 33% angry." in read.text
-    assert "speaking time" not in Reader(text.verdict(analysis("sad", "sad"))).text
+    assert "speaking time" not in Reader(text.verdict(analysis("sad", "sad"), ENGLISH)).text
 
 
 def test_a_recording_of_several_clear_emotions_names_them_all():
-    read = Reader(text.verdict(analysis("angry", "sad", "happy")))
+    read = Reader(text.verdict(analysis("angry", "sad", "happy"), ENGLISH))
     assert read.text.startswith("Several emotions — angry, sad, happy")
-    assert Reader(text.verdict(analysis("sad", "angry", "sad"))).text.startswith("Sad — ")
+    assert Reader(text.verdict(analysis("sad", "angry", "sad"), ENGLISH)).text.startswith("Sad — ")
 
 
 def test_an_unsure_verdict_says_so_and_names_the_likeliest():
-    assert text.headline(Verdict("unknown", 0.4, {"sad": 0.4, "calm": 0.3, "happy": 0.3})).startswith(
-        "Not sure"
-    )
-    assert "sad (40%)" in text.headline(Verdict("unknown", 0.4, {"sad": 0.4, "calm": 0.3, "happy": 0.3}))
+    unsure = Verdict("unknown", 0.4, {"sad": 0.4, "calm": 0.3, "happy": 0.3})
+    assert text.headline(unsure, ENGLISH) == "Not sure — most likely sad (40%)"
 
 
 def test_silence_gets_no_emotion_and_advice():
-    read = Reader(text.verdict(analysis()))
+    read = Reader(text.verdict(analysis(), ENGLISH))
     assert read.text.startswith("No speech found")
     assert "microphone" in read.text
 
 
 def test_every_quality_warning_is_shown_as_a_sentence():
-    read = Reader(text.verdict(analysis("sad", warnings=("it is quiet: move closer", "it clips."))))
+    read = Reader(text.verdict(analysis("sad", warnings=("it is quiet: move closer", "it clips.")), ENGLISH))
     assert "It is quiet: move closer." in read.text
     assert "It clips." in read.text
 
@@ -110,6 +111,19 @@ def test_the_timeline_is_told_what_the_file_of_results_says():
     found = analysis("angry", "sad")
     told = json.loads(timeline.content("/tmp/x.wav", Waveform(np.zeros(16_000, np.float32)), found))
     assert told.items() >= to_dict(found).items()
+
+
+def test_an_explanation_names_what_spoke_most_for_a_label_and_what_against():
+    values = np.zeros((80, 100), np.float32)
+    values[8:16, 50:60], values[64:72, 20:30] = 1.0, -1.0
+    hz, times = np.linspace(50, 7900, 80, dtype=np.float32), np.arange(100, dtype=np.float32) / 100
+    told = timeline.described(Saliency(values, hz, times, "angry", 0.8), ENGLISH)
+    assert told.startswith("What spoke for angry (80%): most for it from 0.5 to 0.6 s, 845 to ")
+    assert "; most against it from 0.2 to 0.3 s" in told
+    nothing = Saliency(np.zeros_like(values), hz, times, "angry", 0.8)
+    assert timeline.described(nothing, PHRASES["de"]).startswith(
+        "Was für „wütend“ (80 %) gesprochen hat: nichts."
+    )
 
 
 def test_figures_take_their_ink_from_the_style_sheet():
@@ -131,7 +145,9 @@ def test_text_can_be_read_on_the_page(dark):
 def test_without_a_model_the_page_says_so_and_takes_nothing():
     blocks = page.build(None, "there is no checkpoint 'default'")
     shown = [str(component["props"].get("value")) for component in blocks.get_config_file()["components"]]
-    assert any("There is no checkpoint" in value for value in shown)
+    assert any("page.not_ready" in value for value in shown)
+    for told in blocks.translations.translations.values():
+        assert "There is no checkpoint" in told["page.not_ready"]
     assert not blocks.fns
 
 

@@ -7,9 +7,9 @@ const MODEL = { name: 20, box: 28, gap: 8 }; // heights of a model's lane
 const NAME_LEFT = 4;
 const TIME_PX = 22;
 const AGREEMENTS = { // a mark that needs no colour, and words
-    same: { mark: "=", words: "they agree" },
-    unsure: { mark: "?", words: "not all are sure" },
-    different: { mark: "≠", words: "they differ" },
+    same: { mark: "=", words: phrase("compare.same") },
+    unsure: { mark: "?", words: phrase("compare.unsure") },
+    different: { mark: "≠", words: phrase("compare.different") },
 };
 const BAR_PX = 8; // height of the mark where they agree
 const DASH_PX = 4;
@@ -47,7 +47,7 @@ class ComparedLanes extends Lanes {
             if (!answer) return;
             const mark = apart(answer, agreement) ? "≠ " : "";
             const name = `${mark}${nameOf(answer)}`;
-            const names = [`${name} ${percent(answer.confidence)}`, name, `${mark}${answer.label.slice(0, 3)}`];
+            const names = [`${name} ${percent(answer.confidence)}`, name, `${mark}${emotionName(answer.label).slice(0, 3)}`];
             this.drawBox(names, this.colorOf(answer.label), left, length, this.layout.boxes[i]);
         });
     }

@@ -23,8 +23,8 @@ function load() {
 function begin(sound) {
     told = sound;
     openSound();
-    models = sound.models.map((name) => ({ name, words: `${name} is listening …` }));
-    const heads = ["No.", "Start", ...sound.models, "Agreement"].map((name) => make("th", name, { scope: "col" }));
+    models = sound.models.map((name) => ({ name, words: phrase("compare.listening", { name }) }));
+    const heads = [phrase("segments.number"), phrase("segments.start"), ...sound.models, phrase("compare.agreement")].map((name) => make("th", name, { scope: "col" }));
     part("columns").replaceChildren(...heads);
     part("models").replaceChildren(...models.map(card));
     segments = new Segments([], [], 0, told.duration);
@@ -77,7 +77,7 @@ function showDetails() {
 }
 
 const said = (answer, agreement) => {
-    if (answer.label === NO_SPEECH) return "no speech";
+    if (answer.label === NO_SPEECH) return emotionName(NO_SPEECH);
     return `${apart(answer, agreement) ? "≠ " : ""}${nameOf(answer)} ${percent(answer.confidence)}`;
 };
 
@@ -103,7 +103,8 @@ function tell(answers, agreement) {
 // The values at a time, in words.
 function read(time) {
     const index = segments.at(time);
-    if (index === null) return `${clock(time, true)} · no speech`;
+    if (index === null) return `${clock(time, true)} · ${phrase("timeline.nobody")}`;
     const { answers, agreement } = segments.list[index];
-    return `${clock(time, true)} · segment ${index + 1}, ${AGREEMENTS[agreement.kind].words}: ${tell(answers, agreement)}`;
+    const said = { number: index + 1, emotion: AGREEMENTS[agreement.kind].words, likely: tell(answers, agreement) };
+    return `${clock(time, true)} · ${phrase("timeline.reading", said)}`;
 }

@@ -16,7 +16,7 @@ function nextDifference() {
     const { list } = segments;
     const order = list.map((_, i) => (i + (chosen ?? -1) + 1) % list.length);
     const next = order.find((i) => list[i].agreement.kind === "different");
-    if (next === undefined) say("They differ nowhere.");
+    if (next === undefined) say(phrase("compare.nowhere"));
     else choose(next, true);
 }
 
@@ -31,6 +31,7 @@ function receive() {
     saveFile(new Blob([reply.text], { type: "text/plain" }), reply.name);
 }
 
+nameDropArea("drop-compared");
 actions.difference = nextDifference;
 keys.d = nextDifference;
 watch("value", load);

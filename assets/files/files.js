@@ -2,7 +2,6 @@
 // The value is JSON lines: first the files' names, then a line for each result, then one when all is done.
 
 const WAITING = { state: "waiting" };
-const STATES = { waiting: "waiting …", cancelled: "cancelled" };
 
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const button = (name) => element.querySelector(`[data-do="${name}"]`);
@@ -10,13 +9,13 @@ const colors = Object.fromEntries(props.emotions.map(({ name, color }) => [name,
 const colorOf = (label) => colors[label] ?? props.unknown_color;
 // What a column shows, and what it is sorted by.
 const COLUMNS = [
-    { title: "File", key: ({ name }) => name },
-    { title: "Emotion", key: ({ label, state, error }) => label ?? (error ? "~" : `~~${state}`) },
-    { title: "Confidence", key: ({ confidence }) => confidence ?? -1 },
-    { title: "Length", key: ({ duration }) => duration ?? -1 },
-    { title: "Speech", key: ({ speech }) => speech ?? -1 },
-    { title: "Share of speaking time" },
-    { title: "Look" },
+    { title: "files.name", key: ({ name }) => name },
+    { title: "segments.emotion", key: ({ label, state, error }) => label ?? (error ? "~" : `~~${state}`) },
+    { title: "segments.confidence", key: ({ confidence }) => confidence ?? -1 },
+    { title: "files.length", key: ({ duration }) => duration ?? -1 },
+    { title: "files.speech", key: ({ speech }) => speech ?? -1 },
+    { title: "files.share" },
+    { title: "files.look" },
 ];
 
 const lines = new JsonLines();
@@ -66,9 +65,9 @@ const why = ({ error }) => make("span", error.message, { class: "why" });
 
 function findings(file) {
     const emotion = make("span", "", { class: "emotion" });
-    if (file.state !== "done") emotion.append(STATES[file.state]);
-    else if (file.label === NO_SPEECH) emotion.append("no speech");
-    else emotion.append(swatch(colorOf(file.label)), file.label === UNKNOWN ? `unknown (${file.likeliest}?)` : file.label);
+    if (file.state !== "done") emotion.append(phrase(`files.${file.state}`));
+    else if (file.label === NO_SPEECH) emotion.append(emotionName(NO_SPEECH));
+    else emotion.append(swatch(colorOf(file.label)), nameOf({ label: file.label, probabilities: { [file.likeliest]: 1 } }));
     if (file.state !== "done") return [emotion, "–", "–", "–", "", ""];
     const sure = file.label === NO_SPEECH ? "–" : percent(file.confidence);
     return [emotion, sure, clock(file.duration), clock(file.speech), shares(file.seconds), opener(file)];
@@ -77,10 +76,10 @@ function findings(file) {
 // Seconds of each label as parts of a bar, and in words.
 function shares(seconds) {
     const total = Object.values(seconds).reduce((sum, s) => sum + s, 0);
-    const words = Object.entries(seconds).map(([label, s]) => `${percent(s / total)} ${label}`).join(", ");
-    const bar = make("div", "", { class: "share", role: "img", "aria-label": words || "no speech", title: words });
+    const words = Object.entries(seconds).map(([label, s]) => `${percent(s / total)} ${emotionName(label)}`).join(", ");
+    const bar = make("div", "", { class: "share", role: "img", "aria-label": words || emotionName(NO_SPEECH), title: words });
     for (const [label, s] of Object.entries(seconds)) {
-        const piece = make("span", s / total > 0.2 ? label : "");
+        const piece = make("span", s / total > 0.2 ? emotionName(label) : "");
         piece.style.cssText = `flex-grow: ${s}; background: ${colorOf(label)}; color: ${inkOn(colorOf(label))}`;
         bar.append(piece);
     }
@@ -88,7 +87,7 @@ function shares(seconds) {
 }
 
 function opener(file) {
-    const made = make("button", "Open", { type: "button", "aria-label": `Open ${file.name} in Recording` });
+    const made = make("button", phrase("files.open"), { type: "button", "aria-label": phrase("files.open_one", { name: file.name }) });
     made.addEventListener("click", () => open(file));
     return made;
 }
@@ -96,7 +95,7 @@ function opener(file) {
 // Gives a file to the tab Recording as if it had been dropped there.
 async function open({ name, audio }) {
     const answer = await fetch(audio);
-    if (!answer.ok) return say("The copy of this file is gone: drop it again.");
+    if (!answer.ok) return say(phrase("files.gone"));
     openInRecording(new File([await answer.blob()], name));
 }
 
@@ -109,9 +108,9 @@ function show() {
     const failed = done.filter(({ error }) => error);
     for (const name of ["head", "results"]) part(name).hidden = !files.length;
     part("totals").hidden = done.length === failed.length;
-    const left = files.some(({ state }) => state === "cancelled") ? ", the rest cancelled" : "";
-    const bad = failed.length ? `, ${failed.length} cannot be analysed` : "";
-    part("progress").textContent = `${done.length} of ${files.length} files done${bad}${left}`;
+    const left = files.some(({ state }) => state === "cancelled") ? phrase("files.rest_cancelled") : "";
+    const bad = failed.length ? phrase("files.failed", { count: failed.length }) : "";
+    part("progress").textContent = phrase("files.progress", { done: done.length, all: files.length }) + bad + left;
     part("bar").setAttribute("aria-valuemax", files.length);
     part("bar").setAttribute("aria-valuenow", done.length);
     part("bar").firstElementChild.style.transform = `scaleX(${done.length / Math.max(files.length, 1)})`;
@@ -128,11 +127,11 @@ function showTotals(done) {
     }
     const ordered = Object.fromEntries(Object.entries(seconds).sort((one, other) => other[1] - one[1]));
     const [length, speech] = ["duration", "speech"].map((key) => done.reduce((sum, file) => sum + (file[key] ?? 0), 0));
-    part("sum").textContent = `${clock(length)} of sound (min:s), ${clock(speech)} of speech. Share of the speaking time:`;
+    part("sum").textContent = phrase("files.totals", { sound: clock(length), speech: clock(speech) });
     part("all").replaceChildren(...shares(ordered).children);
     part("legend").replaceChildren(...Object.entries(ordered).map(([label, s]) => {
         const item = make("li");
-        item.append(swatch(colorOf(label)), `${label} ${percent(s / speech)}`);
+        item.append(swatch(colorOf(label)), `${emotionName(label)} ${percent(s / speech)}`);
         return item;
     }));
 }
@@ -176,16 +175,19 @@ function cancel() {
     show();
 }
 
+speak(element);
+nameDropArea("drop-files");
 COLUMNS.forEach(({ title, key }, column) => {
-    const head = make("th", key ? "" : title, { scope: "col" });
+    const head = make("th", key ? "" : phrase(title), { scope: "col" });
     if (key) {
-        const sorter = make("button", title, { type: "button" });
+        const sorter = make("button", phrase(title), { type: "button" });
         sorter.addEventListener("click", () => sortBy(column));
         head.append(sorter);
     }
     part("columns").append(head);
 });
-props.formats.forEach(({ format, title }) => part("format").append(make("option", title, { value: format })));
+props.formats.forEach((format) =>
+    part("format").append(make("option", known(`format.${format}`, format), { value: format })));
 button("cancel").addEventListener("click", cancel);
 button("save").addEventListener("click", () => trigger("save", { number: ++asked, format: part("format").value }));
 watch("value", load);

@@ -29,19 +29,9 @@ const WORKLET = `registerProcessor("frames", class extends AudioWorkletProcessor
         return true;
     }
 });`;
-// What a person can do about each way in which a browser withholds the microphone.
-const REFUSALS = {
-    NotAllowedError: "This page may not use the microphone. Allow it in the browser (the symbol beside the "
-        + "address), then press Start again.",
-    NotFoundError: "No microphone was found. Connect one, then press Start again.",
-    OverconstrainedError: "That microphone is gone. Choose another one, then press Start again.",
-    NotReadableError: "The microphone gives no sound: another program may hold it, or the system may forbid it.",
-    InsecureContext: "Browsers give the microphone only to pages on HTTPS. Open this page with https://, or as "
-        + "http://127.0.0.1 on the computer that serves it. The tab Recording takes files meanwhile.",
-};
-
-function refusal(error) {
-    return REFUSALS[error.name] ?? `The microphone cannot be used: ${error.message || error.name}.`;
+// What a person can do about a browser that withholds the microphone.
+function refusal({ name, message }) {
+    return known(`live.refused.${name}`, null) ?? phrase("live.refused", { reason: message || name });
 }
 
 // Frames of float samples from a microphone, at the browser's own rate: Firefox refuses any other.

@@ -105,16 +105,15 @@ class Connection {
         const missed = Math.max(0, this.first - this.heard) / this.sound.sampleRate;
         this.lost += missed;
         this.listener.notice(
-            missed < 0.05
-                ? "Connected again. Nothing was lost."
-                : `Connected again. ${missed.toFixed(1)} s of sound were lost to the analysis; they are kept here.`
+            missed < 0.05 ? phrase("live.again") : phrase("live.again_lost", { seconds: decimal(missed, 1) })
         );
     }
 
     complain({ code, message, fatal }) {
-        if (!fatal) return this.listener.notice(message);
+        const words = known(`library.live.${code}`, message);
+        if (!fatal) return this.listener.notice(words);
         if (PASSING.includes(code)) return; // the closing that follows leads to a new connection
-        this.listener.failed(message);
+        this.listener.failed(words);
         this.end(null);
     }
 
@@ -122,7 +121,7 @@ class Connection {
         if (this.ended) return;
         this.stopped = false;
         const wait = RETRY_S[Math.min(this.attempts++, RETRY_S.length - 1)];
-        this.listener.trouble("The connection is broken. Your sound is kept here; trying to reconnect …");
+        this.listener.trouble(phrase("live.broken"));
         this.retry = setTimeout(() => this.open(), 1000 * wait);
     }
 

@@ -91,7 +91,8 @@ class Strip {
         pen.fillStyle = final ? inkOn(color) : text;
         pen.textBaseline = "middle";
         pen.textAlign = "left";
-        pen.fillText(final ? label : `${label} …`, Math.max(left, 0) + 8, LANE_PX / 2 - 1);
+        const name = emotionName(label);
+        pen.fillText(final ? name : `${name} …`, Math.max(left, 0) + 8, LANE_PX / 2 - 1);
         pen.restore();
     }
 }

@@ -3,9 +3,9 @@
 // A session's verdict: where its segments differ and no emotion prevails, all of them.
 function answer(found, segments) {
     const named = Object.keys(speakingTime(segments)).filter((label) => label !== UNKNOWN);
-    if (found.label === UNKNOWN && named.length > 1) return `Several emotions — ${named.join(", ")}`;
+    if (found.label === UNKNOWN && named.length > 1) return phrase("verdict.several", { emotions: named.map(emotionName).join(", ") });
     if (found.label === NO_SPEECH) return headline(found);
-    return `${headline(found)} — ${percent(found.confidence)}`;
+    return phrase("short.sure", { emotion: headline(found), share: percent(found.confidence) });
 }
 
 // The emotion in large letters.
@@ -18,12 +18,12 @@ function showNow(box, found, color, state) {
 
 // One row for each settled segment, the newest on top.
 function addRow(body, number, segment, color, play) {
-    const { start, end, label, confidence, probabilities } = segment;
-    const name = label === UNKNOWN ? `unknown (${likeliest(probabilities)}?)` : label;
+    const { start, end, confidence } = segment;
+    const name = nameOf(segment);
     const row = make("tr");
     const emotion = make("span", "", { class: "emotion" });
     emotion.append(swatch(color), name);
-    const button = make("button", "Play", { type: "button", "aria-label": `Play segment ${number}, ${name}` });
+    const button = make("button", phrase("live.play"), { type: "button", "aria-label": phrase("live.play_one", { number, emotion: name }) });
     button.addEventListener("click", () => play(button, segment));
     const cells = [number, clock(start, true), clock(end, true), emotion, percent(confidence), button];
     cells.forEach((content) => {
@@ -38,6 +38,6 @@ function addRow(body, number, segment, color, play) {
 function mixture(segments) {
     const seconds = speakingTime(segments);
     const total = Object.values(seconds).reduce((sum, s) => sum + s, 0);
-    const share = ([label, s]) => `${percent(s / total)} ${label === UNKNOWN ? "unclear" : label}`;
+    const share = ([label, s]) => `${percent(s / total)} ${emotionName(label === UNKNOWN ? "unclear" : label)}`;
     return Object.entries(seconds).map(share).join(", ");
 }

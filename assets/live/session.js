@@ -19,8 +19,8 @@ let drawn = 0;
 function enter(next) {
     state = next;
     element.dataset.state = next;
-    const words = { idle: session ? "New session" : "Start", paused: "Resume", starting: "Starting …" };
-    part("main").textContent = words[next] ?? "Pause";
+    const words = { idle: session ? "new" : "start", paused: "resume", starting: "starting" };
+    part("main").textContent = phrase(`live.${words[next] ?? "pause"}`);
     part("main").setAttribute("aria-disabled", next === "starting" || next === "stopping"); // it keeps the focus
     part("stop").disabled = next !== "listening" && next !== "paused";
     part("microphones").disabled = next === "starting" || next === "stopping";
@@ -33,9 +33,9 @@ function say(words, kind = "") {
 
 async function start() {
     enter("starting");
-    say("If the browser asks, allow the microphone.");
+    say(phrase("live.ask"));
     stopPlaying();
-    microphone = new Microphone(hear, () => finish("The microphone was disconnected; the session has ended."));
+    microphone = new Microphone(hear, () => finish(phrase("live.disconnected")));
     let rate;
     try {
         rate = await microphone.open(part("microphones").value);
@@ -92,8 +92,8 @@ function take(segment) {
     if (!segment.final) return;
     finals.push(segment);
     addRow(part("history"), finals.length, segment, colorOf(segment.label), play);
-    const sure = segment.label === UNKNOWN ? "" : `, ${percent(segment.confidence)} sure`;
-    part("announcer").textContent = `${headline(segment)}${sure}, at ${clock(segment.start)}`;
+    const heard = { emotion: headline(segment), share: percent(segment.confidence), time: clock(segment.start) };
+    part("announcer").textContent = phrase(segment.label === UNKNOWN ? "live.heard" : "live.heard_sure", heard);
 }
 
 async function pause() {
@@ -110,7 +110,7 @@ async function resume() {
 async function finish(words = "") {
     if (state !== "listening" && state !== "paused") return;
     enter("stopping");
-    say(words || "The last words are being analysed …", words && "problem");
+    say(words || phrase("live.last_words"), words && "problem");
     await microphone.close();
     session.connection.stop();
 }
@@ -127,7 +127,7 @@ async function summary(analysis) {
         if (heard) session.analysis = { ...(analysis ?? assembled()), source: `${session.name}.wav` };
         const box = part("summary");
         heard ? tellResult(box) : tellUnheard(box);
-        part("announcer").textContent = `The session has ended: ${box.querySelector("h2").textContent}`;
+        part("announcer").textContent = phrase("live.ended", { result: box.querySelector("h2").textContent });
         part("json").hidden = !heard;
         box.querySelector(".cut").hidden = sound.start === 0;
         box.hidden = false;
@@ -160,19 +160,17 @@ function tellResult(box) {
     const [words, facts] = box.querySelectorAll("p");
     box.style.setProperty("--emotion", colorOf(analysis.summary.label));
     box.querySelector("h2").textContent = answer(analysis.summary, finals);
-    words.textContent = finals.length
-        ? `${finals.length} segment${finals.length > 1 ? "s" : ""} in ${clock(sound.seconds)}. By speaking time: ${mixture(finals)}.`
-        : `Nobody spoke in ${clock(sound.seconds)}.`;
-    const [sent, received] = [connection.cursor - connection.first, connection.received ?? "an unknown number"];
-    const { name, version } = props.model;
-    facts.textContent = `${sent} samples sent, ${received} received · ${sound.sampleRate} Hz · ${name} ${version}`;
+    const told = { count: finals.length, length: clock(sound.seconds), parts: mixture(finals) };
+    words.textContent = phrase(["live.nobody", "live.found_one"][finals.length] ?? "live.found_many", told);
+    const [sent, received] = [connection.cursor - connection.first, connection.received ?? phrase("live.unknown_number")];
+    facts.textContent = phrase("live.samples", { sent, received, rate: sound.sampleRate, ...props.model });
 }
 
 function tellUnheard(box) {
     const [words, facts] = box.querySelectorAll("p");
     box.style.removeProperty("--emotion");
-    box.querySelector("h2").textContent = "Not analysed";
-    words.textContent = "The server could not be reached. Your sound is here: save it, or open it later.";
+    box.querySelector("h2").textContent = phrase("live.unheard_title");
+    words.textContent = phrase("live.unheard");
     facts.textContent = "";
 }
 
@@ -181,12 +179,12 @@ function play(button, { start: from, end: to }) {
     if (button.dataset.playing) return stopPlaying();
     stopPlaying();
     if (from < session.sound.start / session.sound.sampleRate) {
-        return say("This segment is older than the sound that the page keeps.");
+        return say(phrase("live.too_old"));
     }
     if (state === "listening") pause();
-    button.textContent = "Stop";
+    button.textContent = phrase("live.stop");
     button.dataset.playing = button.ariaLabel;
-    button.ariaLabel = "Stop playing";
+    button.ariaLabel = phrase("live.stop_playing");
     player.src = URL.createObjectURL(session.sound.wav(from, to));
     player.play().catch(({ name, message }) => name === "AbortError" || say(message, "problem")); // else: stopped early
 }
@@ -196,7 +194,7 @@ function stopPlaying() {
     URL.revokeObjectURL(player.src);
     const button = part("history").querySelector("[data-playing]");
     if (!button) return;
-    button.textContent = "Play";
+    button.textContent = phrase("live.play");
     button.ariaLabel = button.dataset.playing;
     delete button.dataset.playing;
 }
@@ -224,16 +222,17 @@ function show() {
     if (session.analysis) {
         bars.show(session.analysis.summary.probabilities);
     } else if (silent) {
-        const muted = now - sounded > SILENCE_S && "The microphone gives no sound at all. Is it muted?";
-        const words = state === "paused" ? "Paused." : muted || "Listening. Speak whenever you like.";
+        const muted = now - sounded > SILENCE_S ? "muted" : "silent";
+        const words = phrase(`live.${state === "paused" ? "paused" : muted}`);
         showNow(part("now"), { label: NO_SPEECH }, "var(--block-border-color)", words);
         bars.show({});
     } else if (last) {
-        const words = last.final ? `settled, ${clock(last.start, true)}–${clock(last.end, true)}` : "so far";
+        const [start, end] = [clock(last.start, true), clock(last.end, true)];
+        const words = last.final ? phrase("live.settled", { start, end }) : phrase("live.so_far");
         showNow(part("now"), last, colorOf(last.label), words);
         bars.show(last.probabilities);
-        const [valence, arousal] = [last.valence, last.arousal].map((x) => x.toFixed(2).replace("-", "−"));
-        part("affect").textContent = `valence ${valence}, arousal ${arousal}`;
+        const [valence, arousal] = [last.valence, last.arousal].map(signed);
+        part("affect").textContent = phrase("live.plane_now", { valence, arousal });
     }
 }
 
@@ -241,8 +240,8 @@ async function listMicrophones() {
     const list = part("microphones");
     const chosen = list.value;
     const options = (await Microphone.list()).map(({ deviceId, label }, i) =>
-        make("option", label || `Microphone ${i + 1}`, { value: deviceId }));
-    list.replaceChildren(make("option", "The browser's microphone", { value: "" }), ...options);
+        make("option", label || phrase("live.microphone_number", { number: i + 1 }), { value: deviceId }));
+    list.replaceChildren(make("option", phrase("live.default_microphone"), { value: "" }), ...options);
     list.value = options.some(({ value }) => value === chosen) ? chosen : "";
 }
 
@@ -256,6 +255,7 @@ async function changeMicrophone() {
     }
 }
 
+speak(element, { minutes: props.kept_s / 60 });
 const main = { idle: start, listening: pause, paused: resume };
 part("main").addEventListener("click", () => main[state]?.());
 part("stop").addEventListener("click", () => finish());

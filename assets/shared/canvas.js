@@ -47,7 +47,7 @@ function drawPlane(canvas, emotions, colorOf, segments) {
         const left = valence > 0.3 || emotions.some((other) =>
             other.valence > valence && other.valence < valence + 0.5 && Math.abs(other.arousal - arousal) < 0.12);
         pen.textAlign = left ? "right" : "left";
-        pen.fillText(name, x(valence) + (left ? -7 : 7), y(arousal));
+        pen.fillText(emotionName(name), x(valence) + (left ? -7 : 7), y(arousal));
         pen.fillStyle = color;
         pen.fillRect(x(valence) - 4, y(arousal) - 4, 8, 8);
         pen.fillStyle = text;

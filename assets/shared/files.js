@@ -8,6 +8,15 @@ function saveFile(blob, name) {
     URL.revokeObjectURL(link.href);
 }
 
+// Gradio names an area to drop files on in English alone: here it is called what is written on it.
+function nameDropArea(id) {
+    const area = document.getElementById(id);
+    if (!area) return requestAnimationFrame(() => nameDropArea(id));
+    const name = () => area.querySelector("button[aria-dropeffect]")?.removeAttribute("aria-label");
+    new MutationObserver(name).observe(area, { childList: true, subtree: true });
+    name();
+}
+
 // Opens a tab and gives it a file as if that had been dropped there; a tab that takes none says why.
 function giveTo(tab, area, file) {
     document.querySelector(`#${tab}-tab-button`).click();

@@ -1,9 +1,34 @@
-// What the tabs say in the same words, and the elements they say it with. All text, never markup.
+// What the tabs say, in the visitor's language, and the elements they say it with. All text, never markup.
 
 const NO_SPEECH = "no_speech";
 const UNKNOWN = "unknown";
+// Every phrase in each language, as Gradio has them; it has set the page's language to the browser's.
+const PHRASES = window.gradio_config.i18n_translations;
+const LANGUAGE = [document.documentElement.lang.split("-")[0], "en"].find((language) => PHRASES[language]);
 
-const percent = (share) => `${Math.round(100 * share)}%`;
+// A phrase of assets/words/ with its places filled.
+function phrase(key, values = {}) {
+    return PHRASES[LANGUAGE][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+// The same for what may be missing: a name from elsewhere, or what the library says, which is English.
+const known = (key, otherwise) => PHRASES[LANGUAGE][key] ?? otherwise;
+
+// Fills in what a template leaves to be said: text, and what is read out.
+function speak(root, values = {}) {
+    root.lang = LANGUAGE;
+    root.querySelectorAll("[data-say]").forEach((box) => (box.textContent = phrase(box.dataset.say, values)));
+    root.querySelectorAll("[data-label]").forEach((box) => {
+        box.ariaLabel = phrase(box.dataset.label, values);
+        if (box.tagName === "BUTTON") box.title = box.ariaLabel; // it shows but a sign
+    });
+}
+
+const decimal = (number, digits) => number.toFixed(digits).replace(".", phrase("number.point"));
+const percent = (share) => phrase("number.percent", { number: Math.round(100 * share) });
+const signed = (number) => decimal(number, 2).replace("-", "−");
+const emotionName = (label) => known(`emotion.${label}`, label);
+const capital = (words) => words[0].toUpperCase() + words.slice(1);
 
 // A time in a session: 65 s is "1:05", with hundredths where `fine`.
 function clock(seconds, fine = false) {
@@ -19,9 +44,15 @@ function likeliest(probabilities) {
 
 // A verdict in a word or two.
 function headline({ label, probabilities }) {
-    if (label === NO_SPEECH) return "No speech";
-    if (label === UNKNOWN) return `Not sure, most likely ${likeliest(probabilities)}`;
-    return label[0].toUpperCase() + label.slice(1);
+    if (label === NO_SPEECH) return phrase("short.no_speech");
+    if (label === UNKNOWN) return phrase("short.unsure", { emotion: emotionName(likeliest(probabilities)) });
+    return capital(emotionName(label));
+}
+
+// What a segment is called where there is little room.
+function nameOf({ label, probabilities }) {
+    if (label !== UNKNOWN) return emotionName(label);
+    return phrase("emotion.perhaps", { emotion: emotionName(likeliest(probabilities)) });
 }
 
 function make(tag, text = "", attributes = {}) {
@@ -45,7 +76,7 @@ class Bars {
             const [bar, fill] = [make("span", "", { class: "bar" }), make("b")];
             fill.style.background = color;
             bar.append(fill);
-            row.append(make("span", name), bar, make("span", "0%", { class: "share" }));
+            row.append(make("span", emotionName(name)), bar, make("span", percent(0), { class: "share" }));
             list.append(row);
             this.rows[name] = row;
         }

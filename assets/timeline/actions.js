@@ -44,7 +44,7 @@ function explain() {
         return redraw();
     }
     const { start, end, label } = segments.list[chosen];
-    part("words").textContent = "Working out what spoke for it …";
+    part("words").textContent = phrase("timeline.explaining");
     trigger("explain", { number: ++asked, start, end, label });
 }
 
@@ -56,7 +56,7 @@ function save(format) {
 // The same sound in the tab that lets several models hear it.
 async function compare() {
     const answer = await fetch(told.audio);
-    if (!answer.ok) return say("The copy of this recording is gone: drop it again.");
+    if (!answer.ok) return say(phrase("files.gone"));
     giveTo("compare", "drop-compared", new File([await answer.blob()], told.file));
 }
 

@@ -32,7 +32,8 @@ grip = {
     },
 };
 
-props.labels.forEach((label) => part("label").append(make("option", label, { value: label })));
+nameDropArea("drop");
+props.labels.forEach((label) => part("label").append(make("option", emotionName(label), { value: label })));
 part("label").addEventListener("change", () => nameIt(part("label").value));
 for (const edge of ["start", "end"]) {
     part(edge).addEventListener("change", () => {

@@ -107,7 +107,9 @@ function look(event) {
     redraw();
 }
 
-props.formats.forEach(({ format, title: words }) => part("format").append(make("option", words, { value: format })));
+speak(element);
+props.formats.forEach((format) =>
+    part("format").append(make("option", known(`format.${format}`, format), { value: format })));
 element.addEventListener("click", (event) => {
     const pressedButton = event.target.closest("[data-do]");
     if (pressedButton && told) {
@@ -131,10 +133,10 @@ part("lanes").addEventListener("wheel", wheel, { passive: false });
 part("overview").addEventListener("pointerdown", look);
 part("overview").addEventListener("pointermove", look);
 audio.addEventListener("play", () => {
-    button("play").textContent = "Pause";
+    button("play").textContent = phrase("timeline.pause");
     follow();
 });
-audio.addEventListener("pause", () => (button("play").textContent = "Play"));
+audio.addEventListener("pause", () => (button("play").textContent = phrase("timeline.play")));
 audio.addEventListener("timeupdate", () => stopAt !== null && audio.currentTime >= stopAt && stop()); // also where nothing is drawn
 audio.addEventListener("seeked", () => redraw(false));
 new ResizeObserver(() => told && (showDetails(), redraw())).observe(part("lanes"));

@@ -8,8 +8,6 @@ const HAIR_PX = 0.3; // thinner parts of a probability lane are not seen
 const TINT = 0.24; // of a segment behind the waveform
 const EDGE_PX = 6; // so near to an edge it is taken by the pointer
 
-const nameOf = ({ label, probabilities }) => (label === UNKNOWN ? `unknown (${likeliest(probabilities)}?)` : label);
-
 class Lanes {
     constructor(canvas, emotions, colorOf) {
         Object.assign(this, { canvas, emotions, colorOf, layout: LANES, picture: null, explanation: null });
@@ -72,7 +70,7 @@ class Lanes {
             pen.fillStyle = color;
             pen.fillRect(left, y, Math.max(length - 1, 1), part);
             const seen = Math.max(left, 0);
-            if (part >= NAME_PX) this.name([name], color, seen, left + length - seen, y, part);
+            if (part >= NAME_PX) this.name([emotionName(name)], color, seen, left + length - seen, y, part);
         }
     }
 
@@ -129,7 +127,7 @@ class Lanes {
             pen.fillStyle = "#fff";
             pen.textAlign = "center";
             pen.textBaseline = "middle";
-            pen.fillText("The spectrogram is coming …", width / 2, top + height / 2);
+            pen.fillText(phrase("timeline.drawing"), width / 2, top + height / 2);
         }
     }
 

@@ -2,7 +2,7 @@
 
 function play(until = null) {
     stopAt = until;
-    audio.play().catch(() => say("This browser cannot play this kind of file. Everything else works."));
+    audio.play().catch(() => say(phrase("timeline.unplayable")));
 }
 
 function stop() {

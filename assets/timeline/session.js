@@ -9,7 +9,7 @@ const bars = new Bars(part("bars"), props.emotions);
 
 let whole = null; // the recording's verdict and times
 
-const decibels = (level) => (level > -99 ? `${level.toFixed(0).replace("-", "−")} dB` : "silence");
+const decibels = (level) => (level > -99 ? `${level.toFixed(0).replace("-", "−")} dB` : phrase("timeline.silence"));
 
 function load() {
     stop();
@@ -45,12 +45,12 @@ async function decode(address) {
 function tellRow(found) {
     const { start, end, label, confidence, checked } = found;
     const silent = label === NO_SPEECH;
-    const name = silent ? "no speech" : nameOf(found);
+    const name = silent ? emotionName(label) : nameOf(found);
     const share = silent ? "–" : percent(confidence);
     const emotion = make("span", "", { class: "emotion" });
     if (!silent) emotion.append(swatch(colorOf(label)));
     emotion.append(checked ? `${name} ✓` : name);
-    const words = `${name}, ${share}${checked ? ", checked" : ""}`;
+    const words = `${name}, ${share}${checked ? `, ${phrase("timeline.is_checked")}` : ""}`;
     return { words, cells: [clock(start, true), clock(end, true), emotion, share] };
 }
 
@@ -58,25 +58,30 @@ drawn = () => (button("split").disabled = !segments.canSplit(chosen, audio.curre
 
 // The values at a time, in words.
 function read(time) {
-    const words = [clock(time, true), `level ${decibels(recording.level(time))}`];
+    const words = [clock(time, true), phrase("timeline.level", { level: decibels(recording.level(time)) })];
     const index = segments.at(time);
-    if (index === null) words.push("no speech");
-    else words.push(`segment ${index + 1}, ${nameOf(segments.list[index])}: ${likely(segments.list[index])}`);
+    if (index === null) words.push(phrase("timeline.nobody"));
+    else words.push(readSegment(index));
     const [top, height] = LANES.mel;
     const hz = pointer && props.band_hz[Math.floor((1 - (pointer.y - top) / height) * props.band_hz.length)];
     if (hz) words.push(`${hz} Hz`);
     return words.join(" · ");
 }
 
+function readSegment(index) {
+    const found = segments.list[index];
+    return phrase("timeline.reading", { number: index + 1, emotion: nameOf(found), likely: likely(found) });
+}
+
 function likely({ probabilities }) {
     const ordered = Object.entries(probabilities).sort((one, other) => other[1] - one[1]);
-    return ordered.slice(0, NAMED).map(([name, share]) => `${name} ${percent(share)}`).join(", ");
+    return ordered.slice(0, NAMED).map(([name, share]) => `${emotionName(name)} ${percent(share)}`).join(", ");
 }
 
 function showDetails() {
     const found = chosen === null ? whole : segments.list[chosen];
     const silent = !Object.keys(found.probabilities).length;
-    part("title").textContent = `Probabilities · ${title(chosen)}`;
+    part("title").textContent = phrase("segments.probabilities_of", { segment: title(chosen) });
     part("silence").hidden = !silent;
     part("bars").hidden = part("plane").hidden = silent;
     bars.show(found.probabilities);
@@ -87,25 +92,32 @@ function showDetails() {
     button("undo").disabled = !segments.changed;
     button("merge").disabled = chosen === null || chosen + 1 >= segments.list.length;
     button("explain").disabled = chosen === null;
-    button("explain").textContent = lanes.explanation ? "Hide the explanation" : "Explain this segment";
+    button("explain").textContent = phrase(lanes.explanation ? "timeline.hide" : "timeline.explain");
     if (chosen === null) return;
     part("label").value = found.label;
     part("start").value = found.start.toFixed(2);
     part("end").value = found.end.toFixed(2);
 }
 
-const signed = (number) => number.toFixed(2).replace("-", "−");
-
 function describe({ start, end, valence, arousal }) {
     const [low, high] = recording.extremes(start, end);
     const peak = 20 * Math.log10(Math.max(high, -low) * recording.peak);
-    return `Valence ${signed(valence)}, arousal ${signed(arousal)}. ${(end - start).toFixed(2)} s, peak ${decibels(peak)} full scale.`;
+    return phrase("timeline.facts", {
+        valence: signed(valence),
+        arousal: signed(arousal),
+        length: decimal(end - start, 2),
+        peak: decibels(peak),
+    });
 }
 
 function describeWhole() {
     const { peak_dbfs, clipped, snr_db, bandwidth_hz } = told.quality;
-    return `Peak ${decibels(peak_dbfs)} full scale, ${percent(clipped)} clipped, signal to noise ${decibels(snr_db)}, `
-        + `sound up to ${(bandwidth_hz / 1000).toFixed(1)} kHz.`;
+    return phrase("timeline.facts_whole", {
+        peak: decibels(peak_dbfs),
+        clipped: percent(clipped),
+        noise: decibels(snr_db),
+        bandwidth: decimal(bandwidth_hz / 1000, 1),
+    });
 }
 
 // Everything that depends on the segments.
@@ -113,8 +125,8 @@ function refresh() {
     table.show(whole, segments.list);
     const count = segments.checked;
     part("checked").textContent = count
-        ? `You checked ${count} of ${segments.list.length} segments. Put the CSV beside the sound, fill in who speaks, and train on it.`
-        : "Whatever you correct or call right counts as checked; results are saved as you left them.";
+        ? phrase("timeline.checked", { count, all: segments.list.length })
+        : phrase("timeline.unchecked");
     button("corpus").disabled = !count;
     redraw();
 }

@@ -26,8 +26,8 @@ class Table {
         const radio = row.querySelector("input");
         row.dataset.number = number;
         radio.value = number || "";
-        radio.setAttribute("aria-label", `${number ? `Segment ${number}` : "Whole recording"}, ${row.dataset.words}`);
-        row.querySelector("label span").textContent = number || "All";
+        radio.setAttribute("aria-label", `${number ? phrase("segments.one", { number }) : phrase("segments.whole")}, ${row.dataset.words}`);
+        row.querySelector("label span").textContent = number || phrase("segments.all");
     }
 
     // `chosen`: a segment's index, or null for the whole recording.

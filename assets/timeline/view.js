@@ -33,9 +33,9 @@ function say(words) {
 
 // What a segment, or the whole recording, is and where.
 function title(index) {
-    if (index === null) return "Whole recording";
+    if (index === null) return phrase("segments.whole");
     const { start, end } = segments.list[index];
-    return `Segment ${index + 1}, ${clock(start, true)}–${clock(end, true)}`;
+    return phrase("segments.one_from_to", { number: index + 1, start: clock(start, true), end: clock(end, true) });
 }
 
 function redraw(lanesToo = true) {

@@ -114,11 +114,20 @@ def size(request) -> tuple[int, str]:
     return getattr(request, "param", (1280, "light"))
 
 
+@pytest.fixture
+def locale(request) -> str:
+    """The language of the browser, unless a test asks for another."""
+    return getattr(request, "param", "en-US")
+
+
 @contextmanager
-def opened(browser: Browser, server: str, width: int, scheme: str) -> Iterator[Page]:
+def opened(browser: Browser, server: str, width: int, scheme: str, locale: str = "en-US") -> Iterator[Page]:
     """The page of a new visitor; it must log no error and ask nobody but the app for anything."""
     context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, permissions=["microphone"]
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        locale=locale,
+        permissions=["microphone"],
     )
     page = context.new_page()
     errors, strangers = [], []
@@ -134,9 +143,9 @@ def opened(browser: Browser, server: str, width: int, scheme: str) -> Iterator[P
 
 
 @pytest.fixture
-def page(browser: Browser, server: str, size) -> Iterator[Page]:
+def page(browser: Browser, server: str, size, locale) -> Iterator[Page]:
     """The page, open."""
-    with opened(browser, server, *size) as page:
+    with opened(browser, server, *size, locale) as page:
         yield page
 
 

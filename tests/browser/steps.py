@@ -6,6 +6,8 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from ser_ui.words import PHRASES
+
 # How many colours are seen in the lanes of the waveform and the spectrogram.
 LANES = """() => {
     const canvas = document.querySelector('#timeline canvas[data-part=picture]');
@@ -34,10 +36,12 @@ def drop(page: Page, path: Path) -> None:
 
 def choose(page: Page, tab: str) -> None:
     """Opens a tab, out of the menu of those that a narrow window has no room for."""
-    button = page.locator(f"#{tab.lower()}-tab-button")
+    name = tab.lower()
+    button = page.locator(f"#{name}-tab-button")
     if not button.is_visible():
         page.locator(".overflow-menu > button").click()
-        button = page.locator(".overflow-dropdown button", has_text=tab)
+        title = PHRASES[page.evaluate("document.documentElement.lang")](f"tab.{name}")
+        button = page.locator(".overflow-dropdown button", has_text=title)
     button.click()
 
 

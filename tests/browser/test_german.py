@@ -1,0 +1,120 @@
+"""The page in a German Chromium: every word of it, and English where programs read."""
+
+import json
+import re
+
+import pytest
+from browser.steps import choose, drop, faults
+from playwright.sync_api import Page, expect
+from support import syllables, write_wav
+
+from ser_core.emotions import LABELS, UNKNOWN
+from ser_ui import page as layout
+from ser_ui.words import PHRASES
+
+GERMAN = PHRASES["de"]
+TOLD_MS = 60_000
+NAMES = {GERMAN.emotion(label): label for label in (*LABELS, UNKNOWN)}
+# Words of every second English sentence that no German one has.
+ENGLISH = re.compile(
+    r"\b(the|and|of|with|this|your|is|are|press|to|not|it|from|file|files|no|speech|sound)\b"
+)
+# All that is read, seen or aloud, in what is shown; but for what is marked as English, and code.
+READ = """() => {
+    const skipped = "[lang=en], code, script, style, .mic-select"; // microphones have names of their own
+    const said = [];
+    for (const box of document.querySelectorAll(".gradio-container *")) {
+        if (!box.checkVisibility() || box.closest(skipped)) continue;
+        said.push(box.ariaLabel, box.title, box.placeholder);
+        const texts = [...box.childNodes].filter((part) => part.nodeType === Node.TEXT_NODE);
+        said.push(...texts.map((part) => part.textContent.trim()));
+    }
+    return [...new Set(said.filter(Boolean))];
+}"""
+
+pytestmark = pytest.mark.parametrize("locale", ["de-DE"], indirect=True)
+
+
+def leftovers(page: Page) -> list[str]:
+    """What is still English: a phrase of the English page, or a sentence with an English word."""
+    english = set(PHRASES["en"].words.values()) - set(GERMAN.words.values())
+    return [said for said in page.evaluate(READ) if said in english or ENGLISH.search(said)]
+
+
+@pytest.fixture
+def opened(page, tmp_path) -> Page:
+    """Three vowels, open in the page."""
+    drop(page, write_wav(tmp_path / "Vokale.wav", syllables(3)))
+    expect(page.locator("#probabilities h3")).to_contain_text("Ganze Aufnahme", timeout=TOLD_MS)
+    return page
+
+
+@pytest.mark.parametrize("tab", [tab.NAME for tab in layout.TABS])
+def test_a_tab_is_german_before_anything_is_dropped(page, tab, artefacts):
+    assert page.evaluate("document.documentElement.lang") == "de"
+    choose(page, tab)
+    expect(page.locator(f"#{tab}-tab")).to_be_visible()
+    page.screenshot(path=artefacts / f"german-{tab}.png", full_page=True)
+    assert not leftovers(page)
+
+
+@pytest.mark.parametrize("size", [(1280, "light"), (400, "light")], ids=["1280", "400"], indirect=True)
+def test_an_analysis_is_german_and_fits(opened, size, artefacts):
+    opened.locator("#segments input").nth(1).check()
+    opened.locator("#timeline summary").click()
+    opened.screenshot(path=artefacts / f"german-result-{size[0]}.png", full_page=True)
+    assert not leftovers(opened)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert not faults(opened)
+
+
+def test_emotions_have_german_names_and_files_the_english_ones(opened):
+    shown = opened.locator("#segments tbody tr").nth(1).locator("td").nth(3).inner_text()
+    german = re.sub(r"unbekannt \(.*", "unbekannt", shown)
+    with opened.expect_download(timeout=TOLD_MS) as download:
+        opened.get_by_role("button", name="Ergebnisse speichern").click()
+    [analysis] = json.loads(download.value.path().read_text())
+    assert analysis["segments"][0]["label"] == NAMES[german]
+    assert set(analysis["segments"][0]["probabilities"]) == set(LABELS)
+
+
+def test_why_a_file_cannot_be_read_is_said_in_german(page, tmp_path):
+    (tmp_path / "Text.wav").write_text("no recording " * 50)
+    drop(page, tmp_path / "Text.wav")
+    expect(page.get_by_role("alert")).to_contain_text("Das ist keine Aufnahme", timeout=TOLD_MS)
+    assert not leftovers(page)
+
+
+def test_several_files_are_told_in_german(page, tmp_path):
+    (tmp_path / "Text.wav").write_text("no recording " * 50)
+    choose(page, "files")
+    paths = [write_wav(tmp_path / "a.wav", syllables(2)), tmp_path / "Text.wav"]
+    page.locator("#drop-files input[type=file]").set_input_files(paths)
+    expect(page.locator("#files [data-part=progress]")).to_have_text(
+        "2 von 2 Dateien fertig, 1 nicht auswertbar", timeout=TOLD_MS
+    )
+    assert not leftovers(page)
+
+
+def test_a_live_session_is_german(page):
+    choose(page, "live")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("#live tbody tr")).not_to_have_count(0, timeout=TOLD_MS)
+    assert not leftovers(page)
+    page.get_by_role("button", name="Stopp", exact=True).click()
+    expect(page.locator("#live .facts")).to_contain_text("angekommen", timeout=TOLD_MS)
+    assert not leftovers(page)
+
+
+def test_a_comparison_is_german(page, tmp_path):
+    choose(page, "compare")
+    for box in page.locator("#compared-models label").all():
+        box.locator("input").set_checked(box.inner_text().strip() in ("cross", "glum"))
+    path = write_wav(tmp_path / "Vokale.wav", syllables(3))
+    page.locator("#drop-compared input[type=file]").set_input_files(path)
+    expect(page.locator("#agreement h2")).to_have_text(
+        "Sie sind sich bei keinem von 3 Abschnitten einig", timeout=TOLD_MS
+    )
+    page.locator("#comparison input[type=radio]").nth(1).check()
+    page.locator("#comparison summary").click()
+    assert not leftovers(page)
