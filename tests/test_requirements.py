@@ -1,0 +1,39 @@
+"""What the program stands on: held within a range, and for a reason that is written down."""
+
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted([*ROOT.glob("requirements*.txt"), *ROOT.glob("*/requirements*.txt")])
+
+
+def lines(path: Path) -> list[tuple[Requirement, str]]:
+    """Each requirement and what is said of it."""
+    parts = [line.partition("#") for line in path.read_text(encoding="utf-8").splitlines()]
+    return [(Requirement(name), why.strip()) for name, _, why in parts if name.strip() and name[0] != "-"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_dependency_has_a_lowest_and_a_highest_version_and_says_what_it_is_for(path):
+    for requirement, why in lines(path):
+        bounds = {one.operator for one in requirement.specifier}
+        assert bounds & {">=", "=="}, requirement
+        assert bounds & {"<", "<=", "=="}, requirement
+        assert why, requirement
+
+
+def test_the_readme_says_what_each_dependency_of_the_app_is_for():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("\n| package | for |\n|---|---|\n")[2].partition("\n\n")[0]
+    rows = [row.strip("|").split("|") for row in table.splitlines()]
+    named = {name.strip() for names, why in rows if why.strip() for name in names.split(",")}
+    assert named == {requirement.name for requirement, _ in lines(ROOT / "requirements.txt")}
+
+
+def test_linting_looks_for_known_holes():
+    assert (
+        "pip-audit"
+        in (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nlint:")[2].split("\n\n")[0]
+    )
