@@ -171,6 +171,8 @@ def _explained(
         raise CorrectionError("bad_correction", "This is no stretch of the recording.")
     if end - start > MAX_EXPLAINED_S:
         raise CorrectionError("too_long", f"Only {MAX_EXPLAINED_S:g} s can be explained at once: split it.")
+    if not Path(shown.path).is_file():
+        raise CorrectionError("gone", "The sound was deleted, as always after a while: drop the file again.")
     waveform = _stretch(recognizer, shown.path, start, end)
     label = event.label if event.label in recognizer.bundle.labels else None
     found = explain(recognizer, waveform.samples, label)

@@ -23,6 +23,7 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Message, Receive
 
 from ser_core.audio import AudioError
 from ser_ui import failures
@@ -30,6 +31,7 @@ from ser_ui.guard import FILE, TOO_LARGE, UPLOAD
 from ser_ui.limits import LATER_S, MAX_FILE_BYTES, Refusal
 from ser_ui.storage import SWEEP_S, Storage, discard
 
+PIECE_BYTES = 1024**2  # of an upload that is written at once
 MAX_NAME = 200  # characters of a file's name that are repeated to anybody
 log = logging.getLogger(__name__)
 
@@ -104,6 +106,7 @@ def add_route(app: FastAPI, storage: Storage) -> None:
         try:
             number = request.query_params.get("upload_id")
             told = file_upload_statuses if number else None
+            request = Request(request.scope, _in_large_pieces(request.receive))
             places, *_ = await upload_fn(request, folder, MAX_FILE_BYTES, number, upload_progress=told)
             return JSONResponse(places)
         except BaseException as error:
@@ -119,6 +122,21 @@ def add_route(app: FastAPI, storage: Storage) -> None:
             raise
 
     app.router.routes.insert(0, Route(UPLOAD, upload, methods=["POST"]))
+
+
+def _in_large_pieces(receive: Receive) -> Receive:
+    """`receive` with fewer pieces: Gradio writes each on another thread, and busy ones hold that up."""
+
+    async def gathered() -> Message:
+        pieces, size = [], 0
+        while True:
+            message = await receive()
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if not message.get("more_body", False) or size >= PIECE_BYTES:
+                return message | {"body": b"".join(pieces)}
+
+    return gathered
 
 
 def _disk_is_full() -> Response:

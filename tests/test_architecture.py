@@ -16,6 +16,7 @@ FORBIDDEN = {
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 # Reads published state dicts, pinned by their hash, as tensors alone; the name from pickle is an error's.
 DOWNLOADS = ROOT / "ser_core" / "pretrained.py"
+WALL_CLOCKS = ("time.time(", "time.time_ns(", "datetime.now(", "datetime.datetime.now(", "date.today(")
 UNPICKLING_CALLS = {"torch.load", "torch.hub.load", "read_pickle", "torch.export.load"}
 
 
@@ -85,6 +86,16 @@ def test_downloads_are_read_as_tensors_alone():
     assert all("weights_only=True" in map(ast.unparse, load.keywords) for load in loads)
     assert sorted(unpickling(tree)) == ["pickle", "torch.load"]
     assert "from pickle import UnpicklingError\n" in ast.unparse(tree)
+
+
+def test_whatever_waits_counts_on_a_clock_that_nobody_sets():
+    """Time limits, turns and deletions go on as they should when the computer's clock jumps."""
+    for path in (*sources("ser_ui", "ser_core"), ROOT / "app.py"):
+        calls = [
+            ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+        ]
+        found = [call for call in calls if call.startswith(WALL_CLOCKS)]
+        assert not found, f"{path.relative_to(ROOT)} uses {found}"
 
 
 @pytest.mark.parametrize(

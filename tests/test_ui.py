@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from ser_core.explain import Saliency
 from ser_core.export.json import to_dict
 from ser_core.quality import Quality
 from ser_core.recognizer import Recognizer
-from ser_ui import page, text, theme, timeline
+from ser_ui import page, recording_tab, text, theme, timeline
 from ser_ui.words import PHRASES
 
 ENGLISH = PHRASES["en"]
@@ -156,3 +157,12 @@ def test_what_the_page_does_itself_is_no_public_api(tmp_path):
     offered = {"/analyze", "/analyze_speech_emotion", "/models"}
     assert len(blocks.fns) > len(offered)
     assert set(blocks.get_api_info()["named_endpoints"]) == offered
+
+
+def test_a_recording_that_was_deleted_meanwhile_is_asked_for_again(tmp_path):
+    recognizer = Recognizer.load(random_bundle(tmp_path / "random"))
+    shown = recording_tab.Shown(str(tmp_path / "gone.wav"), analysis("sad"))
+    asked = SimpleNamespace(number=3, start=0.0, end=1.0, label="sad")
+    told = json.loads(recording_tab._reply(recording_tab._explained, recognizer, shown, asked, ENGLISH))
+    assert (told["number"], told["kind"]) == (3, "problem")
+    assert "drop the file again" in told["words"]
