@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ser_core.bundle import Bundle
-from train.provenance import LICENCE, LICENCE_ID, described, recorded
+from train.provenance import LANGUAGES, LICENCE, LICENCE_ID, described, recorded
 
 OTHER_RUNS = """All numbers are percent, on speakers the measured models never heard. The shipped weights were
 trained by the same recipe on all speakers, so these clips are no test of them: the numbers are the
@@ -112,7 +112,8 @@ def _by_clip(name: str, found: Mapping[str, Any], calibration: Mapping[str, Any]
             f"| {title} | {found[key]['mean']:.1f} | {_range(found[key]['ci95'])} |"
             for title, key in (("accuracy", "accuracy"), ("unweighted average recall", "uar"))
         ),
-        f"Best {_voice(name)}: {best[0]} ({best[1]:.1f}); worst: {worst[0]} ({worst[1]:.1f})."
+        f"Best {_voice(name)}: {best[0]} ({best[1]:.1f}); worst: {worst[0]} ({worst[1]:.1f}); "
+        f"{best[1] - worst[1]:.1f} points apart."
         + "".join(
             f" {gender.capitalize()} voices: accuracy {value['accuracy']:.1f}, UAR {value['uar']:.1f}."
             for gender, value in found.get("genders", {}).items()
@@ -164,7 +165,7 @@ def _voice(name: str) -> str:
 def _corpora_out(found: Mapping[str, Any]) -> str:
     corpora = {name: value for name, value in found.items() if isinstance(value, Mapping)}
     rows = "\n".join(
-        f"| {name} | {len(value['classes'])} | {value['uar']:.1f} | {_range(value['uar_ci95'])} "
+        f"| {_spoken(name)} | {len(value['classes'])} | {value['uar']:.1f} | {_range(value['uar_ci95'])} "
         f"({value['speakers']}) | {value['uar_four_classes']:.1f} |"
         for name, value in corpora.items()
     )
@@ -185,8 +186,25 @@ def _corpora_out(found: Mapping[str, Any]) -> str:
         "### A corpus never trained on\n\n"
         "Trained on the other corpora, judged among the classes they share.\n\n"
         "| test corpus | classes | UAR | 95 % interval over speakers (how many) | UAR of four classes |\n"
-        f"|---|---|---|---|---|\n{rows}\n\nMean UAR {found['mean_uar']:.1f}. `{found['command']}`" + sessions
+        f"|---|---|---|---|---|\n{rows}\n\nMean UAR {found['mean_uar']:.1f}. {_by_language(corpora)}"
+        f"`{found['command']}`{sessions}"
     )
+
+
+def _spoken(corpus: str) -> str:
+    return f"{corpus} ({LANGUAGES[corpus]})" if corpus in LANGUAGES else corpus
+
+
+def _by_language(corpora: Mapping[str, Any]) -> str:
+    """The mean UAR of each language's corpora and how far they lie apart; empty where one is not known."""
+    if not corpora.keys() <= LANGUAGES.keys():
+        return ""
+    of: dict[str, list[float]] = {}
+    for name, value in corpora.items():
+        of.setdefault(LANGUAGES[name], []).append(value["uar"])
+    means = {language: sum(found) / len(found) for language, found in of.items()}
+    told = ", ".join(f"{language} {mean:.1f}" for language, mean in means.items())
+    return f"By language: {told}; {max(means.values()) - min(means.values()):.1f} points apart. "
 
 
 def _range(ci95: list[float]) -> str:

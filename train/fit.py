@@ -163,5 +163,6 @@ def _test(saved: Bundle, recipe: Recipe, split: Split, folder: Path, cache: Feat
     metrics = {"temperature": round(temperature, 4)} | evaluate.measure(predictions, temperature)
     if isinstance(model, WhisperAdaptive):
         embeddings = embedder.embeddings(split.test)
+        metrics["unfamiliar"] = evaluate.percent(1 - float(model.familiar(embeddings).float().mean()))
         metrics["in_sessions"] = sessions.test(model, predictions, embeddings, folder, temperature)
     return metrics
