@@ -52,10 +52,7 @@ def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> Whis
     def against(copy: Tensor, clip: Tensor) -> Tensor:
         return (copies[copy, clip] - means[copy, speakers[clip]]) / model.spread
 
-    heads = [(model.relative, against)]
-    if not recipe.teacher:  # else it has learned with the encoder
-        heads.append((model.alone, alone))
-    for head, inputs in heads:
+    for head, inputs in ((model.alone, alone), (model.relative, against)):
         members = [_member_of(head) for _ in range(MEMBERS)]
         for number, member in enumerate(members):
             _fit(member, inputs, recipe, len(copies), targets, share, recipe.seed + number)

@@ -1,8 +1,8 @@
-"""Teaches a small encoder to hear what a large one hears: the same embedding of the same sound; and emotions.
+"""Teaches a small encoder to hear what a large one hears: to give its embedding of the same sound.
 
-What the large one's embeddings are told by is their leading principal components; a linear layer to them
-learns along and is left behind (Hinton et al. 2015, "Distilling the knowledge in a neural network"; Romero et
-al. 2015, "FitNets"). The copies are those in virtual sessions on which heads are fitted (`train.adaptive`).
+No label is used. The large one's embeddings are told by their leading principal components; a linear layer to
+them learns along and is left behind (Hinton et al. 2015, "Distilling the knowledge in a neural network";
+Romero et al. 2015, "FitNets"). Clips and copies are those on which heads are fitted afterwards.
 """
 
 import logging
@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser_core.emotions import LABELS
 from ser_core.features import pad
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 from train.adaptive import shares
@@ -27,6 +26,7 @@ from train.embeddings import Embedder
 from train.recipe import Recipe
 
 BATCH_SIZE = 48
+PROJECTION_RATE = 1e-3  # learning rate of the layer that is left behind
 COMPONENTS = 256  # principal ones of the teacher's embeddings
 FITTED_ROWS = 6000  # that they are found on
 WARM_UP = 0.1  # share of the one-cycle schedule
@@ -38,13 +38,12 @@ log = logging.getLogger(__name__)
 
 
 def fit_encoder(recipe: Recipe, clips: Sequence[Clip], folder: Path, cache: FeatureCache) -> WhisperAdaptive:
-    """The recipe's model, its encoder and its head `alone` taught on `clips` by the recipe's teacher.
+    """The recipe's model, its encoder taught on `clips` by the recipe's teacher; its heads are random.
 
-    Goes on from the last step kept in `folder`. The same recipe and clips give the same model.
+    Goes on from the last step kept in `folder`. The same recipe and clips give the same encoder.
     """
     teacher, student = Embedder(of_teacher(recipe), cache), Embedder(recipe, cache)
     wanted = targets_of(torch.stack([teacher.embeddings(clips, k) for k in range(recipe.sessions + 1)]))
-    labels = torch.tensor([LABELS.index(clip.emotion) for clip in clips])
     speech, share = cache.speech(clips), shares(recipe, clips)
     lengths = np.array([len(sound) for sound in speech])
     steps = recipe.teacher_epochs * -(-len(clips) // BATCH_SIZE)
@@ -52,21 +51,17 @@ def fit_encoder(recipe: Recipe, clips: Sequence[Clip], folder: Path, cache: Feat
     optimizer = torch.optim.AdamW(
         [
             {"params": learner.model.encoder.parameters(), "lr": recipe.encoder_learning_rate},
-            {"params": [*learner.project.parameters(), *learner.model.alone.parameters()]},
+            {"params": learner.project.parameters(), "lr": PROJECTION_RATE},
         ],
-        lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
     )
-    rates = [recipe.encoder_learning_rate, recipe.learning_rate]
+    rates = [recipe.encoder_learning_rate, PROJECTION_RATE]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=WARM_UP)
     parts = {"learner": learner, "optimizer": optimizer, "schedule": schedule}
     for step in range(_resumed(folder / PROGRESS, parts), steps):
         copies, rows = drawn(share, lengths, len(wanted), recipe.seed, step)
         sounds = [student.heard(clips[i], speech[i], int(k)) for k, i in zip(copies, rows, strict=True)]
-        torch.manual_seed(hash((recipe.seed, step)) % 2**63)  # of dropout
-        told, logits = learner(*student.extract(*pad(sounds)))
-        loss = F.mse_loss(told, wanted[copies, rows])
-        loss = loss + F.cross_entropy(logits, labels[rows], label_smoothing=recipe.label_smoothing)
+        loss = F.mse_loss(learner(*student.extract(*pad(sounds))), wanted[copies, rows])
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(learner.model.encoder.parameters(), LARGEST_GRADIENT)
@@ -90,12 +85,12 @@ class Learner(nn.Module):
         self.standardise = nn.BatchNorm1d(size, affine=False)  # as `mean` and `deviation` will do
         self.project = nn.Linear(size, components)
 
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """The teacher's components `(batch, component)` as heard here, and logits `(batch, class)`."""
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """The teacher's components `(batch, component)` as heard here."""
         with torch.autocast("cpu", torch.bfloat16):
             embeddings = self.model.embed(features, lengths)
-        standard = self.standardise(embeddings.float())
-        return self.project(standard), self.model.alone(standard)
+        told: Tensor = self.project(self.standardise(embeddings.float()))
+        return told
 
 
 def of_teacher(recipe: Recipe) -> Recipe:

@@ -44,7 +44,7 @@ def origin(
     else:
         text = f"Fine-tuned from {source}{given}."
     if teacher:
-        text += f" It learned to give the embeddings of {PUBLISHED[teacher]}, and the emotions."
+        text += f" It learned to give the embeddings of {PUBLISHED[teacher]}; then its heads were fitted."
     if probe:
         text += " A linear probe of that encoder, unchanged, stands beside it; both opinions are averaged."
     return text

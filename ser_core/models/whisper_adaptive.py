@@ -24,8 +24,8 @@ class WhisperAdaptive(nn.Module):
 
     `base` has the lower 4 of whisper-base's 6 layers, 14.3 M parameters, as they were published: what they
     know of many voices is not unlearned on a few. `distilled`, for weak machines, has the stem and the lowest
-    layer of whisper-tiny with half its feed-forward cells, 1.9 M parameters with its heads; that little is
-    trained, to give what `base` hears and the emotions (`train.distil`).
+    layer of whisper-tiny with half its feed-forward cells, 1.9 M parameters with its heads; it is trained to
+    give what `base` hears (`train.distil`).
     """
 
     features = WhisperClassifier.features
@@ -71,7 +71,7 @@ class WhisperAdaptive(nn.Module):
         return cls(num_classes, width=512, heads=8, layers=4, hidden=hidden, dropout=dropout)
 
     @classmethod
-    def distilled(cls, num_classes: int, hidden: int = 96, dropout: float = 0.5) -> "WhisperAdaptive":
+    def distilled(cls, num_classes: int, hidden: int = 128, dropout: float = 0.3) -> "WhisperAdaptive":
         """With the lowest layer of whisper-tiny, its feed-forward network cut to half."""
         model = cls(num_classes, 384, 6, 1, hidden, dropout, read_layers=1, cells=768)
         model.encoder.embed_positions = _Positions(384)  # type: ignore[assignment] # computed, not stored

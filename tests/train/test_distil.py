@@ -76,13 +76,13 @@ def taught(recipe, clips, cache, tmp_path_factory):
     return fit_encoder(recipe, clips, tmp_path_factory.mktemp("run"), cache)
 
 
-def test_it_learns_the_emotions_and_what_the_teacher_hears(recipe, clips, cache, tmp_path, caplog):
+def test_it_learns_what_the_teacher_hears(recipe, clips, cache, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     losses = []
     for epochs in (1, 15):
         fit_encoder(replace(recipe, teacher_epochs=epochs), clips, folder(tmp_path / str(epochs)), cache)
         losses.append(caplog.records[-1].args[-1])
-    assert losses[1] < 0.8 * losses[0]
+    assert losses[1] < 0.9 * losses[0]
 
 
 def test_the_same_recipe_gives_the_same_encoder_which_is_then_frozen(recipe, clips, cache, taught, tmp_path):
