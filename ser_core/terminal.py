@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -49,3 +51,24 @@ def check_writable(option: str, path: Path) -> None:
         stop(f"{option} {path} cannot be written: no permission")
     if path.is_dir():
         stop(f"{option} {path} cannot be written: it is a folder")
+
+
+def write(target: Path | None, text: str) -> None:
+    """Puts `text` in `target`, or on stdout; UTF-8 whatever the terminal's encoding."""
+    from ser_core.export import files
+
+    if target is None:
+        sys.stdout.buffer.write(text.encode("utf-8"))
+        sys.stdout.flush()
+        return
+    with writing(target):
+        files.write(target, text)
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Ends the command where what is done inside cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        stop(f"--out {target} cannot be written: {error.strerror}")

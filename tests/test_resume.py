@@ -166,7 +166,8 @@ def test_a_finished_run_leaves_no_notes(few, model, tmp_path):
 def test_results_of_another_model_or_format_are_not_mixed(few, model, tmp_path):
     run(few, "--out", tmp_path / "out", "--model", model, "--resume")
     other = random_bundle(tmp_path / "other", version="0.2")
-    for changed in (["--model", other], ["--model", model, "--format", "csv"]):
+    same = ["--model", model]
+    for changed in (["--model", other], [*same, "--format", "csv"], [*same, "--precision", "float32"]):
         refused = run(few, "--out", tmp_path / "out", *changed, "--resume")
         assert refused.exit_code == 2
         assert "other work" in refused.stderr
