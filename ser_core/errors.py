@@ -20,6 +20,8 @@ Codes of `AudioError`:
     too_much_memory     reading it took more memory than a stranger's file may take
 """
 
+from typing import Any
+
 
 class CodedError(Exception):
     """Something that cannot be used. `code` is stable, `message` says what happened and what to do."""
@@ -36,3 +38,11 @@ class AudioError(CodedError):
 
 class DeviceError(Exception):
     """A device this machine does not have; the message says which there are."""
+
+
+class DeviceFullError(Exception):
+    """A device has no memory left for the model; `on_cpu` is a runtime that goes on without it."""
+
+    def __init__(self, on_cpu: Any) -> None:
+        super().__init__("the device has no memory left for the model")
+        self.on_cpu = on_cpu

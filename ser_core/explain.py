@@ -22,7 +22,7 @@ from ser_core import calibration
 from ser_core.audio import SAMPLE_RATE
 from ser_core.errors import CodedError
 from ser_core.features import FeatureSpec
-from ser_core.recognizer import Recognizer
+from ser_core.recognizer import Recognizer, Runtime
 from ser_core.speech import Samples
 from ser_core.torch_runtime import TorchRuntime
 
@@ -68,8 +68,8 @@ def explain(recognizer: Recognizer, samples: Samples, label: str | None = None) 
     ExplainError with code `empty`, `unknown_label`, `no_spectrogram` (the model reads no log-mel) or
     `no_gradients` (it does not run with torch).
     """
-    bundle, runtime = recognizer.bundle, recognizer.runtime
-    if not isinstance(runtime, TorchRuntime):
+    bundle = recognizer.bundle
+    if not isinstance(recognizer.runtime, TorchRuntime):
         raise ExplainError("no_gradients", "labels are explained with torch: use --runtime torch")
     if bundle.features.kind != "log_mel":
         raise ExplainError(
@@ -85,7 +85,10 @@ def explain(recognizer: Recognizer, samples: Samples, label: str | None = None) 
     probabilities = recognizer.probabilities([samples])[0]
     target = int(probabilities.argmax()) if label is None else bundle.labels.index(label)
     windows = np.array_split(samples, ceil(len(samples) / int(bundle.window_s * SAMPLE_RATE)))
-    maps = [_attribute(runtime, window, target) / len(windows) for window in windows]
+    maps = [
+        recognizer.compute(lambda runtime, window=window: _attribute(runtime, window, target)) / len(windows)
+        for window in windows
+    ]
     hop_s = bundle.features.hop_length / SAMPLE_RATE
     starts_s = np.cumsum([0, *map(len, windows)]) / SAMPLE_RATE
     times = [start + hop_s * np.arange(part.shape[1]) for start, part in zip(starts_s, maps, strict=False)]
@@ -129,20 +132,21 @@ def _band_hz(spec: FeatureSpec) -> NDArray[np.float32]:
     return centres
 
 
-def _attribute(runtime: TorchRuntime, window: Samples, target: int) -> NDArray[np.float32]:
+def _attribute(runtime: Runtime, window: Samples, target: int) -> NDArray[np.float32]:
     """Integrated gradients `(band, frame)` of the probability of class `target` in one window."""
     from captum.attr import IntegratedGradients  # here, because importing it takes a while
 
+    assert isinstance(runtime, TorchRuntime)
     device, temperature = runtime.device, runtime.bundle.temperature
     samples, lengths = torch.from_numpy(window)[None], torch.tensor([len(window)])
-    features, n_frames = runtime.extract(samples.to(device), lengths.to(device))  # (1, band, frame)
-    baseline = features.mean(-1, keepdim=True).expand_as(features)
+    with runtime.leaving_when_full(), torch.enable_grad(), _differentiable(device):
+        features, n_frames = runtime.extract(samples.to(device), lengths.to(device))  # (1, band, frame)
+        baseline = features.mean(-1, keepdim=True).expand_as(features)
 
-    def probability(batch: Tensor) -> Tensor:
-        logits = runtime.model(batch, n_frames.repeat(len(batch))).float()
-        return calibration.probabilities(logits, temperature)[:, target]
+        def probability(batch: Tensor) -> Tensor:
+            logits = runtime.model(batch, n_frames.repeat(len(batch))).float()
+            return calibration.probabilities(logits, temperature)[:, target]
 
-    with torch.enable_grad(), _differentiable(device):
         found: Tensor = IntegratedGradients(probability).attribute(features, baseline, n_steps=STEPS)
     values: NDArray[np.float32] = found[0].detach().float().cpu().numpy()
     return values

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from ser_core.analysis import Analysis, Segment, make_segment, summarise
 from ser_core.audio import SAMPLE_RATE, AudioError, DecodeLimits, Waveform
 from ser_core.bundle import DEFAULT, Bundle
 from ser_core.errors import DeviceError as DeviceError
+from ser_core.errors import DeviceFullError
 from ser_core.quality import Quality
 from ser_core.session import Session
 from ser_core.speech import Clip, Samples, SpeechStream
@@ -26,6 +27,7 @@ BLOCK_SAMPLES = 10 * SAMPLE_RATE  # a waveform is fed in pieces of this size
 PENDING_SEGMENTS = 64  # segments gathered before the model runs: enough to sort them by length
 RUNTIMES = {"torch": bundle.WEIGHTS, "onnx": bundle.ONNX, "onnx-int8": bundle.ONNX_INT8}  # and their files
 
+T = TypeVar("T")
 Read = Callable[[Path | str | bytes, DecodeLimits], Iterator[Samples]]  # as `audio.stream` does
 Progress = Callable[[str, float], None]  # is told the source and how many seconds of it were heard
 
@@ -80,7 +82,6 @@ class Recognizer:
         """`read`: how files become sound; `Decoder.stream` where they are strangers'."""
         self.runtime, self.read = runtime, read
         self.bundle = runtime.bundle
-        self.device = runtime.device
 
     @classmethod
     def load(
@@ -99,10 +100,27 @@ class Recognizer:
         if runtime == "torch":
             from ser_core.torch_runtime import TorchRuntime  # here, because torch may be absent
 
-            return cls(TorchRuntime(*bundle.load(name), device, precision), read)
+            found, model = bundle.load(name)
+            try:
+                return cls(TorchRuntime(found, model, device, precision), read)
+            except DeviceFullError as full:
+                return cls(full.on_cpu, read)
         from ser_core.onnx_runtime import OnnxRuntime
 
         return cls(OnnxRuntime(bundle.read(name), RUNTIMES[runtime], device), read)
+
+    @property
+    def device(self) -> object:
+        """Where the model computes; its text is the device's name."""
+        return self.runtime.device
+
+    def compute(self, work: Callable[[Runtime], T]) -> T:
+        """What `work` makes with the runtime; where its device is full, on the CPU, from then on for all."""
+        try:
+            return work(self.runtime)
+        except DeviceFullError as full:
+            self.runtime = full.on_cpu
+        return work(self.runtime)
 
     def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
         """Class probabilities `(clip, class)` of stretches of speech at 16 kHz.
@@ -110,7 +128,9 @@ class Recognizer:
         A clip has at least one sample. One longer than the bundle's window is cut evenly and its windows'
         probabilities are averaged. What a clip gets does not depend on the clips beside it.
         """
-        return self.runtime.probabilities(clips) if clips else np.zeros((0, len(self.bundle.labels)))
+        if not clips:
+            return np.zeros((0, len(self.bundle.labels)))
+        return self.compute(lambda runtime: runtime.probabilities(clips))
 
     def analyze(self, waveform: Waveform, source: str = "", progress: Progress | None = None) -> Analysis:
         """What is spoken how in `waveform`, which must be at 16 kHz."""
@@ -154,7 +174,8 @@ class Recognizer:
         if not clips:
             return []
         labels, threshold = self.bundle.labels, self.bundle.threshold
-        rows = self.runtime.in_sessions([clip.samples for clip in clips], sessions, final).tolist()
+        samples = [clip.samples for clip in clips]
+        rows = self.compute(lambda runtime: runtime.in_sessions(samples, sessions, final)).tolist()
         return [
             make_segment(clip.span.start_s, clip.span.end_s, dict(zip(labels, row, strict=True)), threshold)
             for clip, row in zip(clips, rows, strict=True)

@@ -1,6 +1,9 @@
 """Probabilities with PyTorch, on a GPU where there is one: from samples to the last number on one device."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -10,7 +13,7 @@ from torch import Tensor, nn
 from ser_core import calibration
 from ser_core.audio import SAMPLE_RATE
 from ser_core.bundle import Bundle
-from ser_core.errors import DeviceError
+from ser_core.errors import DeviceError, DeviceFullError
 from ser_core.features import FeatureExtractor, pad
 from ser_core.models.packed import PackedEmbedder
 from ser_core.models.whisper_adaptive import WhisperAdaptive
@@ -21,6 +24,8 @@ from ser_core.speech import Samples, windows_of
 BATCH_SAMPLES = {"cpu": 30 * SAMPLE_RATE, "mps": 120 * SAMPLE_RATE, "cuda": 1800 * SAMPLE_RATE}
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
+FULL = "The memory of %s is full: the model goes on on the CPU, which is slower."
+log = logging.getLogger(__name__)
 Network = Callable[[Tensor, Tensor], Tensor]  # (batch, band, frame) and lengths in frames to (batch, …)
 
 
@@ -37,13 +42,25 @@ class TorchRuntime:
         """
         self.bundle = bundle
         self.device = choose_device(device)
-        self.model = model.to(self.device).eval()
-        self.extract = FeatureExtractor(bundle.features).to(self.device).eval()
-        self._logits: Network = self.model
+        self._on_cpu, self._precision = model, precision  # a full device is in no state to give it back
+        with self.leaving_when_full():
+            model = (model if self.device.type == "cpu" else deepcopy(model).to(self.device)).eval()
+            self.extract = FeatureExtractor(bundle.features).to(self.device).eval()
+        self.model = model
+        self._logits: Network = model
         if isinstance(model, WhisperAdaptive):
             on_cpu = self.device.type == "cpu"
             self._embed = PackedEmbedder(model, _precision(precision)) if on_cpu else model.embed
             self._logits = lambda features, lengths: model.read_alone(self._embed(features, lengths))
+
+    @contextmanager
+    def leaving_when_full(self) -> Iterator[None]:
+        """Raises DeviceFullError where what is done inside finds no memory on the device."""
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            log.warning(FULL, self.device)
+            raise DeviceFullError(TorchRuntime(self.bundle, self._on_cpu, "cpu", self._precision)) from None
 
     @torch.inference_mode()
     def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
@@ -52,7 +69,8 @@ class TorchRuntime:
         def calibrated(features: Tensor, lengths: Tensor) -> Tensor:
             return calibration.probabilities(self._logits(features, lengths).float(), self.bundle.temperature)
 
-        total = self._mean_over_windows(clips, calibrated).cpu().double().numpy()
+        with self.leaving_when_full():
+            total = self._mean_over_windows(clips, calibrated).cpu().double().numpy()
         mean: NDArray[np.float64] = total / total.sum(axis=1, keepdims=True)
         return mean
 
@@ -64,21 +82,34 @@ class TorchRuntime:
         model = self.model
         if not isinstance(model, WhisperAdaptive):
             return self.probabilities(clips)
+        with self.leaving_when_full():
+            return self._judged(model, clips, sessions, final)
+
+    def _judged(
+        self,
+        model: WhisperAdaptive,
+        clips: Sequence[Samples],
+        sessions: Sequence[Session],
+        final: Sequence[bool],
+    ) -> NDArray[np.float64]:
+        """Class probabilities `(clip, class)`; sessions change at the very end, when nothing can fail."""
         embeddings = self._mean_over_windows(clips, self._embed)
         familiar = model.familiar(embeddings)
         kept = familiar & torch.tensor(final, device=self.device)
         noted = kept[:, None] * model.noted(embeddings)
-        begun = [model.unheard() if session.state is None else session.state for session in sessions]
+        states = [model.unheard() if session.state is None else session.state for session in sessions]
+        begun = torch.stack([state.to(self.device) for state in states])
         owner = torch.tensor([id(session) for session in sessions], device=self.device)
         earlier = (owner[:, None] == owner).tril(-1)  # (clip, clip): another one before it in its session
-        states = torch.stack(begun) + earlier.float() @ noted
-        last = {session: row for row, session in enumerate(sessions)}
-        for session, row in last.items():
-            session.state = states[row] + noted[row]
-        logits = model.judge(embeddings, states).cpu().double()
+        heard = begun + earlier.float() @ noted
+        logits = model.judge(embeddings, heard).cpu().double()
         found = calibration.probabilities(logits, self.bundle.temperature)
         # Music, an animal, a machine: no emotion is likelier than another.
         found[~familiar.cpu()] = 1 / len(self.bundle.labels)
+        last = {session: row for row, session in enumerate(sessions)}
+        after = [heard[row] + noted[row] for row in last.values()]
+        for session, state in zip(last, after, strict=True):
+            session.state = state
         rows: NDArray[np.float64] = found.numpy()
         return rows
 

@@ -80,16 +80,14 @@ def add_endpoints(shelf: Shelf) -> None:
 
 def add_health(app: FastAPI, recognizer: Recognizer | None) -> None:
     """Serves `/health` in `app`, outside the queue: 200 with a model, else 503."""
-    answer = {"ok": recognizer is not None, "version": ser_core.__version__, "model": None, "device": None}
+    answer = {"ok": recognizer is not None, "version": ser_core.__version__, "model": None}
     if recognizer:
         described = recognizer.bundle
-        answer |= {
-            "model": {"name": described.name, "version": described.version},
-            "device": str(recognizer.device),
-        }
+        answer["model"] = {"name": described.name, "version": described.version}
 
     async def health(_: Request) -> JSONResponse:
-        return JSONResponse(answer, 200 if answer["ok"] else 503)
+        device = str(recognizer.device) if recognizer else None  # it may have been full since
+        return JSONResponse(answer | {"device": device}, 200 if answer["ok"] else 503)
 
     app.router.routes.insert(0, Route(HEALTH, health))
 

@@ -282,6 +282,14 @@ ABSURD: dict[str, Callable[[], bytes]] = {
 }
 
 
+def index_bomb() -> bytes:
+    """An M4A of 4 kB whose index claims 268 million samples: FFmpeg makes 3 GB of it, where it may.
+
+    It is not in `corpus`, which is read in the test's own process.
+    """
+    return patched(good("M4A"), b"stsz", 4, struct.pack(">II", 1, 2**28))
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bad_files import corpus
+from bad_files import corpus, index_bomb
 from bad_inputs import BAD, FORMATS, good, silent_hour, tone, with_soundfile
 from processes import children
 from support import SAMPLE_RATE, random_bundle, syllables, write_wav
@@ -225,3 +225,8 @@ def test_no_bad_file_takes_much_memory_or_ends_the_worker(monkeypatch):
         assert set(workers()) - others == mine
     assert "corrupt" in codes
     assert not codes & {"decoder_crashed", "too_slow", "too_much_memory"}
+
+
+def test_an_index_that_unfolds_to_gigabytes_ends_at_the_limit(reader):
+    assert code_of(reader.stream, index_bomb()) in ("corrupt", "truncated", "too_much_memory")
+    assert outcome(reader.stream, good("MP3"))[2]

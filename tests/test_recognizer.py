@@ -5,10 +5,12 @@ import tracemalloc
 import numpy as np
 import pytest
 import soundfile
+import torch
 from support import SAMPLE_RATE, random_bundle, syllables, write_wav
 
 from ser_core import bundle
 from ser_core.audio import DecodeLimits, Waveform, decode
+from ser_core.errors import DeviceFullError
 from ser_core.recognizer import PENDING_SEGMENTS, DeviceError, Recognizer
 from ser_core.torch_runtime import TorchRuntime, choose_device
 
@@ -188,3 +190,49 @@ def test_the_default_model_hears_anger(ravdess_angry):
     analysis = Recognizer.load(device="cpu").analyze_file(ravdess_angry)
     assert [segment.label for segment in analysis.segments] == ["angry"] * len(analysis.segments)
     assert analysis.summary.label == "angry"
+
+
+class Crowded(torch.nn.Module):
+    """Stands for `model` on a device whose memory is full: once at each method of `failures`."""
+
+    def __init__(self, model: torch.nn.Module, *failures: str) -> None:
+        super().__init__()
+        self.model, self.failures = model, list(failures)
+
+    def to(self, *_):
+        self._fail("to")
+        return self
+
+    def forward(self, features, lengths):
+        self._fail("forward")
+        return self.model(features, lengths)
+
+    def _fail(self, where: str) -> None:
+        if where in self.failures:
+            self.failures.remove(where)
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+
+def test_a_device_that_runs_full_is_left_for_the_cpu_with_a_notice(tmp_path, caplog):
+    found, model = bundle.load(random_bundle(tmp_path))
+    sound = Waveform(syllables(5))
+    expected = Recognizer(TorchRuntime(found, model, "cpu")).analyze(sound)
+    crowded = Recognizer(TorchRuntime(found, Crowded(model, "forward"), "cpu"))
+    before = crowded.runtime
+    assert close(crowded.analyze(sound), expected)
+    assert close(crowded.analyze(sound), expected)
+    assert crowded.runtime is not before
+    assert str(crowded.device) == "cpu"
+    assert [record.message.partition(": ")[2] for record in caplog.records] == [
+        "the model goes on on the CPU, which is slower."
+    ]
+
+
+def test_a_device_without_room_for_the_model_is_left_for_the_cpu(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    found, model = bundle.load(random_bundle(tmp_path))
+    with pytest.raises(DeviceFullError) as caught:
+        TorchRuntime(found, Crowded(model, "to"), "cuda")
+    assert str(caught.value.on_cpu.device) == "cpu"
+    assert "cuda is full" in caplog.text
+    assert Recognizer(caught.value.on_cpu).analyze(Waveform(syllables(2))).segments
