@@ -10,6 +10,7 @@ coarser map.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from threading import Lock
 
@@ -85,10 +86,7 @@ def explain(recognizer: Recognizer, samples: Samples, label: str | None = None) 
     probabilities = recognizer.probabilities([samples])[0]
     target = int(probabilities.argmax()) if label is None else bundle.labels.index(label)
     windows = np.array_split(samples, ceil(len(samples) / int(bundle.window_s * SAMPLE_RATE)))
-    maps = [
-        recognizer.compute(lambda runtime, window=window: _attribute(runtime, window, target)) / len(windows)
-        for window in windows
-    ]
+    maps = [recognizer.compute(partial(_attribute, window, target)) / len(windows) for window in windows]
     hop_s = bundle.features.hop_length / SAMPLE_RATE
     starts_s = np.cumsum([0, *map(len, windows)]) / SAMPLE_RATE
     times = [start + hop_s * np.arange(part.shape[1]) for start, part in zip(starts_s, maps, strict=False)]
@@ -132,7 +130,7 @@ def _band_hz(spec: FeatureSpec) -> NDArray[np.float32]:
     return centres
 
 
-def _attribute(runtime: Runtime, window: Samples, target: int) -> NDArray[np.float32]:
+def _attribute(window: Samples, target: int, runtime: Runtime) -> NDArray[np.float32]:
     """Integrated gradients `(band, frame)` of the probability of class `target` in one window."""
     from captum.attr import IntegratedGradients  # here, because importing it takes a while
 
