@@ -1,21 +1,22 @@
 """How fast, how big: `python -m benchmarks.speed` prints the table and writes benchmarks/results/speed.json.
 
 Speech is RAVDESS joined with pauses where ../shared/data is there, else generated vowels; the results say
-which. Beside SER Studio runs what its lineage does with the same clips: librosa's features and a small
-network, one clip at a time.
+which. Beside SER Studio run, on the same clips and in turn with it, what people would otherwise use
+(`benchmarks.rivals`), and its own model in float32 and as ONNX. A ratio is of one round; medians of rounds.
 """
 
 import json
 import os
 import platform
 import resource
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -32,6 +33,9 @@ RESULTS = ROOT / "benchmarks" / "results" / "speed.json"
 SAMPLE_RATE = 16_000  # Hz
 PAUSE_S = 0.5  # between clips
 GENERATED_CLIP_S = 4.0
+COLD_SAMPLES = 3 * SAMPLE_RATE
+WAV2VEC2_CLIPS = 20  # it takes long
+OURS = "SER Studio"
 PAGE_TIMEOUT_S = 60.0
 POLL_S = 0.05
 PEAK_CODE = """
@@ -45,14 +49,12 @@ assert analysis.error is None, analysis.error
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({"peak": peak, "seconds": seconds, "segments": len(analysis.segments)}))
 """
-# The lineage's features: 3 s at 48 kHz, which give 282 frames.
-LINEAGE_RATE, LINEAGE_WINDOW_S, LINEAGE_MFCC, LINEAGE_FFT, LINEAGE_HOP = 48_000, 3.0, 40, 1024, 512
 
 
 def main(
     minutes: Annotated[float, typer.Option(help="Length of the file for the speed.")] = 10.0,
     long_minutes: Annotated[float, typer.Option(help="Length of the file for the memory.")] = 60.0,
-    repeats: Annotated[int, typer.Option(help="Times the speed and the page are measured.")] = 3,
+    repeats: Annotated[int, typer.Option(help="Times everything but the long file is measured.")] = 5,
     model: Annotated[str, typer.Option(help="The checkpoint.")] = "default",
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
@@ -61,14 +63,15 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         # First what runs in other processes: on Linux a child's ru_maxrss starts at its parent's size, so
         # this one must not have loaded torch yet.
-        found["import_s"] = import_time("import ser_core")
-        found["import_recognizer_s"] = import_time("from ser_core import Recognizer")
+        found["import_s"] = import_time("import ser_core", repeats)
+        found["import_recognizer_s"] = import_time("from ser_core.torch_runtime import TorchRuntime", repeats)
+        found["cold_start_s"] = cold_start(Path(folder), model, repeats)
         found["page_ready_s"] = page_ready(repeats)
         found["long_file"] = long_file(Path(folder), long_minutes, model)
         clips, path, seconds = recording(Path(folder), minutes)
         found["file_s"] = seconds
-        found |= speed(path, seconds, model, repeats)
-        found["lineage"] = lineage_speed(clips, seconds, repeats)
+        found["ways"] = ways(clips, path, seconds, model, Path(folder), repeats)
+        found["stages"] = stages(path, model, repeats)
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(table(found))
@@ -78,13 +81,14 @@ def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     info = Path("/proc/cpuinfo")
     names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-    packages = ("torch", "torchaudio", "librosa", "numpy", "soundfile", "gradio")
+    packages = ("torch", "torchaudio", "onnxruntime", "librosa", "numpy", "soundfile", "gradio")
+    there = {name for found in distributions() if (name := found.name) in packages}
     return {
         "cpu": names[0] if names else platform.processor(),
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages},
+        "packages": {name: version(name) for name in packages if name in there},
     }
 
 
@@ -122,17 +126,28 @@ def recording(folder: Path, minutes: float) -> tuple[list[Path], Path, float]:
 def timed(action: Callable[[], object], repeats: int) -> float:
     """Median wall-clock seconds of `action`, after one run that is not counted."""
     action()
-    seconds = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        action()
-        seconds.append(time.perf_counter() - began)
-    return median(seconds)
+    return median(seconds_of(action) for _ in range(repeats))
 
 
-def import_time(statement: str) -> float:
+def seconds_of(action: Callable[[], object]) -> float:
+    """Wall-clock seconds of one run."""
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def import_time(statement: str, repeats: int) -> float:
     """Median seconds of a fresh interpreter that runs `statement` and ends."""
-    return timed(lambda: subprocess.run([sys.executable, "-c", statement], cwd=ROOT, check=True), repeats=5)
+    return timed(lambda: subprocess.run([sys.executable, "-c", statement], cwd=ROOT, check=True), repeats)
+
+
+def cold_start(folder: Path, model: str, repeats: int) -> float:
+    """Median seconds of a process that analyses one clip of 3 s, from its start to its end."""
+    clip = folder / "clip.wav"
+    sound = soundfile.read(next(clip_paths(folder)), dtype="float32")[0]
+    soundfile.write(clip, np.pad(sound, (0, COLD_SAMPLES))[:COLD_SAMPLES], SAMPLE_RATE)
+    command = [sys.executable, "-m", "ser_core", "analyze", str(clip), "--model", model]
+    return timed(lambda: subprocess.run(command, cwd=ROOT, check=True, capture_output=True), repeats)
 
 
 def long_file(folder: Path, minutes: float, model: str) -> dict[str, float]:
@@ -188,108 +203,122 @@ def answers(url: str) -> bool:
         return False
 
 
-def speed(path: Path, seconds: float, model: str, repeats: int) -> dict[str, Any]:
-    """SER Studio from bytes on disk to `Analysis`, the model being loaded."""
+def ways(
+    clips: list[Path], path: Path, seconds: float, model: str, folder: Path, repeats: int
+) -> dict[str, dict[str, Any]]:
+    """Ways from bytes on disk to emotions, models being loaded: how long each takes, and beside ours.
+
+    `against_ours`: how many times longer a second of sound takes than with SER Studio, in the same round.
+    """
+    from benchmarks import rivals
     from ser_core import Recognizer
 
-    began = time.perf_counter()
-    recognizer = Recognizer.load(model)
-    loaded = time.perf_counter() - began
-    elapsed = timed(lambda: recognizer.analyze_file(path), repeats)
+    def analyse(recognizer: Recognizer) -> Callable[[], object]:
+        return lambda: recognizer.analyze_file(path)
+
+    few = clips[:WAV2VEC2_CLIPS]
+    heard = len(few) / len(clips) * seconds
+    tried = {
+        OURS: (analyse(Recognizer.load(model)), seconds),
+        "in float32": (analyse(Recognizer.load(model, precision="float32")), seconds),
+        **{name: (analyse(made), seconds) for name, made in exported(model, folder).items()},
+        rivals.LINEAGE: (rivals.lineage(clips), seconds),
+        f"{rivals.WAV2VEC2}, {len(few)} clips": (rivals.wav2vec2(few), heard),
+    }
+    rounds: dict[str, list[float]] = {name: [] for name in tried}
+    for number in range(repeats + 1):
+        for name, (action, length) in tried.items():
+            speed = length / seconds_of(action)
+            if number:  # the first round warms up
+                rounds[name].append(speed)
     return {
-        "architecture": recognizer.bundle.architecture,
-        "parameters": recognizer.bundle.parameters,
-        "device": str(recognizer.device),
-        "load_s": loaded,
-        "elapsed_s": elapsed,
-        "times_real_time": seconds / elapsed,
+        name: {
+            "times_real_time": median(speeds),
+            "against_ours": median(ours / its for ours, its in zip(rounds[OURS], speeds, strict=True)),
+        }
+        for name, speeds in rounds.items()
     }
 
 
-def lineage_speed(clips: list[Path], seconds: float, repeats: int) -> dict[str, Any]:
-    """The usual pipeline on the same clips; the file's length counts, though it hears 3 s of each clip."""
-    import librosa
+def exported(model: str, folder: Path) -> dict[str, Any]:
+    """The recognisers of the checkpoint's ONNX files; none where they cannot be made."""
+    from ser_core import Recognizer, bundle
+    from train import onnx_export
+    from train.errors import RunError
+
+    copy = folder / "onnx"
+    shutil.copytree(bundle.read(model).path, copy)
+    try:
+        onnx_export.write(copy)
+    except RunError as error:
+        print(error, file=sys.stderr)
+        return {}
+    return {name: Recognizer.load(copy, runtime=name) for name in ("onnx", "onnx-int8")}
+
+
+def stages(path: Path, model: str, repeats: int) -> dict[str, dict[str, float]]:
+    """Seconds of each stage on its way through the file, the model's in both precisions."""
     import torch
 
-    network = lineage_network().eval()
-    window = int(LINEAGE_WINDOW_S * LINEAGE_RATE)
+    from ser_core import Recognizer, audio
+    from ser_core.quality import QualityMeter
+    from ser_core.session import Session
+    from ser_core.speech import SpeechStream
+    from ser_core.torch_runtime import batches
+    from ser_core.vad import Segmenter
 
-    def run() -> None:
-        for path in clips:
-            samples, _ = librosa.load(path, sr=LINEAGE_RATE, duration=LINEAGE_WINDOW_S)
-            samples = np.pad(samples, (0, window - len(samples)))
-            mfcc = librosa.feature.mfcc(
-                y=samples, sr=LINEAGE_RATE, n_mfcc=LINEAGE_MFCC, n_fft=LINEAGE_FFT, hop_length=LINEAGE_HOP
-            )
+    def each(block_taker: Any) -> list[Any]:
+        return [found for block in blocks for found in block_taker.push(block) or []]
+
+    blocks = list(audio.stream(path))
+    clips = [clip.samples for clip in each(SpeechStream())]
+    found: dict[str, dict[str, float]] = {}
+    for precision in ("float32", "bfloat16"):
+        runtime = Recognizer.load(model, precision=precision).runtime
+
+        def features(runtime: Any = runtime) -> None:
             with torch.inference_mode():
-                network(torch.from_numpy(mfcc)[None]).softmax(-1)
+                for batch in batches(sorted(clips, key=len), runtime.device):
+                    runtime.features(batch)
 
-    elapsed = timed(run, repeats)
-    return {
-        "what": "librosa.load, librosa.feature.mfcc and parallel_2cnn_transformer, one 3 s clip at a time",
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "clips": len(clips),
-        "elapsed_s": elapsed,
-        "times_real_time": seconds / elapsed,
-    }
+        def recognised(runtime: Any = runtime) -> None:
+            session = Session()
+            runtime.in_sessions(clips, [session] * len(clips), [True] * len(clips))
 
-
-def lineage_network() -> Any:
-    """`parallel_2cnn_transformer` with random weights, for its cost alone: 248,488 parameters."""
-    import torch
-    from torch import nn
-
-    def stack() -> nn.Sequential:
-        layers: list[nn.Module] = []
-        for channels_in, channels_out, pool in ((1, 16, 2), (16, 32, 4), (32, 64, 4)):
-            convolution = nn.Conv2d(channels_in, channels_out, 3, padding=1)
-            layers += [
-                convolution,
-                nn.BatchNorm2d(channels_out),
-                nn.ReLU(),
-                nn.MaxPool2d(pool),
-                nn.Dropout(0.3),
-            ]
-        return nn.Sequential(*layers, nn.Flatten())  # (batch, 512)
-
-    class Network(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.second = stack(), stack()
-            self.pool = nn.MaxPool2d((1, 4))
-            layer = nn.TransformerEncoderLayer(LINEAGE_MFCC, 4, 512, dropout=0.4, batch_first=True)
-            self.transformer = nn.TransformerEncoder(layer, 4)
-            self.head = nn.Linear(512 + 512 + LINEAGE_MFCC, 8)
-
-        def forward(self, mfcc: torch.Tensor) -> torch.Tensor:
-            image = mfcc[:, None]  # (batch, 1, coefficient, frame)
-            steps = self.pool(image)[:, 0].transpose(1, 2)  # (batch, step, coefficient)
-            parts = [self.first(image), self.second(image), self.transformer(steps).mean(1)]
-            return self.head(torch.cat(parts, 1))
-
-    return Network()
+        found[precision] = {
+            "decoding": timed(lambda: list(audio.stream(path)), repeats),
+            "speech detection": timed(lambda: each(Segmenter()), repeats),
+            "quality": timed(lambda: each(QualityMeter()), repeats),
+            "features": timed(features, repeats),
+        }
+        found[precision]["encoder and heads"] = timed(recognised, repeats) - found[precision]["features"]
+    return found
 
 
 def table(found: dict[str, Any]) -> str:
     """The figures as text."""
-    long, lineage, computer = found["long_file"], found["lineage"], found["machine"]
-    page = found["page_ready_s"]
+    long, computer, page = found["long_file"], found["machine"], found["page_ready_s"]
     rows = [
         ("machine", f"{computer['cpu']}, {computer['cores']} cores, Python {computer['python']}"),
         ("packages", ", ".join(f"{name} {number}" for name, number in computer["packages"].items())),
-        ("speech", f"{found['speech']}; medians of {found['repeats']}"),
-        ("model", f"{found['model']} ({found['architecture']}) on {found['device']}"),
-        (f"{found['file_s'] / 60:.3g}-minute file", f"{found['elapsed_s']:.2f} s"),
-        ("  times real time", f"{found['times_real_time']:.1f}"),
-        ("usual pipeline", f"{lineage['elapsed_s']:.2f} s ({lineage['clips']} clips; {lineage['what']})"),
-        ("  times real time", f"{lineage['times_real_time']:.1f}"),
-        (f"{long['file_s'] / 60:.3g}-minute file", f"{long['peak_bytes'] / 1e9:.2f} GB of peak memory"),
-        ("  times real time", f"{long['times_real_time']:.1f}"),
+        ("speech", f"{found['speech']}; medians of {found['repeats']}; model {found['model']}"),
+        (f"{long['file_s'] / 60:.3g}-minute file", f"{long['peak_bytes'] / 1e6:.0f} MB of peak memory"),
+        ("cold start", f"{found['cold_start_s']:.2f} s from a process's start to the result of a 3 s clip"),
         ("import ser_core", f"{found['import_s']:.2f} s"),
-        ("  with Recognizer", f"{found['import_recognizer_s']:.2f} s"),
-        ("page answers after", "no page yet" if page is None else f"{page:.1f} s"),
+        ("  with torch", f"{found['import_recognizer_s']:.2f} s"),
+        ("page answers after", "no page" if page is None else f"{page:.1f} s"),
     ]
-    return "\n".join(f"{name:<20}{value}" for name, value in rows)
+    lines = [f"{name:<20}{value}" for name, value in rows]
+    lines.append(
+        f"\n{'x real time':>12}{'ours is x faster':>18}  {found['file_s'] / 60:.3g} minutes of speech"
+    )
+    for name, way in found["ways"].items():
+        lines.append(f"{way['times_real_time']:>12.1f}{way['against_ours']:>18.2f}  {name}")
+    lines.append("\nseconds, by stage       " + "".join(f"{name:>10}" for name in found["stages"]))
+    for name in next(iter(found["stages"].values())):
+        cells = "".join(f"{stage[name]:>10.3f}" for stage in found["stages"].values())
+        lines.append(f"  {name:<22}{cells}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -25,17 +25,15 @@ import torch.nn.functional as F
 import typer
 from torch import Tensor, nn
 
-from benchmarks.speed import (
+from benchmarks.rivals import (
     LINEAGE_FFT,
     LINEAGE_HOP,
     LINEAGE_MFCC,
     LINEAGE_RATE,
     LINEAGE_WINDOW_S,
-    ROOT,
-    clip_paths,
-    lineage_network,
-    machine,
+    LineageNetwork,
 )
+from benchmarks.speed import ROOT, clip_paths, machine
 from ser_core.emotions import LABELS
 from ser_core.models import build
 from train import corpora
@@ -133,7 +131,7 @@ class LineageLayers(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = lineage_network()
+        self.layers = LineageNetwork()
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Logits `(batch, class)` from MFCC `(batch, 40, 282)`."""

@@ -24,22 +24,10 @@ from ser_core.containers import (
     truncated,
 )
 from ser_core.errors import AudioError as AudioError
+from ser_core.waveform import SAMPLE_RATE as SAMPLE_RATE
+from ser_core.waveform import Waveform as Waveform
 
-SAMPLE_RATE = 16_000  # Hz, of everything inside the program
 MIN_SHARE_PRESENT = 0.9  # of the declared frames; with fewer, the file was cut off
-
-
-@dataclass(frozen=True)
-class Waveform:
-    """Mono sound: `samples` float32, shape (n_samples,), in [-1, 1]."""
-
-    samples: Samples
-    sample_rate: int = SAMPLE_RATE
-
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds."""
-        return len(self.samples) / self.sample_rate
 
 
 @dataclass(frozen=True)

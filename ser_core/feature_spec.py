@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ser_core.audio import SAMPLE_RATE
+from ser_core.waveform import SAMPLE_RATE
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ser_core.bundle import Bundle, BundleError
 from ser_core.errors import DeviceError
 from ser_core.session import Session
-from ser_core.speech import Samples, windows_of
+from ser_core.waveform import Samples, windows_of
 
 WEIGHTS_SHA256 = "weights_sha256"  # key in the file's metadata: which weights it was made from
 

@@ -4,18 +4,14 @@ Files and live sound both go through `SpeechStream`, so that both give the same 
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ser_core.audio import SAMPLE_RATE
 from ser_core.quality import Quality, QualityMeter
 from ser_core.vad import Segmenter, Span, VadOptions
-
-Samples = NDArray[np.float32]  # (n_samples,) mono at SAMPLE_RATE
+from ser_core.waveform import Samples as Samples
 
 
 @dataclass(frozen=True)
@@ -74,20 +70,6 @@ class SpeechStream:
 
     def _cut(self, spans: Iterable[Span]) -> list[Clip]:
         return [self.cut(span) for span in spans]
-
-
-def windows_of(clips: Sequence[Samples], window_s: float) -> list[tuple[int, Samples]]:
-    """`clips` cut evenly into windows of at most `window_s`, each beside its clip's number.
-
-    >>> [(clip, len(window)) for clip, window in windows_of([np.zeros(9, np.float32)], 4 / 16_000)]
-    [(0, 3), (0, 3), (0, 3)]
-    """
-    longest = int(window_s * SAMPLE_RATE)
-    return [
-        (number, window)
-        for number, clip in enumerate(clips)
-        for window in np.array_split(clip, ceil(len(clip) / longest))
-    ]
 
 
 class _Tail:

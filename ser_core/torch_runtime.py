@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ser_core import calibration
-from ser_core.audio import SAMPLE_RATE
 from ser_core.bundle import Bundle
 from ser_core.errors import DeviceError, DeviceFullError
 from ser_core.features import FeatureExtractor, pad
 from ser_core.models.packed import PackedEmbedder
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 from ser_core.session import Session
-from ser_core.speech import Samples, windows_of
+from ser_core.waveform import SAMPLE_RATE, Samples, windows_of
 
 # What the model is given at once, with its padding: on a CPU what fits its caches.
 BATCH_SAMPLES = {"cpu": 30 * SAMPLE_RATE, "mps": 120 * SAMPLE_RATE, "cuda": 1800 * SAMPLE_RATE}
@@ -37,8 +36,8 @@ class TorchRuntime:
     ) -> None:
         """`device`: `auto` (cuda, else mps, else cpu) or one of these; DeviceError where it is not here.
 
-        `precision`: `float32` or `bfloat16`, of the default model's encoder on a CPU; `auto` is bfloat16
-        where the CPU computes in it.
+        `precision`: `float32` or `bfloat16`, of the default model's encoder; `auto` is bfloat16 on a CPU that
+        computes in it, else float32.
         """
         self.bundle = bundle
         self.device = choose_device(device)
@@ -49,9 +48,8 @@ class TorchRuntime:
         self.model = model
         self._logits: Network = model
         if isinstance(model, WhisperAdaptive):
-            on_cpu = self.device.type == "cpu"
-            self._embed = PackedEmbedder(model, _precision(precision)) if on_cpu else model.embed
-            self._logits = lambda features, lengths: model.read_alone(self._embed(features, lengths))
+            self.embed = _embedder(model, self.device, precision)
+            self._logits = lambda features, lengths: model.read_alone(self.embed(features, lengths))
 
     @contextmanager
     def leaving_when_full(self) -> Iterator[None]:
@@ -93,7 +91,7 @@ class TorchRuntime:
         final: Sequence[bool],
     ) -> NDArray[np.float64]:
         """Class probabilities `(clip, class)`; sessions change at the very end, when nothing can fail."""
-        embeddings = self._mean_over_windows(clips, self._embed)
+        embeddings = self._mean_over_windows(clips, self.embed)
         familiar = model.familiar(embeddings)
         kept = familiar & torch.tensor(final, device=self.device)
         noted = kept[:, None] * model.noted(embeddings)
@@ -113,14 +111,23 @@ class TorchRuntime:
         rows: NDArray[np.float64] = found.numpy()
         return rows
 
+    def features(self, windows: Sequence[Samples]) -> tuple[Tensor, Tensor]:
+        """Features `(window, band, frame)` and their lengths in frames, on the device."""
+        samples, lengths = pad([torch.from_numpy(window) for window in windows])
+        if self.device.type == "cuda":  # so that copying does not wait for the batch before
+            samples, lengths = samples.pin_memory(), lengths.pin_memory()
+        found: tuple[Tensor, Tensor] = self.extract(
+            samples.to(self.device, non_blocking=True), lengths.to(self.device, non_blocking=True)
+        )
+        return found
+
     def _mean_over_windows(self, clips: Sequence[Samples], of: Network) -> Tensor:
         """What `of` makes of each clip's features; of a long clip the mean over its windows."""
         windows = windows_of(clips, self.bundle.window_s)
         windows.sort(key=lambda item: len(item[1]))  # neighbours in length share a batch: little padding
         found = []
-        for batch in _batches([window for _, window in windows], BATCH_SAMPLES[self.device.type]):
-            samples, lengths = pad([torch.from_numpy(window) for window in batch])
-            found.append(of(*self.extract(samples.to(self.device), lengths.to(self.device))).float())
+        for batch in batches([window for _, window in windows], self.device):
+            found.append(of(*self.features(batch)).float())
         every = torch.cat(found)
         index = torch.tensor([row for row, _ in windows], device=self.device)
         total = every.new_zeros(len(clips), every.shape[1]).index_add_(0, index, every)
@@ -138,16 +145,25 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _precision(name: str) -> torch.dtype:
-    """What the encoder computes in: `auto` is bfloat16 where the CPU has instructions for it."""
-    if name == "auto":
-        name = "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
-    return PRECISIONS[name]
+def _embedder(model: WhisperAdaptive, device: torch.device, precision: str) -> Network:
+    """What computes embeddings: on a CPU without padding, on a GPU in few large steps."""
+    on_cpu = device.type == "cpu"
+    if precision == "auto":
+        precision = "bfloat16" if on_cpu and torch.cpu._is_avx512_bf16_supported() else "float32"
+    dtype = PRECISIONS[precision]
+    if on_cpu:
+        return PackedEmbedder(model, dtype)
+
+    def embed(features: Tensor, lengths: Tensor) -> Tensor:
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            return model.embed(features, lengths)
+
+    return embed
 
 
-def _batches(windows: Sequence[Samples], most: int) -> Iterator[Sequence[Samples]]:
-    """`windows` in groups that padded to their longest hold at most `most` samples, or in ones."""
-    start = 0
+def batches(windows: Sequence[Samples], device: torch.device) -> Iterator[Sequence[Samples]]:
+    """`windows`, the shortest first, in groups that the device is given at once; padded, all are as long."""
+    most, start = BATCH_SAMPLES[device.type], 0
     for end in range(1, len(windows) + 1):
         if end == len(windows) or (end + 1 - start) * len(windows[end]) > most:
             yield windows[start:end]

@@ -21,7 +21,9 @@ from ser_core.audio import SAMPLE_RATE, Waveform
 
 FRAME_MS = 30
 FRAME_SAMPLES = SAMPLE_RATE * FRAME_MS // 1000  # 480 at 16 kHz
-BATCH_SAMPLES = 128 * FRAME_SAMPLES  # judged at a time: its spectra (3 MB) stay near the core, more go to fresh pages
+BATCH_SAMPLES = (
+    128 * FRAME_SAMPLES
+)  # judged at a time: its spectra (3 MB) stay near the core, more go to fresh pages
 
 # The gain in front of webrtcvad, which misses quiet speech.
 GAIN_TARGET_DB = -6.0  # dBFS, where the recent peak is brought to

@@ -1,0 +1,80 @@
+"""What people would otherwise use: the lineage's pipeline, and an encoder of wav2vec2-base size.
+
+Both hear the same clips as SER Studio, one at a time, as their public code does. The weights are random: this
+is about cost.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from torch import nn
+
+# The lineage's features: 3 s at 48 kHz, which give 282 frames.
+LINEAGE_RATE, LINEAGE_WINDOW_S, LINEAGE_MFCC, LINEAGE_FFT, LINEAGE_HOP = 48_000, 3.0, 40, 1024, 512
+LINEAGE = "librosa.load, librosa.feature.mfcc and parallel_2cnn_transformer, one 3 s clip at a time"
+WAV2VEC2 = "torchaudio's wav2vec2_base (94.4 M parameters), one clip at a time"
+
+
+def lineage(clips: Sequence[Path]) -> Callable[[], None]:
+    """The usual pipeline on `clips`, of which it hears 3 s each."""
+    import librosa
+
+    network = LineageNetwork().eval()
+    window = int(LINEAGE_WINDOW_S * LINEAGE_RATE)
+
+    def run() -> None:
+        for path in clips:
+            samples, _ = librosa.load(path, sr=LINEAGE_RATE, duration=LINEAGE_WINDOW_S)
+            samples = np.pad(samples, (0, window - len(samples)))
+            mfcc = librosa.feature.mfcc(
+                y=samples, sr=LINEAGE_RATE, n_mfcc=LINEAGE_MFCC, n_fft=LINEAGE_FFT, hop_length=LINEAGE_HOP
+            )
+            with torch.inference_mode():
+                network(torch.from_numpy(mfcc)[None]).softmax(-1)
+
+    return run
+
+
+def wav2vec2(clips: Sequence[Path]) -> Callable[[], None]:
+    """The hidden states of all of `clips`, and their mean over time."""
+    from torchaudio.models import wav2vec2_base
+
+    encoder = wav2vec2_base().eval()
+
+    def run() -> None:
+        for path in clips:
+            samples, _ = soundfile.read(path, dtype="float32")
+            with torch.inference_mode():
+                encoder.extract_features(torch.from_numpy(samples)[None])[0][-1].mean(1)
+
+    return run
+
+
+class LineageNetwork(nn.Module):
+    """`parallel_2cnn_transformer` as it is passed on: 248,488 parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = _stack(), _stack()
+        self.pool = nn.MaxPool2d((1, 4))
+        layer = nn.TransformerEncoderLayer(LINEAGE_MFCC, 4, 512, dropout=0.4, batch_first=True)
+        self.transformer = nn.TransformerEncoder(layer, 4)
+        self.head = nn.Linear(512 + 512 + LINEAGE_MFCC, 8)
+
+    def forward(self, mfcc: torch.Tensor) -> torch.Tensor:
+        """Logits `(batch, 8)` of `(batch, 40, 282)`."""
+        image = mfcc[:, None]  # (batch, 1, coefficient, frame)
+        steps = self.pool(image)[:, 0].transpose(1, 2)  # (batch, step, coefficient)
+        parts = [self.first(image), self.second(image), self.transformer(steps).mean(1)]
+        return self.head(torch.cat(parts, 1))
+
+
+def _stack() -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels_in, channels_out, pool in ((1, 16, 2), (16, 32, 4), (32, 64, 4)):
+        convolution = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        layers += [convolution, nn.BatchNorm2d(channels_out), nn.ReLU(), nn.MaxPool2d(pool), nn.Dropout(0.3)]
+    return nn.Sequential(*layers, nn.Flatten())  # (batch, 512)

@@ -1,0 +1,53 @@
+"""A GPU says what the CPU says."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support import SAMPLE_RATE, random_bundle, syllables
+
+from ser_core.recognizer import Recognizer
+from ser_core.session import Session
+
+THERE = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+GPUS = [name for name, there in THERE.items() if there]
+needs_gpu = pytest.mark.skipif(not GPUS, reason="needs a GPU")
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[np.ndarray]:
+    """Sixty stretches of 0.1 to 9 s."""
+    sound = syllables(60, seed=2)
+    lengths = np.random.default_rng(2).integers(SAMPLE_RATE // 10, 9 * SAMPLE_RATE, 60)
+    return [sound[4000 * row :][:length] for row, length in enumerate(lengths)]
+
+
+@needs_gpu
+@pytest.mark.parametrize("device", GPUS)
+@pytest.mark.parametrize("architecture", ["whisper_base_adaptive", "parallel_2cnn_transformer"])
+def test_a_gpu_agrees_with_the_cpu(device, architecture, clips, tmp_path):
+    folder = random_bundle(tmp_path, architecture, temperature=0.5)
+    found = []
+    for name in ("cpu", device):
+        recognizer = Recognizer.load(folder, name, "float32")
+        sessions = [Session() for _ in range(3)]
+        found.append(recognizer.runtime.in_sessions(clips, sessions * 20, [True] * 60))
+    assert np.abs(found[0] - found[1]).max() < 1e-3
+
+
+@needs_gpu
+@pytest.mark.parametrize("device", GPUS)
+def test_auto_takes_the_gpu(device, tmp_path):
+    assert Recognizer.load(random_bundle(tmp_path)).device.type == GPUS[0]
+
+
+def test_a_machine_without_decoders_can_run_the_model():
+    """GPU machines that are given waveforms often have torch and little else."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['soundfile', 'av', 'soxr', 'webrtcvad', 'scipy'])); "
+    )
+    subprocess.run([sys.executable, "-c", code + "import ser_core.torch_runtime"], cwd=ROOT, check=True)
