@@ -7,8 +7,9 @@ torch, which machines that run the model with ONNX Runtime may lack.
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,10 @@ class Bundle:
 
 
 NOT_IN_FILE = ("metrics", "path")
+WINDOW_S = (0.1, 60.0)
+TEMPERATURE = (1e-3, 1e3)
+MAX_REASON = 300  # characters of what torch says of weights that do not fit
+MISFITS = (RuntimeError, TypeError, ValueError, KeyError, ArithmeticError, AssertionError)  # of wrong options
 
 
 def read(name_or_path: str | Path) -> Bundle:
@@ -82,10 +87,17 @@ def read(name_or_path: str | Path) -> Bundle:
         raise BundleError(
             "bad_description", f"{folder.name}/{DESCRIPTION} is incomplete ({error}): export it again"
         ) from None
+    if wrong := [name for name, right in _checks(bundle) if not right]:
+        raise BundleError(
+            "bad_description",
+            f"{folder.name}/{DESCRIPTION} has no sensible {', '.join(wrong)}: fetch or export it again",
+        )
     strangers = [label for label in bundle.labels if label not in BY_NAME]
     if strangers or not bundle.labels or len(set(bundle.labels)) != len(bundle.labels):
         raise BundleError(
-            "bad_labels", f"{folder.name} has labels {list(bundle.labels)}; known are {', '.join(BY_NAME)}"
+            "bad_labels",
+            f"{folder.name} has labels {list(bundle.labels)}; known are {', '.join(BY_NAME)}: "
+            "export it again, or update SER Studio",
         )
     metrics = _json(folder / METRICS) if (folder / METRICS).is_file() else {}
     return replace(bundle, metrics=metrics)
@@ -108,16 +120,21 @@ def load(name_or_path: str | Path) -> tuple[Bundle, "nn.Module"]:
         raise BundleError(
             "unknown_architecture",
             f"{bundle.path.name} needs the architecture {bundle.architecture!r}; "
-            f"this program has {', '.join(ARCHITECTURES)}",
+            f"this program has {', '.join(ARCHITECTURES)}: update SER Studio",
         )
     _check_hash(bundle)
     try:
         weights = load_file(bundle.path / WEIGHTS)
+        if not all(tensor.isfinite().all() for tensor in weights.values()):
+            raise ValueError("some are not finite")
         model = build(bundle.architecture, len(bundle.labels), **bundle.options)
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
-    except (SafetensorError, RuntimeError, TypeError) as error:
+    except (SafetensorError, *MISFITS) as error:
+        why = " ".join(str(error).split())[:MAX_REASON]
         raise BundleError(
-            "wrong_weights", f"{bundle.path.name}: the weights do not fit {bundle.architecture}: {error}"
+            "wrong_weights",
+            f"{bundle.path.name}: the weights do not fit {bundle.architecture} ({why}): "
+            "fetch or export it again",
         ) from None
     return bundle, model.eval()
 
@@ -165,6 +182,25 @@ def shipped() -> list[Bundle]:
     return [read(folder) for folder in sorted(folders, key=lambda folder: folder.name != DEFAULT)]
 
 
+def _checks(bundle: Bundle) -> Iterator[tuple[str, bool]]:
+    """Fields of a description, and whether they hold what they should: anyone can have written it."""
+    for name in ("name", "version", "architecture", "licence", "sha256"):
+        yield name, isinstance(getattr(bundle, name), str)
+    for name in ("labels", "training_data"):
+        yield name, all(isinstance(one, str) for one in getattr(bundle, name))
+    for name in ("parameters", "size_bytes"):
+        yield name, _is_number(getattr(bundle, name), 0, math.inf)
+    yield "options", isinstance(bundle.options, dict)
+    yield "window_s", _is_number(bundle.window_s, *WINDOW_S)
+    yield "temperature", _is_number(bundle.temperature, *TEMPERATURE)
+    yield "threshold", _is_number(bundle.threshold, 0, 1)
+    yield "features", bundle.features.sensible
+
+
+def _is_number(value: object, least: float, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
 def _folder(name_or_path: str | Path) -> Path:
     folder = Path(name_or_path)
     if not (folder / DESCRIPTION).is_file():
@@ -183,9 +219,11 @@ def _json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         name = f"{path.parent.name}/{path.name}"
-        raise BundleError("bad_description", f"{name} cannot be read: {error}") from None
+        raise BundleError("bad_description", f"{name} cannot be read ({error}): fetch it again") from None
     if not isinstance(content, dict):
-        raise BundleError("bad_description", f"{path.parent.name}/{path.name} is not a JSON object")
+        raise BundleError(
+            "bad_description", f"{path.parent.name}/{path.name} is no JSON object: fetch it again"
+        )
     return content
 
 
