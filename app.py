@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from typing import NoReturn
 
 import matplotlib
 import numpy as np
@@ -31,7 +32,7 @@ LINGER_S = 0.5  # of quiet, after which nobody is taken to be on the way to fetc
 log = logging.getLogger("app")
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Serves the page until a signal ends it; the exit code is 1 where work had to be cut off."""
     arguments = argparse.ArgumentParser(description="Recognise emotion in speech, in a browser.")
     arguments.add_argument("--model", default=DEFAULT, help="a name in checkpoints/ or a checkpoint's folder")
@@ -54,9 +55,8 @@ def main() -> int:
         except KeyboardInterrupt:  # before the page was there, or once more
             complete = False
     logging.shutdown()
-    if not complete:
-        os._exit(1)  # threads that still work would keep the process
-    return 0
+    sys.stdout.flush()
+    os._exit(0 if complete else 1)  # work that was cut off, and idle threads of libraries, would keep it
 
 
 def serve(name: str) -> bool:
@@ -151,4 +151,4 @@ def warm_up(recognizer: Recognizer) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

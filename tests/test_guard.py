@@ -2,9 +2,9 @@
 
 import asyncio
 
-import gradio as gr
 import pytest
 from fastapi import Request
+from gradio.queueing import Queue
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse, StreamingResponse
@@ -34,10 +34,8 @@ class Server:
     """An app that says how much it was sent, behind a guard."""
 
     def __init__(self, folder) -> None:
-        with gr.Blocks() as blocks:
-            pass
         self.clock = Clock()
-        self.limits = Limits(blocks.queue()._queue, self.clock)
+        self.limits = Limits(Queue(True, 1, 1.0, None, blocks=None), self.clock)
         self.storage = Storage(folder, self.clock)
         self.inside: list[str] = []  # paths of the requests that are being answered
 

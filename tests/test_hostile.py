@@ -255,6 +255,7 @@ def slow() -> Iterator[tuple[str, threading.Event, FastAPI]]:
 
     with uploads.Blocks() as blocks:
         gr.api(analyze, api_name="analyze", concurrency_id=limits.MODEL, concurrency_limit=1)
+    blocks.translations = gr.I18n()
     served = app.launch(blocks)
     try:
         yield blocks.local_url.rstrip("/"), go_on, served

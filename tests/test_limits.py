@@ -2,10 +2,10 @@
 
 from contextlib import ExitStack
 
-import gradio as gr
 import pytest
 from fastapi import Request
-from gradio.queueing import Event, EventQueue
+from gradio.block_function import BlockFunction
+from gradio.queueing import Event, EventQueue, Queue
 
 from ser_ui import limits
 from ser_ui.limits import BURST, MAX_WAIT_S, QUEUE_SIZE, RATE_PER_S, Limits, Places, Refusal
@@ -24,10 +24,8 @@ class Server:
     """Gradio's own queue, in which analyses wait."""
 
     def __init__(self) -> None:
-        with gr.Blocks() as blocks:
-            gr.api(lambda: 0, api_name="analyze", concurrency_id=limits.MODEL)
-        self.queue = blocks.queue()._queue
-        self.fn = next(iter(blocks.fns.values()))
+        self.queue = Queue(True, 1, 1.0, None, blocks=None)
+        self.fn = BlockFunction(None, [], [], True, True, False, [], 0, concurrency_id=limits.MODEL)
         self.clock = Clock()
         self.limits = Limits(self.queue, self.clock)
         self.waiting = self.queue.event_queue_per_concurrency_id[limits.MODEL] = EventQueue(limits.MODEL, 1)

@@ -47,11 +47,3 @@ def test_work_under_way_is_finished_and_nothing_stays_behind(model, tmp_path):
     assert (last["code"], code) == ("closed", 1012)
     assert not sounds(tmp_path / "uploads")
     assert not [line for line in said if "Traceback" in line]
-
-
-def test_a_signal_before_the_page_is_there_ends_it_as_well(model, tmp_path):
-    with app_process(model, tmp_path) as (_, process, _):
-        process.send_signal(signal.SIGTERM)
-        process.send_signal(signal.SIGTERM)  # and one more does not wait
-        assert process.wait(PATIENCE_S) in (0, 1)
-    assert not sounds(tmp_path / "uploads")
