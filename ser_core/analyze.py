@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from ser_core.bundle import Bundle
     from ser_core.inputs import Input
     from ser_core.notes import Notes
-    from ser_core.recognizer import Recognizer
+    from ser_core.recognizer import Progress, Recognizer
 
+HOUR_S = 3600
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
 RUNTIMES = ("torch", "onnx", "onnx-int8")
@@ -161,7 +162,7 @@ def _analyses(
     done = f", {len(known)} of them done before" if known else ""
     say(f"{len(items)} to analyse with {name} {version} on {recognizer.device}{done}")
     readable = [item.path for item in items if not item.error and item.path not in known]
-    found = recognizer.analyze_files(readable, progress=_show_seconds if sys.stderr.isatty() else None)
+    found = recognizer.analyze_files(readable, progress=_show_seconds if sys.stderr.isatty() else _hourly())
     for number, item in enumerate(items, start=1):
         if item.path in known:
             yield known[item.path]
@@ -180,3 +181,17 @@ def _show_seconds(source: str, seconds: float) -> None:
     from ser_core.export.text import utf8
 
     typer.echo(f"{CLEAR_LINE}{utf8(source)}: {seconds:.0f} s heard", err=True, nl=False)
+
+
+def _hourly() -> "Progress":
+    """Tells of long recordings where a line cannot be written anew: one line an hour of sound."""
+    told = 0
+
+    def tell(source: str, seconds: float) -> None:
+        nonlocal told
+        hours = int(seconds // HOUR_S)
+        if hours > told:
+            say(f"{source}: {hours} h heard")
+        told = hours
+
+    return tell

@@ -108,6 +108,13 @@ def test_a_folder_without_permission_is_reported(folder, model):
     assert result.exit_code == 1
 
 
+def test_a_long_recording_tells_how_far_it_is(folder, model, monkeypatch):
+    monkeypatch.setattr("ser_core.analyze.HOUR_S", 15)
+    write_wav(folder / "long.wav", syllables(25))  # some 35 s
+    lines = run("analyze", "long.wav", "talk/a.wav", "--model", model).stderr.splitlines()
+    assert [line for line in lines if "heard" in line] == ["long.wav: 1 h heard", "long.wav: 2 h heard"]
+
+
 def test_csv_has_a_row_a_segment(folder, model):
     result = run("analyze", "talk", "--format", "csv", "--model", model)
     rows = list(csv.DictReader(result.stdout.splitlines()))
