@@ -34,7 +34,8 @@ class ComparedLanes extends Lanes {
         pen.textBaseline = "middle";
         this.layout.boxes.forEach(([top, height], i) => {
             pen.fillStyle = this.text;
-            pen.fillText(this.models[i].words, NAME_LEFT, top - MODEL.name / 2);
+            const { name, version, state } = this.models[i];
+            pen.fillText(state ? `${name}: ${state}` : `${name} ${version}`, NAME_LEFT, top - MODEL.name / 2);
             pen.strokeStyle = this.faint;
             pen.strokeRect(0.5, top + 0.5, width - 1, height - 1);
         });

@@ -6,8 +6,10 @@ const lanes = new ComparedLanes(part("picture"), props.emotions, colorOf);
 const overview = new Overview(part("overview"), (kind) => (kind === "different" ? lanes.text : lanes.faint));
 const table = new Table(part("rows"), "compared-segment", tellRow);
 
-let models = []; // {name, words, labels, bars, segments, summary, problem}: what each says, as far as it is known
+let models = []; // {name, version, state, segments, summary}: what each says, or in `state` why it does not
 let whole = null; // the recording's answers and times
+
+const breakable = (name) => name.replaceAll("_", "_\u200b"); // a line may end there
 
 function load() {
     const { anew, told: news } = lines.take(props.value || "");
@@ -23,8 +25,9 @@ function load() {
 function begin(sound) {
     told = sound;
     openSound();
-    models = sound.models.map((name) => ({ name, words: phrase("compare.listening", { name }) }));
-    const heads = [phrase("segments.number"), phrase("segments.start"), ...sound.models, phrase("compare.agreement")].map((name) => make("th", name, { scope: "col" }));
+    models = sound.models.map((name) => ({ name, state: phrase("compare.listening") }));
+    const fixed = ["segments.number", "segments.start", "compare.agreement"].map((key) => phrase(key));
+    const heads = [...fixed, ...sound.models.map(breakable)].map((name) => make("th", name, { scope: "col" }));
     part("columns").replaceChildren(...heads);
     part("models").replaceChildren(...models.map(card));
     segments = new Segments([], [], 0, told.duration);
@@ -34,9 +37,8 @@ function begin(sound) {
 
 // A model has heard all, or cannot.
 function hear({ number, model, problem, segments: found, summary, agreements, whole: agreement }) {
-    const { name } = models[number];
-    if (problem) return Object.assign(models[number], { problem, words: `${name}: ${problem}` });
-    Object.assign(models[number], { segments: found, summary, words: `${name} ${model.version}` });
+    if (problem) return (models[number].state = problem);
+    Object.assign(models[number], { segments: found, summary, version: model.version, state: "" });
     const answers = (of) => models.map((one) => of(one) ?? null);
     whole = { ...whole, answers: answers((one) => one.summary), agreement };
     const together = found.map(({ start, end }, i) => ({
@@ -57,7 +59,7 @@ function show() {
 function card(model) {
     const made = make("section", "", { "aria-label": model.name });
     const [verdict, list] = [make("p", "", { class: "said" }), make("ul", "", { class: "bars" })];
-    made.append(make("h4", model.name), verdict, list);
+    made.append(make("h4", breakable(model.name)), verdict, list);
     Object.assign(model, { verdict, list });
     return made;
 }
@@ -67,7 +69,7 @@ function showDetails() {
     part("title").textContent = [title(chosen), segments.list.length && AGREEMENTS[agreement.kind].words].filter(Boolean).join(": ");
     models.forEach((model, i) => {
         const answer = answers[i];
-        model.verdict.textContent = answer ? said(answer, agreement) : model.words;
+        model.verdict.textContent = answer ? said(answer, agreement) : model.state;
         model.list.hidden = !answer || answer.label === NO_SPEECH;
         if (model.list.hidden) return;
         const known = props.emotions.filter(({ name }) => name in answer.probabilities); // a model need not know all
@@ -85,13 +87,13 @@ const said = (answer, agreement) => {
 function tellRow({ start, answers, agreement }) {
     const { mark, words } = AGREEMENTS[agreement.kind];
     const cells = answers.map((answer, i) => {
-        const cell = make("span", "", { class: "emotion", "data-model": models[i].name });
+        const cell = make("span", "", { class: "emotion", "data-model": breakable(models[i].name) });
         if (answer && answer.label !== NO_SPEECH) cell.append(swatch(colorOf(answer.label)));
         cell.append(answer ? said(answer, agreement) : "–");
         return cell;
     });
     const together = make("span", `${mark} ${words}`, { class: agreement.kind });
-    return { words: `${tell(answers, agreement)}: ${words}`, cells: [clock(start, true), ...cells, together] };
+    return { words: `${tell(answers, agreement)}: ${words}`, cells: [clock(start, true), together, ...cells] };
 }
 
 // What the models say, in a sentence.

@@ -64,9 +64,9 @@ def test_where_two_models_disagree_is_counted_and_told_in_words(compare, path):
     expect(compare.locator("#agreement .facts")).to_contain_text(path.name)
     expect(rows(compare)).to_have_count(1 + SYLLABLES)
     heads = compare.locator("#comparison thead th").all_inner_texts()
-    assert heads == ["No.", "Start", "cross", "glum", "Agreement"]
+    assert heads == ["No.", "Start", "Agreement", "cross", "glum"]
     for row in rows(compare).all():
-        _, _, cross, glum, together = row.locator("td").all_inner_texts()
+        _, _, together, cross, glum = row.locator("td").all_inner_texts()
         assert re.fullmatch(r"≠ angry \d+%", cross)
         assert re.fullmatch(r"≠ sad \d+%", glum)
         assert together == "≠ they differ"
