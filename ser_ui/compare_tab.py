@@ -17,7 +17,7 @@ from ser_core.emotions import EMOTIONS, UNKNOWN_COLOR
 from ser_core.export.json import to_dict
 from ser_ui import comparison, corrections, text, timeline, words
 from ser_ui.layout import ANNOUNCE, html, script, template
-from ser_ui.recording_tab import CONCURRENCY, LIMITS
+from ser_ui.recording_tab import LIMITS
 from ser_ui.shelf import Shelf
 from ser_ui.words import Phrases
 
@@ -25,6 +25,7 @@ NAME = "compare"
 SCRIPTS = (*timeline.VIEW, "shared/json_lines", "compare/lanes", "compare/session", "compare/start")
 FEWEST, MOST = 2, 6  # models at once
 CHOSEN = 3  # models at first
+CONCURRENCY = 1  # comparisons at once; single recordings do not wait for them
 
 Heard = Callable[[str, float, float], None]  # is told a model, and how many seconds of how many it heard
 
@@ -124,7 +125,7 @@ def _listen(parts: Parts, shelf: Shelf) -> None:
         "show_progress": "minimal",
         "show_progress_on": parts.answer,
         "concurrency_limit": CONCURRENCY,
-        "concurrency_id": "model",
+        "concurrency_id": "compare",
         "api_visibility": "private",
     }
     arrived = parts.dropped.upload(compare, [parts.dropped, parts.models], **running)
