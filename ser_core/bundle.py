@@ -129,6 +129,9 @@ def load(name_or_path: str | Path) -> tuple[Bundle, "nn.Module"]:
             raise ValueError("some are not finite")
         model = build(bundle.architecture, len(bundle.labels), **bundle.options)
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+        wanted: FeatureSpec = model.features  # type: ignore[assignment]
+        if (bundle.features.kind, bundle.features.bands) != (wanted.kind, wanted.bands):
+            raise ValueError(f"they read {wanted.bands} rows of {wanted.kind}, other features are described")
     except (SafetensorError, *MISFITS) as error:
         why = " ".join(str(error).split())[:MAX_REASON]
         raise BundleError(

@@ -136,6 +136,7 @@ def test_a_pickle_is_not_loaded(saved):
         ({"options": {"dropout": "much"}}, "wrong_weights"),
         ({"options": []}, "bad_description"),
         ({"features": {"window": 3}}, "bad_description"),
+        ({"features": {}}, "wrong_weights"),
         ({"features": {"kind": "smell"}}, "bad_description"),
         ({"features": {"n_mels": 10**12}}, "bad_description"),
         ({"features": {"hop_length": 0}}, "bad_description"),
@@ -164,7 +165,7 @@ SPEC_FIELDS = st.sampled_from([field.name for field in dataclasses.fields(Featur
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_description_says_it_is_refused_in_words_or_works(saved, data):
     path = saved[0].path
     told = json.loads(json.dumps(dataclasses.asdict(saved[0]) | {"path": None}))
