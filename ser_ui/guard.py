@@ -115,7 +115,7 @@ class Guard:
         if method == "POST" and _is_foreign(Headers(scope=scope)):
             raise Refusal(403, "Another website must not use this server through your browser.")
         if method == "POST" and path.startswith((UPLOAD, *CALLS)):
-            self._limits.admit(client)
+            self._limits.admit(client, upload=path == UPLOAD)
         if method == "POST" and path == UPLOAD:
             held.enter_context(self._limits.uploads.taken(client))
         elif method == "GET" and path.startswith(RESULTS):

@@ -44,11 +44,16 @@ class Places:
         self._what, self._number = what, number
         self._taken: Counter[str] = Counter()  # by each client
 
+    @property
+    def number_taken(self) -> int:
+        """How many are taken now."""
+        return self._taken.total()
+
     @contextmanager
     def taken(self, client: str) -> Iterator[None]:
         """Takes a place of `client_name`; Refusal if there is none."""
         mine = self._taken[client]
-        if self._taken.total() >= self._number:
+        if self.number_taken >= self._number:
             raise Refusal(503, f"All {self._number} {self._what} are taken. Try again in a minute.", LATER_S)
         if _is_stranger(client) and mine >= SHARE * self._number:
             raise Refusal(429, f"You have {mine} {self._what} already. End one, then try again.", SOON_S)
@@ -70,8 +75,11 @@ class Limits:
         self._queue, self._clock = queue, clock
         self._rates: dict[str, tuple[float, float]] = {}  # a client's tokens, and when they were counted
 
-    def admit(self, client: str) -> None:
-        """Refusal where there is no room for one more analysis, or `client_name` has had its share."""
+    def admit(self, client: str, upload: bool = False) -> None:
+        """Refusal where there is no room for one more analysis, or `client_name` has had its share.
+
+        An `upload` needs room behind those that are still being sent: better refused now than after it.
+        """
         if self.closing:
             raise Refusal(503, "The server is shutting down. Try again in a minute.", LATER_S)
         waiting = self._waiting()
@@ -80,7 +88,8 @@ class Limits:
             mine = sum(_client_of(event) == client for event in waiting + self._running())
             if mine >= SHARE * QUEUE_SIZE:
                 raise Refusal(429, f"{mine} of your recordings wait. Send more as they finish.", SOON_S)
-        if len(waiting) >= QUEUE_SIZE or self._wait_s(waiting) >= MAX_WAIT_S:
+        ahead = len(waiting) + (self.uploads.number_taken if upload else 0)
+        if ahead >= QUEUE_SIZE or self._wait_s(waiting) >= MAX_WAIT_S:
             raise Refusal(503, "The server is busy with other recordings. Try again in a moment.", SOON_S)
 
     @property

@@ -59,6 +59,16 @@ def test_a_full_queue_says_so_and_when_to_come_back(server):
     server.limits.admit(HERE)
 
 
+def test_an_upload_that_would_find_the_queue_full_is_refused_before_it_is_sent(server):
+    for _ in range(QUEUE_SIZE - 1):
+        server.wait()
+    server.limits.admit(HERE, upload=True)
+    with server.limits.uploads.taken(HERE):
+        with pytest.raises(Refusal):
+            server.limits.admit(HERE, upload=True)
+        server.limits.admit(HERE)  # of one whose upload is done
+
+
 def test_nobody_is_let_in_behind_one_who_has_waited_for_long(server):
     """However few wait: what an analysis costs, nobody knows beforehand."""
     server.wait()
