@@ -11,6 +11,12 @@ import sys
 import time
 from typing import NoReturn
 
+if "SPACES_ZERO_GPU" in os.environ:
+    import spaces  # noqa: F401 - before torch, which it changes
+from ser_core import doctor
+
+doctor.spare_torchaudio()  # before whatever imports it: nobody runs `make` on a Space
+
 import matplotlib
 import numpy as np
 from fastapi import FastAPI
@@ -22,7 +28,7 @@ from ser_core.bundle import CHECKPOINTS, DEFAULT, BundleError
 from ser_core.decoder import Decoder
 from ser_core.live_engine import LiveEngine
 from ser_core.recognizer import Recognizer
-from ser_ui import api, live_socket, page, storage, theme, uploads
+from ser_ui import api, live_socket, page, storage, theme, uploads, zero_gpu
 from ser_ui.guard import Guard
 from ser_ui.limits import MAX_FILE_BYTES, QUEUE_SIZE, Limits
 
@@ -66,7 +72,7 @@ def serve(name: str) -> bool:
     """
     decoder, recognizer, trouble = Decoder(), None, ""
     try:
-        recognizer = Recognizer.load(name, read=decoder.stream)
+        recognizer = load(name, decoder)
     except BundleError as error:
         trouble = error.message
         log.error("the page has no model: %s", trouble)
@@ -90,6 +96,14 @@ def serve(name: str) -> bool:
     blocks.close(verbose=False)
     decoder.close()
     return complete
+
+
+def load(name: str, decoder: Decoder) -> Recognizer:
+    """The model, on the GPU where there is one; where one is lent, for recordings. Raises BundleError."""
+    if not zero_gpu.is_here():
+        return Recognizer.load(name, read=decoder.stream)
+    own = Recognizer.load(name, "cpu", read=decoder.stream)
+    return zero_gpu.Borrower(own, Recognizer.load(name))
 
 
 def finished(limits: Limits, grace_s: float) -> bool:

@@ -193,6 +193,18 @@ def repair_torchaudio() -> Check:
     return Check("torchaudio", True, f"{text}; set aside what this torch cannot load: {names}")
 
 
+def spare_torchaudio() -> None:
+    """Lets a later `import torchaudio` work beside a CPU-only torch, where nobody has run `--repair`.
+
+    Raises OSError where the package may not be changed.
+    """
+    import torch
+
+    spec = find_spec("torchaudio")
+    if torch.version.cuda is None and spec and spec.submodule_search_locations:
+        set_aside_cuda_extensions(Path(spec.submodule_search_locations[0]))
+
+
 def set_aside_cuda_extensions(package: Path) -> list[Path]:
     """Rename extensions in `package`/lib linked against CUDA to *.so.unused; returns their old paths."""
     linked = [path for path in sorted((package / "lib").glob("*.so")) if CUDA_LIBRARY in path.read_bytes()]

@@ -48,6 +48,14 @@ def test_repair_makes_torchaudio_work_beside_a_cpu_only_torch(broken_torchaudio)
     assert sorted(path.name for path in lib.glob("*.so*")) == [name + ".unused" for name in extensions]
 
 
+def test_the_page_starts_where_nobody_has_repaired_anything(broken_torchaudio):
+    environment = {**os.environ, "PYTHONPATH": str(broken_torchaudio)}
+    command = [sys.executable, "-c", "import app, torchaudio; print(torchaudio.__file__)"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert str(broken_torchaudio) in done.stdout
+
+
 def test_repair_touches_nothing_when_another_thing_is_wrong(tmp_path):
     lib = tmp_path / "torchaudio" / "lib"
     lib.mkdir(parents=True)
