@@ -28,7 +28,7 @@ from ser_core.bundle import CHECKPOINTS, DEFAULT, BundleError
 from ser_core.decoder import Decoder
 from ser_core.live_engine import LiveEngine
 from ser_core.recognizer import Recognizer
-from ser_ui import api, live_socket, page, storage, theme, uploads, zero_gpu
+from ser_ui import api, examples, live_socket, page, storage, theme, uploads, zero_gpu
 from ser_ui.guard import Guard
 from ser_ui.limits import MAX_FILE_BYTES, QUEUE_SIZE, Limits
 
@@ -134,6 +134,7 @@ def launch(blocks: uploads.Blocks) -> FastAPI:
         css_paths=theme.STYLES,
         max_file_size=MAX_FILE_BYTES,
         blocked_paths=[str(CHECKPOINTS)],
+        allowed_paths=[str(examples.FOLDER)],
         state_session_capacity=SESSIONS,
         footer_links=[],
         mcp_server=True,

@@ -16,7 +16,7 @@ from ser_core.errors import CodedError
 from ser_core.explain import explain
 from ser_core.export import EXTENSIONS, WRITERS
 from ser_core.recognizer import Recognizer
-from ser_ui import corrections, text, timeline, words
+from ser_ui import corrections, examples, text, timeline, words
 from ser_ui.corrections import CorrectionError
 from ser_ui.layout import ANNOUNCE, html
 from ser_ui.shelf import Shelf
@@ -69,6 +69,7 @@ def _lay_out(recognizer: Recognizer) -> Parts:
         # an extension. Here the content decides.
         with gr.Column(min_width=260):
             dropped = gr.File(label=words.key("recording.drop"), height=170, elem_id="drop")
+    examples.build()
     answer = html(words.key("page.welcome"), elem_id="answer", js_on_load=ANNOUNCE)
     with gr.Column(elem_id="details"):  # shown by the style sheet when there is an answer
         shown = timeline.build(recognizer)
