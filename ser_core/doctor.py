@@ -4,6 +4,7 @@ Everything is imported inside the check that is about it, so that one broken pac
 """
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -167,10 +168,10 @@ def probe_torchaudio() -> tuple[bool, str]:
 
 
 def repair_torchaudio() -> Check:
-    """Make `import torchaudio` work beside a CPU-only torch; change nothing in any other case.
+    """Make `import torchaudio` work beside a torch without its CUDA; change nothing in any other case.
 
     torchaudio 2.11's Linux wheel loads an extension built for CUDA at import and raises OSError where torch
-    has no CUDA. It runs without the extension, which only serves functions that are not used here.
+    has none, or another one. It runs without the extension, which only serves functions not used here.
     """
     works, text = probe_torchaudio()
     if works:
@@ -180,10 +181,11 @@ def repair_torchaudio() -> Check:
         return Check("torchaudio", False, f"not installed; {REINSTALL}")
     import torch
 
-    if not text.startswith("OSError") or torch.version.cuda is not None:
+    package = Path(spec.submodule_search_locations[0])
+    if not text.startswith("OSError") or torch.version.cuda == built_for(package):
         return Check("torchaudio", False, f"cannot be repaired here ({text}); {REINSTALL}")
     try:
-        moved = set_aside_cuda_extensions(Path(spec.submodule_search_locations[0]))
+        moved = set_aside_cuda_extensions(package)
     except OSError as error:
         return Check("torchaudio", False, f"cannot set its CUDA extension aside: {first_line(error)}")
     works, text = probe_torchaudio()
@@ -194,15 +196,24 @@ def repair_torchaudio() -> Check:
 
 
 def spare_torchaudio() -> None:
-    """Lets a later `import torchaudio` work beside a CPU-only torch, where nobody has run `--repair`.
+    """Lets a later `import torchaudio` work beside a torch without its CUDA, where nobody ran `--repair`.
 
     Raises OSError where the package may not be changed.
     """
     import torch
 
     spec = find_spec("torchaudio")
-    if torch.version.cuda is None and spec and spec.submodule_search_locations:
-        set_aside_cuda_extensions(Path(spec.submodule_search_locations[0]))
+    if spec and spec.submodule_search_locations:
+        package = Path(spec.submodule_search_locations[0])
+        if torch.version.cuda != built_for(package):
+            set_aside_cuda_extensions(package)
+
+
+def built_for(package: Path) -> str | None:
+    """The version of CUDA that torchaudio's extensions are for, such as 13.0; None where it tells none."""
+    path = package / "version.py"
+    found = re.search(r"\+cu(\d+)(\d)", path.read_text(encoding="utf-8")) if path.is_file() else None
+    return f"{found[1]}.{found[2]}" if found else None
 
 
 def set_aside_cuda_extensions(package: Path) -> list[Path]:

@@ -67,6 +67,21 @@ def test_repair_touches_nothing_when_another_thing_is_wrong(tmp_path):
     assert (lib / "x.so").is_file()
 
 
+@pytest.mark.parametrize(("cuda", "names"), [("13.0", ["x.so"]), ("12.8", ["x.so.unused"])])
+def test_an_extension_is_set_aside_where_torch_has_another_cuda(tmp_path, cuda, names):
+    lib = tmp_path / "torchaudio" / "lib"
+    lib.mkdir(parents=True)
+    (lib / "x.so").write_bytes(doctor.CUDA_LIBRARY)
+    (tmp_path / "torchaudio" / "__init__.py").touch()
+    (tmp_path / "torchaudio" / "version.py").write_text("__version__ = '2.11.0+cu130'\n")
+    code = (
+        f"import torch; torch.version.cuda = '{cuda}'\nfrom ser_core import doctor; doctor.spare_torchaudio()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
+    assert os.listdir(lib) == names
+
+
 def test_only_extensions_linked_against_cuda_are_set_aside(tmp_path):
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "cuda.so").write_bytes(b"\x7fELF\x00libtorch_cuda.so\x00libc.so.6\x00")
