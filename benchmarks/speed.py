@@ -9,13 +9,12 @@ import json
 import os
 import platform
 import resource
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import distributions, version
 from pathlib import Path
 from statistics import median
@@ -27,15 +26,17 @@ import numpy as np
 import soundfile
 import typer
 
+from benchmarks.ways import stages, timed, ways
+
 ROOT = Path(__file__).parents[1]
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess"
 RESULTS = ROOT / "benchmarks" / "results" / "speed.json"
+PAGE = ROOT / "benchmarks" / "results" / "speed.md"
+BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 SAMPLE_RATE = 16_000  # Hz
 PAUSE_S = 0.5  # between clips
 GENERATED_CLIP_S = 4.0
 COLD_SAMPLES = 3 * SAMPLE_RATE
-WAV2VEC2_CLIPS = 20  # it takes long
-OURS = "SER Studio"
 PAGE_TIMEOUT_S = 60.0
 POLL_S = 0.05
 PEAK_CODE = """
@@ -56,6 +57,7 @@ def main(
     long_minutes: Annotated[float, typer.Option(help="Length of the file for the memory.")] = 60.0,
     repeats: Annotated[int, typer.Option(help="Times everything but the long file is measured.")] = 5,
     model: Annotated[str, typer.Option(help="The checkpoint.")] = "default",
+    write: Annotated[bool, typer.Option("--write", help="Into benchmarks/results/speed.md too.")] = False,
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     found: dict[str, Any] = {"machine": machine(), "model": model, "repeats": repeats}
@@ -75,6 +77,10 @@ def main(
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(table(found))
+    if write:
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        after = rest.partition(END)[2]
+        PAGE.write_text(f"{before}{BEGIN}\n```\n{table(found)}\n```\n{END}{after}", encoding="utf-8")
 
 
 def machine() -> dict[str, Any]:
@@ -121,19 +127,6 @@ def recording(folder: Path, minutes: float) -> tuple[list[Path], Path, float]:
             if written >= wanted:
                 break
     return clips, target, min(written, wanted) / SAMPLE_RATE
-
-
-def timed(action: Callable[[], object], repeats: int) -> float:
-    """Median wall-clock seconds of `action`, after one run that is not counted."""
-    action()
-    return median(seconds_of(action) for _ in range(repeats))
-
-
-def seconds_of(action: Callable[[], object]) -> float:
-    """Wall-clock seconds of one run."""
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
 
 
 def import_time(statement: str, repeats: int) -> float:
@@ -203,98 +196,6 @@ def answers(url: str) -> bool:
         return False
 
 
-def ways(
-    clips: list[Path], path: Path, seconds: float, model: str, folder: Path, repeats: int
-) -> dict[str, dict[str, Any]]:
-    """Ways from bytes on disk to emotions, models being loaded: how long each takes, and beside ours.
-
-    `against_ours`: how many times longer a second of sound takes than with SER Studio, in the same round.
-    """
-    from benchmarks import rivals
-    from ser_core import Recognizer
-
-    def analyse(recognizer: Recognizer) -> Callable[[], object]:
-        return lambda: recognizer.analyze_file(path)
-
-    few = clips[:WAV2VEC2_CLIPS]
-    heard = len(few) / len(clips) * seconds
-    tried = {
-        OURS: (analyse(Recognizer.load(model)), seconds),
-        "in float32": (analyse(Recognizer.load(model, precision="float32")), seconds),
-        **{name: (analyse(made), seconds) for name, made in exported(model, folder).items()},
-        rivals.LINEAGE: (rivals.lineage(clips), seconds),
-        f"{rivals.WAV2VEC2}, {len(few)} clips": (rivals.wav2vec2(few), heard),
-    }
-    rounds: dict[str, list[float]] = {name: [] for name in tried}
-    for number in range(repeats + 1):
-        for name, (action, length) in tried.items():
-            speed = length / seconds_of(action)
-            if number:  # the first round warms up
-                rounds[name].append(speed)
-    return {
-        name: {
-            "times_real_time": median(speeds),
-            "against_ours": median(ours / its for ours, its in zip(rounds[OURS], speeds, strict=True)),
-        }
-        for name, speeds in rounds.items()
-    }
-
-
-def exported(model: str, folder: Path) -> dict[str, Any]:
-    """The recognisers of the checkpoint's ONNX files; none where they cannot be made."""
-    from ser_core import Recognizer, bundle
-    from train import onnx_export
-    from train.errors import RunError
-
-    copy = folder / "onnx"
-    shutil.copytree(bundle.read(model).path, copy)
-    try:
-        onnx_export.write(copy)
-    except RunError as error:
-        print(error, file=sys.stderr)
-        return {}
-    return {name: Recognizer.load(copy, runtime=name) for name in ("onnx", "onnx-int8")}
-
-
-def stages(path: Path, model: str, repeats: int) -> dict[str, dict[str, float]]:
-    """Seconds of each stage on its way through the file, the model's in both precisions."""
-    import torch
-
-    from ser_core import Recognizer, audio
-    from ser_core.quality import QualityMeter
-    from ser_core.session import Session
-    from ser_core.speech import SpeechStream
-    from ser_core.torch_runtime import batches
-    from ser_core.vad import Segmenter
-
-    def each(block_taker: Any) -> list[Any]:
-        return [found for block in blocks for found in block_taker.push(block) or []]
-
-    blocks = list(audio.stream(path))
-    clips = [clip.samples for clip in each(SpeechStream())]
-    found: dict[str, dict[str, float]] = {}
-    for precision in ("float32", "bfloat16"):
-        runtime = Recognizer.load(model, precision=precision).runtime
-
-        def features(runtime: Any = runtime) -> None:
-            with torch.inference_mode():
-                for batch in batches(sorted(clips, key=len), runtime.device):
-                    runtime.features(batch)
-
-        def recognised(runtime: Any = runtime) -> None:
-            session = Session()
-            runtime.in_sessions(clips, [session] * len(clips), [True] * len(clips))
-
-        found[precision] = {
-            "decoding": timed(lambda: list(audio.stream(path)), repeats),
-            "speech detection": timed(lambda: each(Segmenter()), repeats),
-            "quality": timed(lambda: each(QualityMeter()), repeats),
-            "features": timed(features, repeats),
-        }
-        found[precision]["encoder and heads"] = timed(recognised, repeats) - found[precision]["features"]
-    return found
-
-
 def table(found: dict[str, Any]) -> str:
     """The figures as text."""
     long, computer, page = found["long_file"], found["machine"], found["page_ready_s"]
@@ -322,5 +223,4 @@ def table(found: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))  # so that `python benchmarks/speed.py` finds ser_core too
     typer.run(main)
