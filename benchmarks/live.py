@@ -194,7 +194,7 @@ async def take_events(
             case "segment" if not message["final"]:
                 # It ends where the sound did when it was asked for; times come to the ms.
                 at = int(np.searchsorted(talk.heard, message["end"] * SAMPLE_RATE - SAMPLE_RATE // 1000))
-                report.provisional.append(now - sent[at])
+                report.provisional.append(now - sent[min(at, len(sent) - 1)])  # the stop brought the rest
             case "error" if message["code"] == "falling_behind":
                 report.skipped = message["skipped"]
             case "error":
