@@ -16,23 +16,31 @@ ROOT = Path(__file__).parents[1]
 
 @contextmanager
 def app_server(
-    model: str, folder: Path, root: Path = ROOT, environment: Mapping[str, str] = os.environ
+    model: str,
+    folder: Path,
+    root: Path = ROOT,
+    environment: Mapping[str, str] = os.environ,
+    python: str = sys.executable,
 ) -> Iterator[str]:
     """The address of the app in `root` with `model`; what it is given lies in `folder`/uploads."""
-    with app_process(model, folder, root, environment) as (address, _, _):
+    with app_process(model, folder, root, environment, python) as (address, _, _):
         yield address
 
 
 @contextmanager
 def app_process(
-    model: str, folder: Path, root: Path = ROOT, environment: Mapping[str, str] = os.environ
+    model: str,
+    folder: Path,
+    root: Path = ROOT,
+    environment: Mapping[str, str] = os.environ,
+    python: str = sys.executable,
 ) -> Iterator[tuple[str, subprocess.Popen, list[str]]]:
     """As `app_server`: the app's address, its process, and the lines that it says, as they come."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "app.py", "--model", model],
+        [python, "app.py", "--model", model],
         cwd=root,
         env={
             **environment,

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,8 @@ from support import random_bundle, syllables, write_wav
 from ser_core.bundle import CHECKPOINTS, DEFAULT
 
 SPACE = {"SYSTEM": "spaces", "SPACE_ID": "someone/ser-studio", "GRADIO_SERVER_NAME": "0.0.0.0"}
+
+SHOWN = {"assets/examples/slow.ogg": 200, "assets/examples/../style.css": 403, "README.md": 403}
 
 
 def files(folder: Path) -> dict[str, int]:
@@ -40,7 +43,8 @@ def pushed(tmp_path) -> Path:
     return tmp_path / "pushed"
 
 
-def test_a_space_answers_and_writes_nothing_but_temporary_files(pushed, tmp_path):
+def answer_as_a_space(pushed: Path, tmp_path: Path, python: str) -> None:
+    """The pushed files, started with a Space's variables, analyse a recording and write nothing beside it."""
     shipped = (CHECKPOINTS / DEFAULT / "bundle.json").is_file()
     model = DEFAULT if shipped else str(random_bundle(tmp_path / "random"))
     home, temporary = tmp_path / "home", tmp_path / "temporary"
@@ -55,15 +59,30 @@ def test_a_space_answers_and_writes_nothing_but_temporary_files(pushed, tmp_path
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     speech = write_wav(tmp_path / "a.wav", syllables(2))
-    with app_server(model, temporary, pushed, environment) as address:
+    with app_server(model, temporary, pushed, environment, python) as address:
         assert "SER Studio" in httpx.get(address).text
         found = Client(address, verbose=False).predict(audio=handle_file(speech), api_name="/analyze")
         tools = [tool["name"] for tool in httpx.get(f"{address}/gradio_api/mcp/schema").json()]
+        served = {path: httpx.get(f"{address}/gradio_api/file={pushed / path}").status_code for path in SHOWN}
     assert found["error"] is None
     assert found["segments"]
     assert tools == ["ser_studio_analyze_speech_emotion"]
+    assert served == SHOWN
     assert files(pushed) == before
     assert all(name.startswith(".cache/matplotlib/fontlist") for name in files(home))  # made once a machine
+
+
+def test_a_space_answers_and_writes_nothing_but_temporary_files(pushed, tmp_path):
+    answer_as_a_space(pushed, tmp_path, sys.executable)
+
+
+@pytest.mark.skipif("SER_CLEAN_VENV" not in os.environ, reason="installs for minutes: SER_CLEAN_VENV=1")
+@pytest.mark.timeout(3600)
+def test_a_space_needs_nothing_but_its_requirements(pushed, tmp_path):
+    python = str(tmp_path / "venv" / "bin" / "python")
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", pushed / "requirements.txt"], check=True)
+    answer_as_a_space(pushed, tmp_path, python)
 
 
 def test_the_front_matter_fits_the_requirements():
