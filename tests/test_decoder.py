@@ -167,7 +167,6 @@ def test_a_worker_that_does_not_answer_is_too_slow_and_replaced():
 def test_a_file_that_keeps_the_processor_busy_is_too_slow():
     with Decoder(WorkerLimits(cpu_s=0)) as reader:
         assert code_of(reader.stream, silent_hour(), DecodeLimits()) == "too_slow"
-        assert outcome(reader.stream, good("MP3"))[2]
 
 
 def test_whoever_stops_early_frees_the_worker(reader):
