@@ -1,6 +1,7 @@
 """Probabilities with PyTorch, on a GPU where there is one: from samples to the last number on one device."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -18,6 +19,10 @@ from ser_core.models.packed import PackedEmbedder
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 from ser_core.session import Session
 from ser_core.waveform import SAMPLE_RATE, Samples, windows_of
+
+# oneDNN keeps compiled code for each shape it has met, 1024 of them unless told otherwise, and every batch of
+# speech has a shape of its own: an hour of sound grew by some 200 MB. It reads this when it first computes.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 # What the model is given at once, with its padding: on a CPU what fits its caches.
 BATCH_SAMPLES = {"cpu": 30 * SAMPLE_RATE, "mps": 120 * SAMPLE_RATE, "cuda": 1800 * SAMPLE_RATE}
