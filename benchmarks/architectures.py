@@ -12,7 +12,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -53,7 +53,7 @@ def main(
         told = {"machine": machine(), "clip_s": CLIP_S, "threads": 1}
         told["costs"] = {name: asdict(cost(name)) for name in ARCHITECTURES}
         MEASURED.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    costs = {name: Cost(**values) for name, values in json.loads(MEASURED.read_text())["costs"].items()}
+    costs = {name: Cost(**told) for name, told in measured()["costs"].items()}
     text = table(costs)
     page = readme.read_text(encoding="utf-8")
     before, _, rest = page.partition(BEGIN)
@@ -62,6 +62,11 @@ def main(
     shown = [row for name in ranked(costs) for row in (unseen(name), by_file(name)) if row]
     compare.figure(shown).savefig(FIGURE, dpi=80)
     typer.echo(text)
+
+
+def measured() -> dict[str, Any]:
+    """What was measured last."""
+    return dict(json.loads(MEASURED.read_text(encoding="utf-8")))
 
 
 def cost(name: str) -> Cost:

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from benchmarks import architectures
 from benchmarks.accuracy import BEGIN, END, METRICS, README, RESULTS, ROOT, recompute, table
 from ser_core import bundle as bundles
 from ser_core.bundle import CHECKPOINTS, DEFAULT
@@ -23,6 +24,16 @@ def metrics():
 def test_the_readme_shows_what_the_predictions_give(metrics):
     shown = README.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip()
     assert shown == table(recompute(RESULTS), metrics)
+
+
+def test_the_readme_shows_every_architecture_that_was_measured():
+    costs = {name: architectures.Cost(**told) for name, told in architectures.measured()["costs"].items()}
+    shown = README.read_text(encoding="utf-8").split(architectures.BEGIN)[1].split(architectures.END)[0]
+    assert shown.strip() == architectures.table(costs)
+    for name in {path.relative_to(KEPT_IN).parts[0] for path in KEPT_IN.rglob("ravdess_fold0")}:
+        assert f"`{name}`" in shown
+    assert costs["parallel_cnn_transformer"].parameters == 395_176
+    assert costs["whisper_tiny_distilled"].parameters < 2_000_000
 
 
 def test_metrics_that_the_predictions_do_not_give_are_caught(metrics):
