@@ -15,8 +15,9 @@ setup-train: $(VENV)/.train
 run: $(VENV)/.runtime
 	$(BIN)/python app.py
 
+# A file's tests stay together; a thread for each process, or they wait for each other's.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

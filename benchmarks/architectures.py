@@ -19,8 +19,9 @@ import typer
 from torch import nn
 
 from benchmarks.speed import machine
+from ser_core.audio import SAMPLE_RATE
 from ser_core.emotions import LABELS
-from ser_core.features import SAMPLE_RATE, FeatureExtractor
+from ser_core.features import FeatureExtractor
 from ser_core.models import ARCHITECTURES, build
 from train import compare
 
