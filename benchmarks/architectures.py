@@ -74,7 +74,7 @@ def cost(name: str) -> Cost:
     """Parameters, size and time of the architecture `name`, its weights random."""
     torch.set_num_threads(1)
     model = build(name, len(LABELS)).eval()
-    tensors = [*model.parameters(), *model.buffers()]
+    tensors = model.state_dict().values()
     return Cost(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         megabytes=round(2 * sum(tensor.numel() for tensor in tensors) / 1e6, 2),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HOUR_S = 3600
 DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16")
 RUNTIMES = ("torch", "onnx", "onnx-int8")
 
 
@@ -47,8 +47,10 @@ def analyze(
     ] = False,
     precision: Annotated[
         str,
-        typer.Option(metavar="|".join(PRECISIONS), help="float32 gives the same numbers on every machine."),
-    ] = "auto",
+        typer.Option(
+            metavar="|".join(PRECISIONS), help="bfloat16: quicker where the CPU has it, less exact."
+        ),
+    ] = "float32",
     runtime: Annotated[
         str,
         typer.Option(metavar="|".join(RUNTIMES), help="ONNX needs no torch; `train export --onnx` first."),

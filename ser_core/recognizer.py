@@ -88,7 +88,7 @@ class Recognizer:
         cls,
         name: str | Path = DEFAULT,
         device: str = "auto",
-        precision: str = "auto",
+        precision: str = "float32",
         read: Read = audio.stream,
         runtime: str = "torch",
     ) -> "Recognizer":

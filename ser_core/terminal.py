@@ -30,7 +30,7 @@ def stop(message: str) -> NoReturn:
     raise typer.Exit(USAGE)
 
 
-def load(model: str, device: str, precision: str = "auto", runtime: str = "torch") -> "Recognizer":
+def load(model: str, device: str, precision: str = "float32", runtime: str = "torch") -> "Recognizer":
     """The checkpoint `model`, see `Recognizer.load`; ends the command where it cannot be used."""
     from ser_core.bundle import BundleError
     from ser_core.recognizer import DeviceError, Recognizer

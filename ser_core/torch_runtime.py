@@ -37,12 +37,12 @@ class TorchRuntime:
     """A model and its features on one device."""
 
     def __init__(
-        self, bundle: Bundle, model: nn.Module, device: str = "auto", precision: str = "auto"
+        self, bundle: Bundle, model: nn.Module, device: str = "auto", precision: str = "float32"
     ) -> None:
         """`device`: `auto` (cuda, else mps, else cpu) or one of these; DeviceError where it is not here.
 
-        `precision`: `float32` or `bfloat16`, of the default model's encoder; `auto` is bfloat16 on a CPU that
-        computes in it, else float32.
+        `precision`: `float32` or `bfloat16`, of the default model's encoder. In bfloat16 the last digits of
+        features, which depend on their batch, become thousandths: live sound and files agree less well.
         """
         self.bundle = bundle
         self.device = choose_device(device)
@@ -153,8 +153,6 @@ def choose_device(name: str) -> torch.device:
 def _embedder(model: WhisperAdaptive, device: torch.device, precision: str) -> Network:
     """What computes embeddings: on a CPU without padding, on a GPU in few large steps."""
     on_cpu = device.type == "cpu"
-    if precision == "auto":
-        precision = "bfloat16" if on_cpu and torch.cpu._is_avx512_bf16_supported() else "float32"
     dtype = PRECISIONS[precision]
     if on_cpu:
         return PackedEmbedder(model, dtype)

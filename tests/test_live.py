@@ -104,6 +104,15 @@ def test_a_real_clip_gives_what_its_file_gives(engine, ravdess_angry):
     assert_same(heard(engine, sample_rate, chunks)[-1].analysis, file)
 
 
+def test_the_shipped_model_hears_live_sound_as_it_hears_files(talk, tmp_path):
+    engine = LiveEngine(Recognizer.load(device="cpu"))
+    file = as_file(engine, tmp_path, talk, 48_000)
+    live = heard(engine, 48_000, [talk[at : at + 4800] for at in range(0, len(talk), 4800)])[-1].analysis
+    engine.close()
+    assert len(file.segments) > 5
+    assert_same(live, file)
+
+
 def test_what_is_said_before_is_the_final_of_the_same_number(engine, talk):
     events = heard(engine, 48_000, [talk])
     ended = [event.segment for event in segments(events, final=True)]

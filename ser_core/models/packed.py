@@ -2,8 +2,7 @@
 
 The steps of all clips stand one after another, so that every matrix product is one large one, and only
 attention and pooling are done clip by clip. What a clip gets does not depend on its company, to the last bit:
-no product's row depends on how many rows there are. That also makes bfloat16 usable, where two sums that
-differ in their last bit may come apart by a third of a percent.
+no product's row depends on how many rows there are. (Its features may, in their last digits.)
 """
 
 from dataclasses import dataclass
