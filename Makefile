@@ -15,9 +15,11 @@ setup-train: $(VENV)/.train
 run: $(VENV)/.runtime
 	$(BIN)/python app.py
 
-# A file's tests stay together; a thread for each process, or they wait for each other's.
+# A file's tests stay together; a thread for each process, or they wait for each other's. Chromium wants the
+# machine for itself, and tests/browser therefore comes after the others.
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --ignore tests/browser -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest tests/browser
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -167,7 +167,7 @@ def test_results_of_another_model_or_format_are_not_mixed(few, model, tmp_path):
     run(few, "--out", tmp_path / "out", "--model", model, "--resume")
     other = random_bundle(tmp_path / "other", version="0.2")
     same = ["--model", model]
-    for changed in (["--model", other], [*same, "--format", "csv"], [*same, "--precision", "float32"]):
+    for changed in (["--model", other], [*same, "--format", "csv"], [*same, "--precision", "bfloat16"]):
         refused = run(few, "--out", tmp_path / "out", *changed, "--resume")
         assert refused.exit_code == 2
         assert "other work" in refused.stderr
