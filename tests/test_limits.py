@@ -114,7 +114,7 @@ def test_a_client_that_sends_too_fast_is_slowed_down_and_nobody_else(server):
 
 def test_this_machine_may_send_as_fast_as_it_likes(server):
     for _ in range(2 * BURST):
-        server.limits.admit(HERE)
+        assert server.limits.admit(HERE) is None
 
 
 def test_clients_that_went_away_are_forgotten(server):
@@ -149,9 +149,12 @@ def test_places_are_given_back_and_half_of_them_is_the_most_for_one():
 
 @pytest.mark.parametrize("client", ["127.0.0.1", "127.8.8.8", "::1"])
 def test_this_machine_has_several_names(client):
+    places = Places("uploads", 4)  # of which a stranger gets two
     with ExitStack() as held:
         for _ in range(4):
-            held.enter_context(Places("uploads", 4).taken(limits.client_name(client)))
+            held.enter_context(places.taken(limits.client_name(client)))
+        with pytest.raises(limits.Refusal, match="All 4 uploads"), places.taken(limits.client_name(client)):
+            pass
 
 
 def test_a_subscriber_with_many_addresses_is_one_client():
