@@ -109,10 +109,11 @@ def load(name_or_path: str | Path) -> tuple[Bundle, "nn.Module"]:
     Raises BundleError as `read` and `verify` do, and with code `unknown_architecture`, or `wrong_weights`
     where the weights are not of the architecture.
     """
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from ser_core.models import ARCHITECTURES, build
+    from ser_core.models import ARCHITECTURES, undrawn
 
     bundle = read(name_or_path)
     assert bundle.path is not None
@@ -124,11 +125,14 @@ def load(name_or_path: str | Path) -> tuple[Bundle, "nn.Module"]:
         )
     _check_hash(bundle)
     try:
-        weights = load_file(bundle.path / WEIGHTS)
-        if not all(tensor.isfinite().all() for tensor in weights.values()):
+        weights = {  # copies: what was loaded may be the file itself, which can change
+            key: value.to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
+            for key, value in load_file(bundle.path / WEIGHTS).items()
+        }
+        if not all(torch.stack(value.aminmax()).isfinite().all() for value in weights.values()):
             raise ValueError("some are not finite")
-        model = build(bundle.architecture, len(bundle.labels), **bundle.options)
-        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+        model = undrawn(bundle.architecture, len(bundle.labels), **bundle.options)
+        model.load_state_dict(weights, assign=True)
         wanted: FeatureSpec = model.features  # type: ignore[assignment]
         if (bundle.features.kind, bundle.features.bands) != (wanted.kind, wanted.bands):
             raise ValueError(f"they read {wanted.bands} rows of {wanted.kind}, other features are described")

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from ser_core.features import FeatureExtractor, pad
-from ser_core.models import ARCHITECTURES, build
+from ser_core.models import ARCHITECTURES, build, undrawn
 
 PUBLISHED_SIZES = {  # as the lineage's projects printed them, with 8 classes
     "stacked_cnn_lstm": 147_816,
@@ -55,6 +55,18 @@ def test_all_parameters_learn(model):
 @pytest.mark.parametrize(("name", "size"), PUBLISHED_SIZES.items())
 def test_networks_have_the_published_size(name, size):
     assert sum(p.numel() for p in build(name, 8).parameters()) == size
+
+
+@pytest.mark.parametrize("name", ["parallel_cnn_transformer", "vgg16_transfer", "whisper_tiny_distilled"])
+def test_a_network_that_waits_for_its_weights_draws_none_and_is_whole_with_them(name):
+    drawn = build(name, 8).eval()
+    before = torch.get_rng_state()
+    waiting = undrawn(name, 8).eval()
+    assert torch.equal(torch.get_rng_state(), before)
+    waiting.load_state_dict(drawn.state_dict())
+    features, lengths = torch.randn(1, drawn.features.bands, 200), torch.tensor([200])
+    with torch.inference_mode():
+        assert torch.equal(waiting(features, lengths), drawn(features, lengths))
 
 
 @pytest.mark.parametrize("name", WITH_POSITIONS)
