@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.pages import renew
 from train import evaluate, sessions
 from train.evaluate import percent
 from train.protocols import FOUR_CLASSES
@@ -27,10 +28,7 @@ def main(
 ) -> None:
     """Prints the table and writes it into the README; fails where metrics.json says otherwise."""
     text = table(recompute(data), json.loads(METRICS.read_text(encoding="utf-8")))
-    page = readme.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    renew(readme, BEGIN, END, text)
     typer.echo(text)
 
 

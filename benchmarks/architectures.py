@@ -18,6 +18,7 @@ import torch
 import typer
 from torch import nn
 
+from benchmarks.pages import renew
 from benchmarks.speed import machine
 from ser_core.audio import SAMPLE_RATE
 from ser_core.emotions import LABELS
@@ -56,10 +57,7 @@ def main(
         MEASURED.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     costs = {name: Cost(**told) for name, told in measured()["costs"].items()}
     text = table(costs)
-    page = readme.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    renew(readme, BEGIN, END, text)
     shown = [row for name in ranked(costs) for row in (unseen(name), by_file(name)) if row]
     compare.figure(shown).savefig(FIGURE, dpi=80)
     typer.echo(text)

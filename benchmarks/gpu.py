@@ -22,12 +22,15 @@ import torch
 import typer
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.pages import renew
 from ser_core import bundle as bundles
 from ser_core.session import Session
 from ser_core.torch_runtime import BATCH_SAMPLES, TorchRuntime, batches
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "gpu.json"
+PAGE = ROOT / "benchmarks" / "results" / "speed.md"
+BEGIN, END = "<!-- gpu -->", "<!-- /gpu -->"
 SAMPLE_RATE = 16_000  # Hz
 SHORTEST_S, LONGEST_S = 1.0, 10.0
 LATENCY_S = 3.0  # length of the single clip
@@ -46,6 +49,7 @@ def main(
     batch_minutes: Annotated[str, typer.Option(help="Batch sizes to try, with padding.")] = "5,15,30,60,120",
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
     model: Annotated[str, typer.Option(help="The checkpoint.")] = "default",
+    write: Annotated[bool, typer.Option("--write", help="Into benchmarks/results/speed.md too.")] = False,
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     """Prints and writes the table."""
@@ -74,6 +78,8 @@ def main(
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(table(found))
+    if write:
+        renew(PAGE, BEGIN, END, f"```\n{table(found)}\n```")
 
 
 def machine(device: torch.device) -> dict[str, Any]:

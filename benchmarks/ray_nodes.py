@@ -8,14 +8,12 @@ workers gets SIGKILL. Then `batch --engine local` works on the same clips. Compa
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import Annotated, Any
@@ -24,6 +22,7 @@ import numpy as np
 import pyarrow.dataset
 import typer
 
+from benchmarks.processes import free_port, started
 from benchmarks.resume import make
 from benchmarks.speed import ROOT, machine
 from ser_core.batch.output import MANIFEST
@@ -31,7 +30,6 @@ from ser_core.emotions import LABELS
 
 RESULTS = ROOT / "benchmarks" / "results" / "ray_nodes.json"
 RAY = "import sys; from ray.scripts.scripts import main; sys.argv[0] = 'ray'; main()"
-STOP_S = 120.0  # the longest wait for a node's end
 POLL_S = 0.1
 
 
@@ -69,9 +67,7 @@ def command(folder: Path, engine: str, model: str) -> list[str]:
 @contextmanager
 def two_nodes(folder: Path) -> Iterator[Mapping[str, str]]:
     """A cluster of two nodes of one core each; yields the environment of those who use it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     environment = {
         **os.environ,
         "RAY_ADDRESS": f"127.0.0.1:{port}",
@@ -85,26 +81,14 @@ def two_nodes(folder: Path) -> Iterator[Mapping[str, str]]:
         yield environment
 
 
-@contextmanager
-def node(arguments: list[str], environment: Mapping[str, str]) -> Iterator[None]:
-    """A node that ends with this block."""
+def node(
+    arguments: list[str], environment: Mapping[str, str]
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A node that ends with its block."""
     options = ["--node-ip-address", "127.0.0.1", "--num-cpus", "1", "--object-store-memory", "200000000"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", RAY, "start", *arguments, *options, "--block"],
-        env={key: value for key, value in environment.items() if key != "RAY_ADDRESS"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout
-    try:
-        if not any("This command will now block" in line for line in process.stdout):
-            raise RuntimeError("a node ended before it had started")
-        threading.Thread(target=process.stdout.read, daemon=True).start()  # a full pipe would stop it
-        yield
-    finally:
-        process.terminate()
-        process.wait(STOP_S)
+    command = [sys.executable, "-c", RAY, "start", *arguments, *options, "--block"]
+    its_own = {key: value for key, value in environment.items() if key != "RAY_ADDRESS"}
+    return started(command, "This command will now block", its_own)
 
 
 def with_a_kill(

@@ -19,6 +19,7 @@ import torch
 import typer
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.pages import renew
 from benchmarks.speed import RAVDESS, ROOT, machine, recording
 from ser_core import Recognizer, audio
 from ser_core.batch.table import parquet
@@ -59,9 +60,7 @@ def main(
     tables = "\n\n".join(table(found) for table in (measurements, million, scales))
     print(tables)
     if write:
-        page = PAGE.read_text(encoding="utf-8")
-        before, after = page.split(BEGIN)[0], page.split(END)[1]
-        PAGE.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}", encoding="utf-8")
+        renew(PAGE, BEGIN, END, tables)
 
 
 def measured(recognizer: Recognizer, path: Path, seconds: float) -> dict[str, Any]:
