@@ -10,11 +10,16 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from numpy.typing import NDArray
 from torch import nn
+
+from ser_core.vad import segment
+from ser_core.waveform import Waveform
 
 # The lineage's features: 3 s at 48 kHz, which give 282 frames.
 LINEAGE_RATE, LINEAGE_WINDOW_S, LINEAGE_MFCC, LINEAGE_FFT, LINEAGE_HOP = 48_000, 3.0, 40, 1024, 512
 LINEAGE = "librosa.load, librosa.feature.mfcc and parallel_2cnn_transformer, one 3 s clip at a time"
+WHOLE_JOB = "the same, finding speech in the file first, as SER Studio does"
 WAV2VEC2 = "torchaudio's wav2vec2_base (94.4 M parameters), one clip at a time"
 
 
@@ -23,19 +28,40 @@ def lineage(clips: Sequence[Path]) -> Callable[[], None]:
     import librosa
 
     network = LineageNetwork().eval()
-    window = int(LINEAGE_WINDOW_S * LINEAGE_RATE)
 
     def run() -> None:
         for path in clips:
-            samples, _ = librosa.load(path, sr=LINEAGE_RATE, duration=LINEAGE_WINDOW_S)
-            samples = np.pad(samples, (0, window - len(samples)))
-            mfcc = librosa.feature.mfcc(
-                y=samples, sr=LINEAGE_RATE, n_mfcc=LINEAGE_MFCC, n_fft=LINEAGE_FFT, hop_length=LINEAGE_HOP
-            )
-            with torch.inference_mode():
-                network(torch.from_numpy(mfcc)[None]).softmax(-1)
+            _recognise(network, librosa.load(path, sr=LINEAGE_RATE, duration=LINEAGE_WINDOW_S)[0])
 
     return run
+
+
+def whole_job(path: Path) -> Callable[[], None]:
+    """The usual pipeline on one recording, cut into stretches of speech by SER Studio's own detection."""
+    import librosa
+
+    network = LineageNetwork().eval()
+
+    def run() -> None:
+        samples, rate = soundfile.read(path, dtype="float32")
+        for span in segment(Waveform(samples, rate)):
+            heard = samples[span.start : span.end][: int(LINEAGE_WINDOW_S * rate)]
+            _recognise(network, librosa.resample(heard, orig_sr=rate, target_sr=LINEAGE_RATE))
+
+    return run
+
+
+def _recognise(network: nn.Module, samples: NDArray[np.float32]) -> None:
+    """One clip, at `LINEAGE_RATE`."""
+    import librosa
+
+    window = int(LINEAGE_WINDOW_S * LINEAGE_RATE)
+    samples = np.pad(samples[:window], (0, max(0, window - len(samples))))
+    mfcc = librosa.feature.mfcc(
+        y=samples, sr=LINEAGE_RATE, n_mfcc=LINEAGE_MFCC, n_fft=LINEAGE_FFT, hop_length=LINEAGE_HOP
+    )
+    with torch.inference_mode():
+        network(torch.from_numpy(mfcc)[None]).softmax(-1)
 
 
 def wav2vec2(clips: Sequence[Path]) -> Callable[[], None]:

@@ -2,14 +2,14 @@
 
 Speech is RAVDESS joined with pauses where ../shared/data is there, else generated vowels; the results say
 which. Beside SER Studio run, on the same clips and in turn with it, what people would otherwise use
-(`benchmarks.rivals`), and its own model in float32 and as ONNX. A ratio is of one round; medians of rounds.
+(`benchmarks.rivals`), and its other models, precisions and runtimes. Ratios are of one round, and figures
+medians of rounds.
 """
 
 import json
 import os
 import platform
 import resource
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,7 +26,9 @@ import numpy as np
 import soundfile
 import typer
 
-from benchmarks.ways import stages, timed, ways
+from benchmarks.pages import renew
+from benchmarks.processes import free_port
+from benchmarks.ways import OURS, stages, timed, ways
 
 ROOT = Path(__file__).parents[1]
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess"
@@ -78,9 +80,7 @@ def main(
     results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(table(found))
     if write:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        after = rest.partition(END)[2]
-        PAGE.write_text(f"{before}{BEGIN}\n```\n{table(found)}\n```\n{END}{after}", encoding="utf-8")
+        renew(PAGE, BEGIN, END, f"```\n{table(found)}\n```")
 
 
 def machine() -> dict[str, Any]:
@@ -168,11 +168,8 @@ def page_ready(repeats: int) -> float | None:
 
 def one_start() -> float:
     """Seconds until a fresh app answers 200."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     began = time.perf_counter()
-    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port)}
+    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port := free_port())}
     process = subprocess.Popen(
         [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
     )
@@ -210,15 +207,14 @@ def table(found: dict[str, Any]) -> str:
         ("page answers after", "no page" if page is None else f"{page:.1f} s"),
     ]
     lines = [f"{name:<20}{value}" for name, value in rows]
-    lines.append(
-        f"\n{'x real time':>12}{'ours is x faster':>18}  {found['file_s'] / 60:.3g} minutes of speech"
-    )
+    rivals = [name for name in found["ways"] if not name.startswith(OURS)]
+    lines.append(f"\n{found['file_s'] / 60:.3g} minutes of speech: times real time, and times rivals 1 to 3")
     for name, way in found["ways"].items():
-        lines.append(f"{way['times_real_time']:>12.1f}{way['against_ours']:>18.2f}  {name}")
-    lines.append("\nseconds, by stage       " + "".join(f"{name:>10}" for name in found["stages"]))
-    for name in next(iter(found["stages"].values())):
-        cells = "".join(f"{stage[name]:>10.3f}" for stage in found["stages"].values())
-        lines.append(f"  {name:<22}{cells}")
+        number = f"{rivals.index(name) + 1}: " if name in rivals else ""
+        ratios = "".join(f"{way[rival]:>9.2f}" for rival in rivals)
+        lines.append(f"{way['times_real_time']:>9.1f}{ratios}  {number}{name}")
+    lines.append("\nseconds of it, by stage")
+    lines += [f"{seconds:>9.3f}  {name}" for name, seconds in found["stages"].items()]
     return "\n".join(lines)
 
 

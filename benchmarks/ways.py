@@ -4,12 +4,14 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-WAV2VEC2_CLIPS = 20  # it takes long
+WAV2VEC2_CLIPS = 10  # it takes long
 OURS = "SER Studio"
+SMALL = "small"  # the checkpoint for weak machines
 
 
 def timed(action: Callable[[], object], repeats: int) -> float:
@@ -27,38 +29,41 @@ def seconds_of(action: Callable[[], object]) -> float:
 
 def ways(
     clips: list[Path], path: Path, seconds: float, model: str, folder: Path, repeats: int
-) -> dict[str, dict[str, Any]]:
-    """Ways from bytes on disk to emotions, models being loaded: how long each takes, and beside ours.
+) -> dict[str, dict[str, float]]:
+    """Ways from bytes on disk to emotions, models being loaded: how fast each is, and beside the rivals.
 
-    `against_ours`: how many times longer a second of sound takes than with SER Studio, in the same round.
+    `against` a rival: how many times as much sound as it a way gets through in the same time and round.
     """
     from benchmarks import rivals
     from ser_core import Recognizer
 
-    def analyse(recognizer: Recognizer) -> Callable[[], object]:
-        return lambda: recognizer.analyze_file(path)
-
     few = clips[:WAV2VEC2_CLIPS]
-    heard = len(few) / len(clips) * seconds
-    tried = {
-        OURS: (analyse(Recognizer.load(model)), seconds),
-        "in float32": (analyse(Recognizer.load(model, precision="float32")), seconds),
-        **{name: (analyse(made), seconds) for name, made in exported(model, folder).items()},
-        rivals.LINEAGE: (rivals.lineage(clips), seconds),
-        f"{rivals.WAV2VEC2}, {len(few)} clips": (rivals.wav2vec2(few), heard),
+    ours = {
+        OURS: Recognizer.load(model),
+        f"{OURS} --precision bfloat16": Recognizer.load(model, precision="bfloat16"),
+        f"{OURS} --model {SMALL}": Recognizer.load(SMALL),
+        f"{OURS} --model {SMALL} --precision bfloat16": Recognizer.load(SMALL, precision="bfloat16"),
+        **exported(model, folder),
     }
-    rounds: dict[str, list[float]] = {name: [] for name in tried}
-    for number in range(repeats + 1):
-        for name, (action, length) in tried.items():
-            speed = length / seconds_of(action)
-            if number:  # the first round warms up
-                rounds[name].append(speed)
+    against = {
+        rivals.LINEAGE: (rivals.lineage(clips), seconds),
+        rivals.WHOLE_JOB: (rivals.whole_job(path), seconds),
+        rivals.WAV2VEC2: (rivals.wav2vec2(few), len(few) / len(clips) * seconds),
+    }
+    tried: dict[str, tuple[Callable[[], object], float]] = {
+        **{name: (partial(made.analyze_file, path), seconds) for name, made in ours.items()},
+        **against,
+    }
+    rounds = []
+    for _ in range(repeats + 1):
+        rounds.append({name: length / seconds_of(action) for name, (action, length) in tried.items()})
+    del rounds[0]  # it warms up
     return {
         name: {
-            "times_real_time": median(speeds),
-            "against_ours": median(ours / its for ours, its in zip(rounds[OURS], speeds, strict=True)),
+            "times_real_time": median(one[name] for one in rounds),
+            **{rival: median(one[name] / one[rival] for one in rounds) for rival in against},
         }
-        for name, speeds in rounds.items()
+        for name in tried
     }
 
 
@@ -75,11 +80,11 @@ def exported(model: str, folder: Path) -> dict[str, Any]:
     except RunError as error:
         print(error, file=sys.stderr)
         return {}
-    return {name: Recognizer.load(copy, runtime=name) for name in ("onnx", "onnx-int8")}
+    return {f"{OURS} --runtime {name}": Recognizer.load(copy, runtime=name) for name in ("onnx", "onnx-int8")}
 
 
-def stages(path: Path, model: str, repeats: int) -> dict[str, dict[str, float]]:
-    """Seconds of each stage on its way through the file, the model's in both precisions."""
+def stages(path: Path, model: str, repeats: int) -> dict[str, float]:
+    """Seconds of each stage on its way through the file."""
     import torch
 
     from ser_core import Recognizer, audio
@@ -94,24 +99,25 @@ def stages(path: Path, model: str, repeats: int) -> dict[str, dict[str, float]]:
 
     blocks = list(audio.stream(path))
     clips = [clip.samples for clip in each(SpeechStream())]
-    found: dict[str, dict[str, float]] = {}
-    for precision in ("float32", "bfloat16"):
-        runtime = Recognizer.load(model, precision=precision).runtime
+    runtime = Recognizer.load(model, "cpu").runtime
 
-        def features(runtime: Any = runtime) -> None:
-            with torch.inference_mode():
-                for batch in batches(sorted(clips, key=len), runtime.device):
-                    runtime.features(batch)
+    def features() -> None:
+        with torch.inference_mode():
+            for batch in batches(sorted(clips, key=len), runtime.device):
+                runtime.features(batch)
 
-        def recognised(runtime: Any = runtime) -> None:
-            session = Session()
-            runtime.in_sessions(clips, [session] * len(clips), [True] * len(clips))
+    def recognised(name: str, precision: str) -> float:
+        runtime = Recognizer.load(name, "cpu", precision).runtime
+        session = Session()
+        return timed(lambda: runtime.in_sessions(clips, [session] * len(clips), [True] * len(clips)), repeats)
 
-        found[precision] = {
-            "decoding": timed(lambda: list(audio.stream(path)), repeats),
-            "speech detection": timed(lambda: each(Segmenter()), repeats),
-            "quality": timed(lambda: each(QualityMeter()), repeats),
-            "features": timed(features, repeats),
-        }
-        found[precision]["encoder and heads"] = timed(recognised, repeats) - found[precision]["features"]
+    found = {
+        "decoding": timed(lambda: list(audio.stream(path)), repeats),
+        "speech detection": timed(lambda: each(Segmenter()), repeats),
+        "quality": timed(lambda: each(QualityMeter()), repeats),
+        "features": timed(features, repeats),
+    }
+    for name, precision in ((model, "float32"), (model, "bfloat16"), (SMALL, "float32")):
+        what = f"encoder and heads of {name} in {precision}"
+        found[what] = recognised(name, precision) - found["features"]
     return found

@@ -1,0 +1,60 @@
+"""An earlier version beside this one: `python -m benchmarks.versions FOLDER` prints how fast each is.
+
+FOLDER holds `ser_core` of then (`git archive COMMIT ser_core | tar x -C FOLDER`). Both run the default
+checkpoint of now, in processes that take turns, on the same ten minutes of speech.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import typer
+
+from benchmarks.speed import ROOT, recording
+from ser_core.bundle import CHECKPOINTS, DEFAULT
+
+CODE = """
+import sys, time
+from ser_core import Recognizer
+recognizer = Recognizer.load(sys.argv[1])
+for _ in range(2):  # the first warms up
+    began = time.perf_counter()
+    analysis = recognizer.analyze_file(sys.argv[2])
+    seconds = time.perf_counter() - began
+assert analysis.error is None, analysis.error
+print(seconds)
+"""
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(help="Holds the earlier ser_core.")],
+    minutes: Annotated[float, typer.Option(help="Length of the file.")] = 10.0,
+    repeats: Annotated[int, typer.Option(help="Times each is measured.")] = 5,
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        _, path, seconds = recording(Path(name), minutes)
+        rounds = [(speed(folder, path, seconds), speed(ROOT, path, seconds)) for _ in range(repeats)]
+    for which, speeds in zip((folder, "now"), zip(*rounds, strict=True), strict=True):
+        print(f"{median(speeds):>9.1f} times real time: {which}")
+    print(f"{median(now / then for then, now in rounds):>9.2f} times as fast")
+
+
+def speed(checkout: Path, path: Path, seconds: float) -> float:
+    """Times real time of the `ser_core` in `checkout`, models being loaded."""
+    ran = subprocess.run(
+        [sys.executable, "-c", CODE, str(CHECKPOINTS / DEFAULT), str(path)],
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout.resolve())},
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return seconds / float(ran.stdout)
+
+
+if __name__ == "__main__":
+    typer.run(main)
