@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from ser_core import calibration
 from ser_core.bundle import Bundle
@@ -117,8 +118,17 @@ class TorchRuntime:
         return rows
 
     def features(self, windows: Sequence[Samples]) -> tuple[Tensor, Tensor]:
-        """Features `(window, band, frame)` and their lengths in frames, on the device."""
-        samples, lengths = pad([torch.from_numpy(window) for window in windows])
+        """Features `(window, band, frame)` and their lengths in frames, on the device.
+
+        On a CPU each window by itself: side by side, their last digits would depend on their company, and
+        bfloat16 makes thousandths of a probability of that. It takes a hundredth of the model's time.
+        """
+        sounds = [torch.from_numpy(window) for window in windows]
+        if self.device.type == "cpu":
+            alone = [self.extract(sound[None], torch.tensor([len(sound)])) for sound in sounds]
+            padded = pad_sequence([features[0].T for features, _ in alone], batch_first=True)
+            return padded.transpose(1, 2).contiguous(), torch.cat([frames for _, frames in alone])
+        samples, lengths = pad(sounds)
         if self.device.type == "cuda":  # so that copying does not wait for the batch before
             samples, lengths = samples.pin_memory(), lengths.pin_memory()
         found: tuple[Tensor, Tensor] = self.extract(
