@@ -42,8 +42,8 @@ class TorchRuntime:
     ) -> None:
         """`device`: `auto` (cuda, else mps, else cpu) or one of these; DeviceError where it is not here.
 
-        `precision`: `float32` or `bfloat16`, of the default model's encoder. In bfloat16 the last digits of
-        features, which depend on their batch, become thousandths: live sound and files agree less well.
+        `precision`: `float32` or `bfloat16`, of the default model's encoder. bfloat16 takes two thirds of the
+        time on a CPU that has it, and a probability may differ by one or two hundredths.
         """
         self.bundle = bundle
         self.device = choose_device(device)
