@@ -30,7 +30,7 @@ from ser_core.live_engine import LiveEngine
 from ser_core.recognizer import Recognizer
 from ser_ui import api, examples, live_socket, page, storage, theme, uploads, zero_gpu
 from ser_ui.guard import Guard
-from ser_ui.limits import MAX_FILE_BYTES, QUEUE_SIZE, Limits
+from ser_ui.limits import MAX_FILE_BYTES, QUEUE_SIZE, SPACE_PROXIES, Limits
 
 SESSIONS = 200  # visitors whose last result is remembered
 GRACE_S = 8.0  # for what is under way when the server is told to stop; Docker kills it after 10
@@ -48,8 +48,8 @@ def main() -> NoReturn:
     # Figures reach the page as SVG: their text stays text, in the page's own font.
     matplotlib.rcParams["svg.fonttype"] = "none"
 
-    if "SPACE_ID" in os.environ:  # only its proxy reaches a Space, and names the visitor's address
-        os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
+    if "SPACE_ID" in os.environ:
+        os.environ.setdefault("FORWARDED_ALLOW_IPS", SPACE_PROXIES)
     # Gradio computes statistics anew after every event; nobody sees them.
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(sys.maxsize))

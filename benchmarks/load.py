@@ -6,11 +6,12 @@ first run is the target: 16 users, each with a clip of 5 s every 10 s. In the ot
 
 ok            analyses whose result is what the library gives for that clip, under the name that was sent
 p50 p95 p99   from the first byte of the upload to the result (ms)
-refused       told that the server is busy, and how long that took at most (ms)
+refused       told that the server is busy, and how long that took at most (ms, from request to answer)
 wrong         results of another clip or another user, or with other numbers
 lost          taken in and never answered; errors: all other ends
 live          final results of the live sessions: due, lost, and how long they took (p95, ms)
 MB            resident memory of the server and its workers at most
+late          how late this process itself was with the sound of the live sessions (95th percentile, ms)
 
 At last a crowd that sends whenever it may leaves from one moment to the next: how long until a visitor is
 served within TARGET_S again.
@@ -46,13 +47,14 @@ PROBE_S = 0.25  # between the questions of the one who waits for that
 
 
 def main(
-    seconds: Annotated[float, typer.Option(help="Length of each run.")] = 300.0,
-    counts: Annotated[str, typer.Option("--users", help="How many at once, one run each.")] = "1,4,16,64",
+    seconds: Annotated[float, typer.Option(help="Length of the first run.")] = 300.0,
+    counts: Annotated[str, typer.Option("--users", help="How many at once, one run each.")] = "1,4,16,32,64",
+    other_seconds: Annotated[float, typer.Option(help="Length of these runs.")] = 300.0,
     sessions: Annotated[int, typer.Option(help="Live sessions beside them.")] = 2,
     model: Annotated[str, typer.Option(help="The checkpoint.")] = "default",
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
-    found: dict[str, Any] = {"machine": machine(), "model": model, "run_s": seconds, "every_s": EVERY_S}
+    found: dict[str, Any] = {"machine": machine(), "model": model, "every_s": EVERY_S}
     found["speech"] = "RAVDESS clips" if RAVDESS.is_dir() else "generated vowels"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -60,21 +62,29 @@ def main(
         short = users.samples(folder, recognizer, [TARGET_CLIP_S] * CLIPS)
         mixed = users.samples(folder, recognizer, np.linspace(*LENGTHS_S, CLIPS).tolist())
         sounds = list(zip(range(live.CLIPS), clip_paths(folder), strict=False))
-        talks = [live.plan(live.speech([p for _, p in sounds], seed, seconds)) for seed in range(sessions)]
+        lengths = {seconds, other_seconds}
+        talks = {length: spoken([path for _, path in sounds], sessions, length) for length in lengths}
         del recognizer
         print(HEADING)
         found["load"] = []
-        plan = [(TARGET_USERS, short, TARGET_CLIP_S), *((int(n), mixed, None) for n in counts.split(","))]
-        for count, clips, length_s in plan:
+        others = [(int(count), mixed, None, other_seconds) for count in counts.split(",") if count]
+        for count, clips, clip_s, run_s in [(TARGET_USERS, short, TARGET_CLIP_S, seconds), *others]:
             with running_app(model, folder) as (address, process):
-                row = asyncio.run(run(address, process.pid, count, clips, talks, seconds))
-            found["load"].append({"users": count, "clip_s": length_s or list(LENGTHS_S), **row})
+                row = asyncio.run(run(address, process.pid, count, clips, talks[run_s], run_s))
+            found["load"].append(
+                {"users": count, "seconds": run_s, "clip_s": clip_s or list(LENGTHS_S), **row}
+            )
             print(line(found["load"][-1]), flush=True)
         with running_app(model, folder) as (address, _):
             found["crowd"] = asyncio.run(leaves(address, mixed, short))
         print(crowd_line(found["crowd"]))
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def spoken(clips: Sequence[Path], sessions: int, seconds: float) -> list[live.Talk]:
+    """What is said in each of the live sessions."""
+    return [live.plan(live.speech(clips, seed, seconds)) for seed in range(sessions)]
 
 
 async def run(
@@ -96,6 +106,7 @@ async def run(
             "lost_finals": sum(report.lost_finals for report in reports),
             "lost_samples": sum(report.lost_samples for report in reports),
             "final_ms": percentiles([latency for report in reports for latency in report.final]),
+            "late_ms": percentiles([late for report in reports for late in report.late]),
         },
         "server_mb_before": before,
         "server_mb_most": max(memory),
@@ -145,7 +156,7 @@ def percentiles(values_s: Sequence[float]) -> dict[str, float | None]:
 
 
 HEADING = f"{'users':>5}{'clip s':>10}{'ok':>7}{'p50 / p95 / p99 ms':>22}{'refused':>9}{'at most ms':>12}" + (
-    f"{'wrong':>7}{'lost':>6}{'errors':>8}{'live':>16}{'MB':>7}"
+    f"{'wrong':>7}{'lost':>6}{'errors':>8}{'live':>16}{'MB':>7}{'late ms':>9}"
 )
 
 
@@ -153,10 +164,11 @@ def line(row: dict[str, Any]) -> str:
     """One run as a line under `HEADING`."""
     lengths = row["clip_s"] if isinstance(row["clip_s"], list) else [row["clip_s"]]
     heard = row["live"]
-    final = heard["final_ms"]["p95"]
+    final, late = heard["final_ms"]["p95"], heard["late_ms"]["p95"]
     live_cell = f"{heard['finals']}-{heard['lost_finals']} {'-' if final is None else round(final)}"
     return f"{row['users']:>5}{'-'.join(f'{s:g}' for s in lengths):>10}" + (
         f"{counts_cells(row)}{live_cell:>16}{row['server_mb_most']:>7.0f}"
+        f"{'-' if late is None else round(late):>9}"
     )
 
 

@@ -1,10 +1,10 @@
 """Hours in the life of the app, shortened: `python -m benchmarks.soak` writes benchmarks/results/soak.json.
 
-Visitors open the page, send clips of 3 to 15 s one after the other, close it and come again; among the clips
-are broken ones; a program sends with gradio_client; live sessions follow one another. Results are compared
-with the library's. Every few seconds it is noted what the server and its workers hold: memory, descriptors,
-files. Growth is from the first quarter after the warm-up to the last quarter (medians). In the end everybody
-leaves, and the uploads must go.
+Visitors open the page, send clips of 2 to 8 s, close it and come again; among the clips are broken ones; a
+program sends with gradio_client; live sessions follow one another. Results are compared with the library's.
+Every few seconds it is noted what the server and its workers hold: memory, descriptors, files. Growth is
+from the first quarter after the warm-up to the last quarter (medians). In the end everybody leaves, and the
+uploads must go.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ from ser_core.recognizer import Recognizer
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "soak.json"
 VISITORS = 3
-PROGRAM_EVERY_S = 2.0
-LENGTHS_S, CLIPS = (3.0, 15.0), 16
+EVERY_S = 2.0  # each of them sends a clip, and the program does
+LENGTHS_S, CLIPS = (2.0, 8.0), 16
 LIVE_S = 30.0  # of each live session
 NOTED_S = 2.0
 WARM_UP_SHARE = 0.2  # of the whole; everything has run by then, and every thread has begun
@@ -86,8 +86,8 @@ async def soak(
     watching = asyncio.create_task(watch(pid, uploads, began, notes))
     reports, *tallies = await asyncio.gather(
         speak(address, talk, end),
-        users.regular(address, 3, clips, PROGRAM_EVERY_S, end),
-        *(users.visitor(address, number, clips, end) for number in range(VISITORS)),
+        users.regular(address, 3, clips, EVERY_S, end),
+        *(users.visitor(address, number, clips, EVERY_S, end) for number in range(VISITORS)),
     )
     watching.cancel()
     emptied_s = await emptied(uploads)

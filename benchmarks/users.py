@@ -6,15 +6,16 @@ same clip: a result that came to the wrong person, or differs, is seen.
 
 import asyncio
 import copy
-import itertools
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import numpy as np
@@ -35,6 +36,8 @@ TIME_TOLERANCE = 0.002  # s, of a segment's edges
 PROBABILITY_TOLERANCE = 0.01  # results are rounded, and threads add up in an order of their own
 VISIT = 20  # recordings that a visitor sends before the page is closed
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -49,7 +52,7 @@ class Tally:
     """What became of the analyses that users asked for."""
 
     latencies_s: list[float] = field(default_factory=list)  # from the upload's first byte to the right result
-    refusals_s: list[float] = field(default_factory=list)  # how long it took to be refused
+    refusals_s: list[float] = field(default_factory=list)  # from the request that was refused to the answer
     wrong: list[str] = field(default_factory=list)  # results that are not those of the clip
     errors: list[str] = field(default_factory=list)  # kinds of all other ends
     lost: int = 0  # were taken in and never answered
@@ -61,10 +64,14 @@ class Tally:
 
 
 class RefusedError(Exception):
-    """The server says that it is busy, and, in plain HTTP, when to come back (s)."""
+    """The server says that it is busy.
 
-    def __init__(self, retry_after_s: float = 0.0) -> None:
-        self.retry_after_s = retry_after_s
+    `took_s`: how long it took to say so, where the request is known; `retry_after_s`: when to come back, as
+    plain HTTP tells.
+    """
+
+    def __init__(self, took_s: float | None = None, retry_after_s: float = 0.0) -> None:
+        self.took_s, self.retry_after_s = took_s, retry_after_s
 
 
 def samples(folder: Path, recognizer: Recognizer, lengths_s: Sequence[float]) -> list[Sample]:
@@ -97,8 +104,7 @@ class HttpUser:
 
     async def analyze(self, path: Path, name: str) -> dict[str, Any]:
         """The JSON for a file that is called `name`. Raises RefusedError and httpx.HTTPError."""
-        content = await asyncio.to_thread(path.read_bytes)
-        upload = await self._client.post(f"{API}/upload", files={"files": (name, content)})
+        upload = await self._client.post(f"{API}/upload", files={"files": (name, path.read_bytes())})
         (place,) = _accepted(upload).json()
         file = {"path": place, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
         body = {"data": [file, ""], "session_hash": self._page}
@@ -119,35 +125,38 @@ class HttpUser:
 
 
 class LibraryUser:
-    """A program that uses gradio_client."""
+    """A program that uses gradio_client, on a thread of its own: asyncio's are few, and all would wait."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
+        self._address, self._thread = address, ThreadPoolExecutor(1)
 
     async def __aenter__(self) -> "LibraryUser":
-        self._client = await asyncio.to_thread(Client, self._address, verbose=False, download_files=False)
+        self._client = await self._run(partial(Client, self._address, verbose=False, download_files=False))
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await asyncio.to_thread(self._client.close)
+        await self._run(self._client.close)
+        self._thread.shutdown(wait=False)
 
     async def analyze(self, path: Path, name: str) -> dict[str, Any]:
         """As that of `HttpUser`."""
         named = path.with_name(name)  # the library sends the name on disk
         named.hardlink_to(path)
         try:
-            found: dict[str, Any] = await asyncio.to_thread(
-                self._client.predict, audio=handle_file(named), api_name="/analyze"
-            )
+            ask = partial(self._client.predict, audio=handle_file(named), api_name="/analyze")
+            found: dict[str, Any] = await self._run(ask)
         except QueueError:
             raise RefusedError from None
         except httpx.HTTPStatusError as error:
             if error.response.status_code in REFUSED:
-                raise RefusedError from None
+                raise RefusedError(error.response.elapsed.total_seconds()) from None
             raise
         finally:
             named.unlink()
         return found
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
 User = HttpUser | LibraryUser
@@ -166,7 +175,7 @@ async def send(sender: User, number: int, sample: Sample, tally: Tally) -> float
         async with asyncio.timeout(ANSWER_S):
             found = await sender.analyze(sample.path, name)
     except RefusedError as refusal:
-        tally.refusals_s.append(time.perf_counter() - began)
+        tally.refusals_s.append(refusal.took_s or time.perf_counter() - began)
         return refusal.retry_after_s
     except (TimeoutError, httpx.TimeoutException):
         tally.lost += 1
@@ -183,23 +192,36 @@ async def send(sender: User, number: int, sample: Sample, tally: Tally) -> float
 
 async def regular(address: str, number: int, clips: Sequence[Sample], every_s: float, end: float) -> Tally:
     """A user who sends a clip every so often until `end` (s, `time.monotonic`), one after the other."""
-    tally, rng = Tally(), np.random.default_rng(number)
+    tally = Tally()
     async with user(address, number) as sender:
-        due = time.monotonic() + rng.uniform(0, every_s)
-        while due < end:
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            await send(sender, number, clips[rng.integers(len(clips))], tally)
-            due = max(due + every_s, time.monotonic())  # who waits for an answer sends nothing meanwhile
+        await send_regularly(sender, number, clips, every_s, end, np.random.default_rng(number), tally)
     return tally
 
 
-async def visitor(address: str, number: int, clips: Sequence[Sample], end: float) -> Tally:
-    """Opens the page, sends clips one after the other, closes it and comes again, until `end`."""
+async def send_regularly(
+    sender: User,
+    number: int,
+    clips: Sequence[Sample],
+    every_s: float,
+    end: float,
+    rng: np.random.Generator,
+    tally: Tally,
+) -> None:
+    """A clip every so often until `end`, beginning at any time within `every_s`."""
+    due = time.monotonic() + rng.uniform(0, every_s)
+    while due < end:
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        await send(sender, number, clips[rng.integers(len(clips))], tally)
+        due = max(due + every_s, time.monotonic())  # who waits for an answer sends nothing meanwhile
+
+
+async def visitor(address: str, number: int, clips: Sequence[Sample], every_s: float, end: float) -> Tally:
+    """As `regular`, of one who opens the page, and closes it and comes again after some clips."""
     tally, rng = Tally(), np.random.default_rng(number)
     while time.monotonic() < end:
         async with HttpUser(address, secrets.token_hex(6)) as sender, sender.visit():
-            for _ in itertools.takewhile(lambda _: time.monotonic() < end, range(VISIT)):
-                await send(sender, number, clips[rng.integers(len(clips))], tally)
+            leaving = min(end, time.monotonic() + VISIT * every_s)
+            await send_regularly(sender, number, clips, every_s, leaving, rng, tally)
     return tally
 
 
@@ -255,5 +277,5 @@ def _distance(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
 
 def _accepted(answer: httpx.Response) -> httpx.Response:
     if answer.status_code in REFUSED:
-        raise RefusedError(float(answer.headers["Retry-After"]))
+        raise RefusedError(answer.elapsed.total_seconds(), float(answer.headers["Retry-After"]))
     return answer.raise_for_status()

@@ -20,6 +20,7 @@ from ser_ui.limits import (
     MAX_BODY_BYTES,
     MAX_FILE_BYTES,
     MAX_UPLOAD_BYTES,
+    SOON_S,
     STALL_S,
     Limits,
     Refusal,
@@ -30,6 +31,7 @@ from ser_ui.storage import Storage
 API = "/gradio_api"
 UPLOAD = f"{API}/upload"
 CALLS = (f"{API}/queue/join", f"{API}/call/")
+TOOLS = f"{API}/mcp"
 RESULTS = (f"{API}/queue/data", f"{API}/call/")
 FILE = f"{API}/file="
 PAGE = f"{API}/heartbeat/"  # a page asks for this as long as it is open
@@ -83,47 +85,62 @@ class Guard:
             await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
+        status = None
 
         async def tell(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
-                MutableHeaders(scope=message).update(HEADERS)
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if status == 503:  # Gradio's own, of a queue that has just become full
+                    headers.setdefault("Retry-After", f"{SOON_S:g}")
             await send(message)
 
         path = scope["path"].removeprefix(scope.get("root_path", ""))
+        client = client_name(scope["client"][0] if scope.get("client") else "")
         try:
             with ExitStack() as held:
-                self._admit(held, scope["method"], path, scope)
+                self._admit(held, client, path, scope)
                 await self._app(scope, _limited(receive, path, Headers(scope=scope)), tell)
+            if scope["method"] == "POST" and status == 200:
+                self._note(client, path)
             return
         except Refusal as refusal:
             answer = _words(refusal, path)
         except Exception as error:  # noqa: BLE001 - the last one to catch it; it is logged without its words
             log.error("a request failed: %s", failures.describe(error))
             answer = _words(Refusal(500, "The server failed on this. Try again."), path)
-        if not started:
+        if status is None:
             await answer(scope, receive, tell)
 
-    def _admit(self, held: ExitStack, method: str, path: str, scope: Scope) -> None:
+    def _admit(self, held: ExitStack, client: str, path: str, scope: Scope) -> None:
         """Refusal where a request may not pass; what it takes is given back when `held` ends."""
+        method = scope["method"]
         if path.startswith(CLOSED):
             raise Refusal(404, "Not found")
-        client = client_name(scope["client"][0] if scope.get("client") else "")
         held.enter_context(self._limits.requests.taken(client))
         if method == "POST" and _is_foreign(Headers(scope=scope)):
             raise Refusal(403, "Another website must not use this server through your browser.")
-        if method == "POST" and path.startswith((UPLOAD, *CALLS)):
+        if method == "POST" and path.startswith((UPLOAD, TOOLS, *CALLS)):
             self._limits.admit(client, upload=path == UPLOAD)
         if method == "POST" and path == UPLOAD:
             held.enter_context(self._limits.uploads.taken(client))
+        elif method == "POST" and path.startswith(TOOLS):
+            held.enter_context(self._limits.tools.taken(client))
         elif method == "GET" and path.startswith(RESULTS):
             held.enter_context(self._delivering())
         elif path.startswith(PAGE):
             held.enter_context(self._storage.open_page(path.removeprefix(PAGE)))
         elif path.startswith(FILE):
             self._storage.use(Path(path.removeprefix(FILE)))
+
+    def _note(self, client: str, path: str) -> None:
+        """What a request that was served means for those to come."""
+        if path == UPLOAD:
+            self._limits.promise(client)
+        elif path.startswith(CALLS):
+            self._limits.keep_promise(client)
 
     @contextmanager
     def _delivering(self) -> Iterator[None]:

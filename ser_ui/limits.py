@@ -20,6 +20,7 @@ MAX_BODY_BYTES = 4 * 1024**2  # of any other request
 STALL_S = 30.0  # a request that brings nothing for so long is given up
 QUEUE_SIZE = 20  # analyses that wait for their turn
 MAX_WAIT_S = 4.0  # where the first of them has waited this long, nobody is let in behind it
+PROMISED_S = 10.0  # for so long a recording that was uploaded has a place for its analysis
 MAX_UPLOADS = 16  # at once
 MAX_REQUESTS = 500  # at once; each page has one or two for as long as it is open
 RATE_PER_S = 10.0  # uploads and calls of one client, in the long run
@@ -27,6 +28,10 @@ BURST = 100  # that it may send at once
 SHARE = 0.5  # of all there is for one client
 SOON_S, LATER_S = MAX_WAIT_S, 60.0  # when to come back
 MODEL = "model"  # the queue of everything that runs a model
+# Who may say for whom a request is: a Space's proxies, which have private addresses. Each adds to
+# X-Forwarded-For who asked it: the last public address is the visitor's. What stands before it, the visitor
+# may have made up.
+SPACE_PROXIES = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,::1/128,fc00::/7"
 
 
 class Refusal(HTTPException):
@@ -71,26 +76,43 @@ class Limits:
         self.closing = False  # nothing new is begun
         self.delivering = 0  # connections through which results go out
         self.uploads = Places("uploads", MAX_UPLOADS)
+        self.tools = Places("tool calls", QUEUE_SIZE)
         self.requests = Places("connections", MAX_REQUESTS)
         self._queue, self._clock = queue, clock
         self._rates: dict[str, tuple[float, float]] = {}  # a client's tokens, and when they were counted
+        self._promises: list[tuple[float, str]] = []  # until when, and to whom, in that order
 
     def admit(self, client: str, upload: bool = False) -> None:
         """Refusal where there is no room for one more analysis, or `client_name` has had its share.
 
-        An `upload` needs room behind those that are still being sent: better refused now than after it.
+        An `upload` is refused where its analysis would be: nobody sends a recording to be turned away then.
         """
         if self.closing:
             raise Refusal(503, "The server is shutting down. Try again in a minute.", LATER_S)
-        waiting = self._waiting()
         if _is_stranger(client):
             self._count(client)
+        promised = self._promised()
+        if client in promised and not upload:
+            return
+        waiting = self._waiting()
+        if _is_stranger(client):
             mine = sum(_client_of(event) == client for event in waiting + self._running())
+            mine += promised.count(client)
             if mine >= SHARE * QUEUE_SIZE:
                 raise Refusal(429, f"{mine} of your recordings wait. Send more as they finish.", SOON_S)
-        ahead = len(waiting) + (self.uploads.number_taken if upload else 0)
+        ahead = len(waiting) + len(promised) + self.uploads.number_taken
         if ahead >= QUEUE_SIZE or self._wait_s(waiting) >= MAX_WAIT_S:
             raise Refusal(503, "The server is busy with other recordings. Try again in a moment.", SOON_S)
+
+    def promise(self, client: str) -> None:
+        """Keeps a place for the analysis of what `client_name` has just uploaded."""
+        self._promises.append((self._clock() + PROMISED_S, client))
+
+    def keep_promise(self, client: str) -> None:
+        """Says that an analysis of `client_name` is in the queue: no other place is kept for it."""
+        promised = self._promised()
+        if client in promised:
+            del self._promises[promised.index(client)]
 
     @property
     def busy(self) -> bool:
@@ -114,6 +136,11 @@ class Limits:
         if len(self._rates) > MAX_REQUESTS:  # whoever was away for long enough has all of them again
             long_ago = now - BURST / RATE_PER_S
             self._rates = {one: rate for one, rate in self._rates.items() if rate[1] > long_ago}
+
+    def _promised(self) -> list[str]:
+        """For whom places are kept."""
+        self._promises = [promise for promise in self._promises if promise[0] > self._clock()]
+        return [client for _, client in self._promises]
 
     def _waiting(self) -> list[Event]:
         return [

@@ -12,10 +12,19 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from support import run
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ser_ui import guard, limits
 from ser_ui.guard import HEADERS, UPLOAD, Guard
-from ser_ui.limits import BURST, MAX_BODY_BYTES, MAX_UPLOAD_BYTES, MAX_UPLOADS, Limits
+from ser_ui.limits import (
+    BURST,
+    MAX_BODY_BYTES,
+    MAX_UPLOAD_BYTES,
+    MAX_UPLOADS,
+    QUEUE_SIZE,
+    SPACE_PROXIES,
+    Limits,
+)
 from ser_ui.storage import KEPT_S, LEFT_S, Storage
 
 STRANGER = ("203.0.113.7", 5000)
@@ -46,6 +55,9 @@ class Server:
         async def fail(_: Request) -> None:
             raise FileNotFoundError(f"/tmp/gradio/{SECRET}")
 
+        async def full(_: Request) -> PlainTextResponse:
+            return PlainTextResponse("Queue is full", 503)
+
         async def live(websocket: WebSocket) -> None:
             await websocket.accept()
             await websocket.send_text("ready")
@@ -60,6 +72,7 @@ class Server:
         routes = [
             Route(f"{guard.API}/call/fail", fail, methods=["POST"]),
             Route(guard.PAGE + "{page}", stream),
+            Route(f"{guard.API}/queue/join", full, methods=["POST"]),
             WebSocketRoute("/live", live),
             Route("/{path:path}", answer, methods=["GET", "POST"]),
         ]
@@ -151,6 +164,29 @@ def test_who_sends_too_fast_is_told_when_to_go_on(server):
     assert server.client(("198.51.100.2", 1)).post(CALL, json={}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "counted"),
+    [
+        ("10.16.3.80", "203.0.113.7", "203.0.113.7"),
+        ("10.16.3.80", "203.0.113.7, 10.16.9.1", "203.0.113.7"),
+        ("10.16.3.80", "127.0.0.1, 203.0.113.7", "203.0.113.7"),  # as if from this machine, without limits
+        ("10.16.3.80", "198.51.100.2, 203.0.113.7", "203.0.113.7"),  # each time another
+        ("203.0.113.7", "127.0.0.1", "203.0.113.7"),  # who is no proxy of ours
+    ],
+)
+def test_behind_proxies_each_visitor_is_one_client_and_cannot_pass_for_another(
+    server, peer, forwarded, counted
+):
+    """The guard: `limits.SPACE_PROXIES`; uvicorn believes whatever comes first where it trusts everybody."""
+    client = TestClient(ProxyHeadersMiddleware(server.app, SPACE_PROXIES), client=(peer, 1))
+    for _ in range(BURST):
+        server.limits.admit(counted)
+    assert client.post(CALL, headers={"X-Forwarded-For": forwarded}).status_code == 429
+    assert client.post(CALL, headers={"X-Forwarded-For": "198.51.100.9"}).status_code == (
+        429 if peer == counted else 200
+    )
+
+
 def test_a_stopping_server_refuses_work_and_still_hands_out_results(server):
     server.limits.closing = True
     client = server.client()
@@ -170,6 +206,55 @@ def test_uploads_at_once_are_limited(server):
     assert answer.status_code == 503
     assert answer.text.startswith("All 16 uploads are taken")
     assert answer.headers["Retry-After"]
+
+
+@pytest.mark.parametrize("path", [UPLOAD, CALL, f"{guard.API}/queue/join", guard.TOOLS, f"{guard.TOOLS}/"])
+def test_a_full_server_refuses_at_once_whatever_the_way_in_and_reads_nothing(server, path):
+    """The guard: `Limits.admit` before the app: neither a body is read nor a place in a queue waited for."""
+    for _ in range(QUEUE_SIZE):
+        server.limits.promise("198.51.100.2")  # who has sent so many recordings, and not asked for them yet
+    asked = []
+
+    async def receive() -> dict:
+        asked.append("more")
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    answers = []
+
+    async def send(message: dict) -> None:
+        answers.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "client": STRANGER}
+    run(server.app(scope | {"query_string": b"", "app": server.app}, receive, send))
+    assert answers[0]["status"] == 503
+    assert b"retry-after" in dict(answers[0]["headers"])
+    assert not asked
+    assert not server.inside
+
+
+def test_an_upload_keeps_a_place_for_its_analysis_alone(server):
+    client = server.client()
+    assert client.post(UPLOAD, content=b"x").status_code == 200
+    for _ in range(QUEUE_SIZE - 1):
+        server.limits.promise("198.51.100.2")
+    assert client.post(UPLOAD, content=b"x").status_code == 503
+    assert client.post(CALL, json={}).status_code == 200
+    server.limits.promise("198.51.100.2")
+    assert client.post(CALL, json={}).status_code == 503
+
+
+def test_gradios_own_refusal_says_when_to_come_back_too(server):
+    answer = server.client().post(f"{guard.API}/queue/join", json={})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "4")
+
+
+def test_tool_calls_at_once_are_limited_for_all_and_for_one(server, monkeypatch):
+    """The guard: `Limits.tools`. Gradio sends them on to its queue itself, in its own name."""
+    monkeypatch.setattr(server.limits, "tools", limits.Places("tool calls", 2))
+    with server.limits.tools.taken(STRANGER[0]):
+        assert server.client().post(guard.TOOLS, json={}).status_code == 429
+        assert server.client(("198.51.100.2", 1)).post(guard.TOOLS, json={}).status_code == 200
+    assert server.client().post(guard.TOOLS, json={}).status_code == 200
 
 
 def test_a_failure_is_logged_without_a_word_that_could_name_a_file(server, caplog):

@@ -8,7 +8,16 @@ from gradio.block_function import BlockFunction
 from gradio.queueing import Event, EventQueue, Queue
 
 from ser_ui import limits
-from ser_ui.limits import BURST, MAX_WAIT_S, QUEUE_SIZE, RATE_PER_S, Limits, Places, Refusal
+from ser_ui.limits import (
+    BURST,
+    MAX_WAIT_S,
+    PROMISED_S,
+    QUEUE_SIZE,
+    RATE_PER_S,
+    Limits,
+    Places,
+    Refusal,
+)
 
 HERE, STRANGER, OTHER = "127.0.0.1", "203.0.113.7", "198.51.100.2"
 
@@ -63,10 +72,40 @@ def test_an_upload_that_would_find_the_queue_full_is_refused_before_it_is_sent(s
     for _ in range(QUEUE_SIZE - 1):
         server.wait()
     server.limits.admit(HERE, upload=True)
-    with server.limits.uploads.taken(HERE):
-        with pytest.raises(Refusal):
-            server.limits.admit(HERE, upload=True)
-        server.limits.admit(HERE)  # of one whose upload is done
+    with server.limits.uploads.taken(HERE), pytest.raises(Refusal):
+        server.limits.admit(OTHER, upload=True)
+
+
+def test_who_was_let_in_with_an_upload_is_let_in_with_its_analysis(server):
+    for _ in range(QUEUE_SIZE - 1):
+        server.wait()
+    server.limits.promise(HERE)
+    server.clock.now += PROMISED_S - 1  # and the first has waited for far too long
+    assert refusal(server, OTHER).status_code == 503
+    with pytest.raises(Refusal):
+        server.limits.admit(HERE, upload=True)
+    server.limits.admit(HERE)
+    server.limits.keep_promise(HERE)
+    assert refusal(server, HERE).status_code == 503
+
+
+def test_a_place_that_is_kept_is_taken_and_goes_to_others_when_nobody_comes(server):
+    for _ in range(QUEUE_SIZE):
+        server.limits.admit(OTHER, upload=True)
+        server.limits.promise(HERE)
+    assert refusal(server, OTHER).status_code == 503
+    server.clock.now += PROMISED_S
+    server.limits.admit(OTHER)
+
+
+def test_places_that_are_kept_count_as_a_clients_own(server):
+    for _ in range(QUEUE_SIZE // 2):
+        server.limits.admit(STRANGER, upload=True)
+        server.limits.promise(STRANGER)
+    with pytest.raises(Refusal) as refused:
+        server.limits.admit(STRANGER, upload=True)
+    assert refused.value.status_code == 429
+    server.limits.admit(OTHER, upload=True)
 
 
 def test_nobody_is_let_in_behind_one_who_has_waited_for_long(server):

@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from support import random_bundle, syllables, write_wav
 
 from ser_core.bundle import CHECKPOINTS, DEFAULT
+from ser_ui.limits import BURST
 
 SPACE = {"SYSTEM": "spaces", "SPACE_ID": "someone/ser-studio", "GRADIO_SERVER_NAME": "0.0.0.0"}
 
@@ -63,11 +64,14 @@ def answer_as_a_space(pushed: Path, tmp_path: Path, python: str) -> None:
         assert "SER Studio" in httpx.get(address).text
         found = Client(address, verbose=False).predict(audio=handle_file(speech), api_name="/analyze")
         tools = [tool["name"] for tool in httpx.get(f"{address}/gradio_api/mcp/schema").json()]
+        forged = {"X-Forwarded-For": "127.0.0.1, 203.0.113.7"}
+        calls = [httpx.post(f"{address}/gradio_api/call/x", headers=forged) for _ in range(BURST + 1)]
         served = {path: httpx.get(f"{address}/gradio_api/file={pushed / path}").status_code for path in SHOWN}
     assert found["error"] is None
     assert found["segments"]
     assert tools == ["ser_studio_analyze_speech_emotion"]
     assert served == SHOWN
+    assert calls[-1].status_code == 429  # by the address that the proxy adds, not by what a visitor says
     assert files(pushed) == before
     assert all(name.startswith(".cache/matplotlib/fontlist") for name in files(home))  # made once a machine
 
