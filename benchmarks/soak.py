@@ -32,7 +32,7 @@ from ser_core.recognizer import Recognizer
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "soak.json"
 VISITORS = 3
-EVERY_S = 2.0  # each of them sends a clip, and the program does
+EVERY_S = 2.2  # each of them sends a clip, and the program does
 LENGTHS_S, CLIPS = (2.0, 8.0), 16
 LIVE_S = 30.0  # of each live session
 NOTED_S = 2.0

@@ -7,6 +7,9 @@ header and lets mpg123 write to stderr. FFmpeg is told the container and reads t
 guesses no format and opens nothing else, be it a URL, a playlist or a file that another file names.
 """
 
+import os
+import re
+import struct
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -37,6 +40,10 @@ CODECS = (
 # libsndfile's own numbers for headers that it refuses to open (sndfile/src/common.h, SFE_*).
 _SFE_BAD_RATE, _SFE_TOO_MANY_CHANNELS = 24, 33
 _FRAMES_UNKNOWN = 2**63 - 1  # libsndfile's SF_COUNT_MAX
+
+# Where the boxes of an MP4's index say how many samples there are: behind version, flags and, in the first, a
+# size that holds for all of them.
+_CLAIMED_SAMPLES = re.compile(rb"(?:stsz.{8}|trun.{4})(.{4})", re.DOTALL)
 
 Samples = NDArray[np.float32]
 
@@ -73,6 +80,8 @@ def open_recording(file: BinaryIO) -> AbstractContextManager[Recording]:
             return _with_soundfile(sound)
         sound.close()
         file.seek(0)  # the length was never written: FFmpeg reads what is there
+    if kind == "mov":
+        _check_index(file)
     # Only a Xing or Info header tells an MP3's length; FFmpeg's guess without one can be far off.
     length_known = kind != "mp3" or b"Xing" in head or b"Info" in head
     return _with_av(file, kind, length_known)
@@ -101,6 +110,26 @@ def _kind(head: bytes) -> str | None:
         if version != 1 and layer in (1, 2) and head[2] >> 4 != 15 and head[2] >> 2 & 3 != 3:
             return "mp3"
     return None
+
+
+def _check_index(file: BinaryIO) -> None:
+    """Refuses an MP4 whose index claims more samples than the file has bytes, and goes back to its start.
+
+    FFmpeg makes 24 bytes of each claimed sample before it looks for any: a damaged number of a file of 4 kB
+    takes gigabytes. A worker's limit (`ser_core.decoder`) holds for what hides from this.
+    """
+    size, at = file.seek(0, os.SEEK_END), 0
+    while at + 8 <= size:
+        file.seek(at)
+        length, name = struct.unpack(">I4s", file.read(8))
+        if length == 1:  # it follows, in 64 bits
+            length = int.from_bytes(file.read(8))
+        if name in (b"moov", b"moof"):
+            index = file.read(min(length or size, size))
+            if any(int.from_bytes(claimed) > size for claimed in _CLAIMED_SAMPLES.findall(index)):
+                raise _corrupt()
+        at = at + length if length >= 8 else size  # 0: up to the end of the file
+    file.seek(0)
 
 
 def _corrupt() -> AudioError:

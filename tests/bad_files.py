@@ -12,7 +12,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from bad_inputs import BAD, FORMATS, float_wav, good, silent_hour, surround, tone, wav, with_soundfile
+from bad_inputs import (
+    BAD,
+    FORMATS,
+    float_wav,
+    good,
+    silent_hour,
+    surround,
+    tone,
+    wav,
+    with_av,
+    with_soundfile,
+)
 
 FINDS = Path(__file__).parent / "finds"  # what the fuzzer found, cut down; each was a traceback once
 CUTS = (1, 4, 8, 12, 44, 100)  # bytes kept; beyond the headers, these shares:
@@ -182,7 +193,20 @@ def stereo_of(values: float) -> bytes:
     return file.getvalue()
 
 
+def huge_index() -> bytes:
+    """An M4A of 10 kB whose index claims 67 million samples in one chunk: FFmpeg makes 2.5 GB of it."""
+    number = struct.pack(">I", 2**26)
+    return patched(patched(good("M4A"), b"stsz", 8, number), b"stsc", 12, number)
+
+
+def fragmented() -> bytes:
+    """An M4A in pieces, as it is sent while it is recorded."""
+    return with_av(tone(rate=48_000)[None], "mp4", "aac", movflags="frag_keyframe+empty_moov")
+
+
 ABSURD: dict[str, Callable[[], bytes]] = {
+    "huge index.m4a": huge_index,
+    "huge index of a piece.m4a": lambda: patched(fragmented(), b"trun", 0, struct.pack(">II", 1, 2**26)),
     **{f"only {magic.hex()}": lambda magic=magic: magic for magic in (b"fLaC", b"OggS", b"ID3", b"\xff\xfb")},
     **{f"{rate} Hz.flac": lambda rate=rate: with_flac_rate(rate) for rate in (0, 1, 655_350, 0xFFFFF)},
     **{
@@ -280,14 +304,6 @@ ABSURD: dict[str, Callable[[], bytes]] = {
         with_soundfile(tone(), "MP3") + with_soundfile(tone(rate=24_000), "MP3", rate=24_000)
     ),
 }
-
-
-def index_bomb() -> bytes:
-    """An M4A of 4 kB whose index claims 268 million samples: FFmpeg makes 3 GB of it, where it may.
-
-    It is not in `corpus`, which is read in the test's own process.
-    """
-    return patched(good("M4A"), b"stsz", 4, struct.pack(">II", 1, 2**28))
 
 
 if __name__ == "__main__":

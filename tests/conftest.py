@@ -1,10 +1,17 @@
-"""What the tests share: real recordings where they are at hand."""
+"""What the tests share: a checkpoint, and real recordings where they are at hand."""
 
 from pathlib import Path
 
 import pytest
+from support import random_bundle
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> str:
+    """The folder of a checkpoint with random weights. Nobody changes it."""
+    return str(random_bundle(tmp_path_factory.mktemp("model") / "random"))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
-"""Sound and checkpoints that tests make themselves."""
+"""Sound and checkpoints that tests make themselves, and what else many of them need."""
 
 import asyncio
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from ser_core.bundle import Bundle
 from ser_core.emotions import LABELS
 
 SAMPLE_RATE = 16_000
+PATIENCE_S = 60.0  # for what must come
 FORMANTS_HZ = (700, 1220, 2600)  # of the vowel in "father" (Peterson & Barney 1952, men)
 
 
@@ -93,6 +95,14 @@ def tabled(folder: Path, table: str) -> Path:
     recording(folder / "a.wav")
     (folder / "metadata.csv").write_text(table)
     return folder
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether `condition` comes true, in as long as the slowest machine needs."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -11,7 +11,7 @@ import soundfile
 from app_server import ROOT, app_server
 from clients import ask_tool, by_command, by_rest, upload
 from gradio_client import Client, handle_file
-from support import random_bundle, syllables, write_wav
+from support import syllables, write_wav
 from typer.testing import CliRunner
 
 import ser_core
@@ -20,11 +20,6 @@ from ser_core.cli import app
 from ser_ui.recording_tab import LIMITS
 
 TOOL = "analyze_speech_emotion"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return str(random_bundle(tmp_path_factory.mktemp("model") / "random"))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
 import os
+import resource
 import subprocess
 import sys
 import textwrap
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bad_files import ABSURD
 from bad_inputs import (
     BAD,
     FORMATS,
@@ -29,6 +31,11 @@ def refusal(source: Path | str | bytes, limits: DecodeLimits = DecodeLimits()) -
     with pytest.raises(AudioError) as caught:
         decode(source, limits)
     return caught.value
+
+
+def peak_mb() -> float:
+    """What this process has held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def rms(samples: np.ndarray) -> float:
@@ -157,6 +164,14 @@ def test_an_hour_streams_in_bounded_memory(tmp_path: Path) -> None:
     samples, grown_mb = run.stdout.split()
     assert int(samples) == 3600 * SAMPLE_RATE
     assert float(grown_mb) < 60  # whole, it would be 691 MB at 48 kHz
+
+
+@pytest.mark.parametrize("name", ["huge index.m4a", "huge index of a piece.m4a"])
+def test_an_index_that_claims_millions_of_samples_is_refused_before_it_is_unfolded(name: str) -> None:
+    content = ABSURD[name]()
+    before = peak_mb()
+    assert refusal(content).code == "corrupt"
+    assert peak_mb() - before < 100  # unfolded, it would be thousands
 
 
 @given(data=st.data())

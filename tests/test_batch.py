@@ -42,11 +42,6 @@ app(sys.argv[2:])
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return str(random_bundle(tmp_path_factory.mktemp("checkpoint")))
-
-
-@pytest.fixture(scope="module")
 def calls(tmp_path_factory) -> Path:
     """Twenty recordings: some broken, one silent, one in a folder below."""
     folder = tmp_path_factory.mktemp("calls")

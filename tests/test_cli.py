@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import SAMPLE_RATE, random_bundle, syllables, write_wav
+from support import SAMPLE_RATE, syllables, write_wav
 from typer.testing import CliRunner
 
 from ser_core.cli import app
@@ -17,11 +17,6 @@ from ser_core.export import WRITERS
 from ser_core.models import ARCHITECTURES
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return str(random_bundle(tmp_path_factory.mktemp("checkpoint")))
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
@@ -13,7 +12,7 @@ import pytest
 from app_server import app_process
 from fastapi import FastAPI
 from live_server import PATIENCE_S, Client, live_server, serving
-from support import random_bundle, syllables, write_wav
+from support import eventually, random_bundle, syllables, write_wav
 
 import app
 from ser_core.live_engine import MAX_SESSIONS, LiveEngine
@@ -29,11 +28,6 @@ EVIL = [
     "x" * 999,
 ]
 SECRET = "my divorce"  # in the name of a recording
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return str(random_bundle(tmp_path_factory.mktemp("model") / "random"))
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +61,6 @@ def analyze(server: str, place: str, name: str | None = None) -> tuple[str, obje
 
 def fetch(server: str, path: object) -> httpx.Response:
     return httpx.get(f"{server}/gradio_api/file={path}")
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + PATIENCE_S
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    return condition()
 
 
 @pytest.mark.parametrize("name", EVIL)

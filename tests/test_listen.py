@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
-from support import SAMPLE_RATE, random_bundle, syllables, write_wav
+from support import SAMPLE_RATE, syllables, write_wav
 from typer.testing import CliRunner
 
 from ser_core import microphone
@@ -24,11 +24,6 @@ from ser_core.recognizer import Recognizer
 SPEECH = np.round(syllables(3) * 32767).astype(np.int16)
 BLOCKS = np.array_split(SPEECH, 50)  # about 0.1 s each
 BUILT_IN, HEADSET = Device(0, "Built-in", 44_100, False), Device(4, "Headset", 16_000, True)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return str(random_bundle(tmp_path_factory.mktemp("checkpoint")))
 
 
 @pytest.fixture

@@ -34,11 +34,6 @@ app(sys.argv[4:])
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return str(random_bundle(tmp_path_factory.mktemp("checkpoint")))
-
-
-@pytest.fixture(scope="module")
 def calls(tmp_path_factory) -> Path:
     """A folder of short recordings, some of them broken."""
     folder = tmp_path_factory.mktemp("calls")

@@ -65,13 +65,15 @@ def answer_as_a_space(pushed: Path, tmp_path: Path, python: str) -> None:
         found = Client(address, verbose=False).predict(audio=handle_file(speech), api_name="/analyze")
         tools = [tool["name"] for tool in httpx.get(f"{address}/gradio_api/mcp/schema").json()]
         forged = {"X-Forwarded-For": "127.0.0.1, 203.0.113.7"}
-        calls = [httpx.post(f"{address}/gradio_api/call/x", headers=forged) for _ in range(BURST + 1)]
+        with httpx.Client(base_url=address, headers=forged) as client:
+            statuses = (client.post("/gradio_api/call/x").status_code for _ in range(10 * BURST))
+            slowed_down = 429 in statuses
         served = {path: httpx.get(f"{address}/gradio_api/file={pushed / path}").status_code for path in SHOWN}
     assert found["error"] is None
     assert found["segments"]
     assert tools == ["ser_studio_analyze_speech_emotion"]
     assert served == SHOWN
-    assert calls[-1].status_code == 429  # by the address that the proxy adds, not by what a visitor says
+    assert slowed_down  # by the address that the proxy adds, not by what a visitor says
     assert files(pushed) == before
     assert all(name.startswith(".cache/matplotlib/fontlist") for name in files(home))  # made once a machine
 

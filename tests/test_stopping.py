@@ -10,15 +10,10 @@ import numpy as np
 import pytest
 from app_server import app_process
 from live_server import PATIENCE_S, Client
-from support import SAMPLE_RATE, random_bundle, syllables, write_wav
+from support import SAMPLE_RATE, syllables, write_wav
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 SPEECH = syllables(2)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return str(random_bundle(tmp_path_factory.mktemp("model") / "random"))
 
 
 def sounds(folder: Path) -> list[Path]:
