@@ -94,7 +94,8 @@ class HttpUser:
 
     def __init__(self, address: str, page: str | None = None) -> None:
         self._page = page
-        self._client = httpx.AsyncClient(base_url=address, timeout=ANSWER_S)
+        # Without certificates, which plain HTTP does not need: to load them keeps all other users for 15 ms.
+        self._client = httpx.AsyncClient(base_url=address, timeout=ANSWER_S, verify=False)
 
     async def __aenter__(self) -> "HttpUser":
         return self
