@@ -59,7 +59,7 @@ class Places:
         """Takes a place of `client_name`; Refusal if there is none."""
         mine = self._taken[client]
         if self.number_taken >= self._number:
-            raise Refusal(503, f"All {self._number} {self._what} are taken. Try again in a minute.", LATER_S)
+            raise Refusal(503, f"All {self._number} {self._what} are taken. Try again in a moment.", SOON_S)
         if _is_stranger(client) and mine >= SHARE * self._number:
             raise Refusal(429, f"You have {mine} {self._what} already. End one, then try again.", SOON_S)
         self._taken[client] += 1
