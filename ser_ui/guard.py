@@ -127,7 +127,8 @@ class Guard:
         if method == "POST" and path == UPLOAD:
             held.enter_context(self._limits.uploads.taken(client))
         elif method == "POST" and path.startswith(TOOLS):
-            held.enter_context(self._limits.tools.taken(client))
+            # Gradio sends tool calls on to its queue itself, with their headers: they stay this client's.
+            scope["headers"] = [*scope["headers"], (b"x-forwarded-for", client.encode())]
         elif method == "GET" and path.startswith(RESULTS):
             held.enter_context(self._delivering())
         elif path.startswith(PAGE):

@@ -76,7 +76,6 @@ class Limits:
         self.closing = False  # nothing new is begun
         self.delivering = 0  # connections through which results go out
         self.uploads = Places("uploads", MAX_UPLOADS)
-        self.tools = Places("tool calls", QUEUE_SIZE)
         self.requests = Places("connections", MAX_REQUESTS)
         self._queue, self._clock = queue, clock
         self._rates: dict[str, tuple[float, float]] = {}  # a client's tokens, and when they were counted
