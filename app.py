@@ -4,13 +4,11 @@ Address and port come from GRADIO_SERVER_NAME (127.0.0.1) and GRADIO_SERVER_PORT
 """
 
 import argparse
-import ctypes
 import logging
 import os
 import signal
 import sys
 import time
-from contextlib import suppress
 from typing import NoReturn
 
 if "SPACES_ZERO_GPU" in os.environ:
@@ -30,13 +28,13 @@ from ser_core.bundle import CHECKPOINTS, DEFAULT, BundleError
 from ser_core.decoder import Decoder
 from ser_core.live_engine import LiveEngine
 from ser_core.recognizer import Recognizer
-from ser_ui import api, examples, live_socket, page, storage, theme, uploads, zero_gpu
+from ser_ui import api, examples, heap, live_socket, page, storage, theme, uploads, zero_gpu
 from ser_ui.guard import Guard
 from ser_ui.limits import MAX_FILE_BYTES, QUEUE_SIZE, SPACE_PROXIES, Limits
 
 SESSIONS = 200  # visitors whose last result is remembered
 GRACE_S = 8.0  # for what is under way when the server is told to stop; Docker kills it after 10
-M_ARENA_MAX, ARENAS = -8, 2  # a parameter of mallopt(3), and heaps that threads share
+TIDY_S = 30.0  # every so often memory that is free is given back
 LINGER_S = 0.5  # of quiet, after which nobody is taken to be on the way to fetch a result
 log = logging.getLogger("app")
 
@@ -46,7 +44,7 @@ def main() -> NoReturn:
     arguments = argparse.ArgumentParser(description="Recognise emotion in speech, in a browser.")
     arguments.add_argument("--model", default=DEFAULT, help="a name in checkpoints/ or a checkpoint's folder")
     name = arguments.parse_args().model
-    share_heaps()
+    heap.share()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio asks itself whether it is up
     # Figures reach the page as SVG: their text stays text, in the page's own font.
@@ -91,7 +89,8 @@ def serve(name: str) -> bool:
             decoder.prepare()
             warm_up(recognizer)
         while True:
-            time.sleep(1)
+            time.sleep(TIDY_S)
+            heap.give_back()
     except KeyboardInterrupt:
         log.info("stopping: what is under way has %g s", GRACE_S)
     complete = finished(app.state.limits, GRACE_S)
@@ -100,16 +99,6 @@ def serve(name: str) -> bool:
     blocks.close(verbose=False)
     decoder.close()
     return complete
-
-
-def share_heaps() -> None:
-    """Lets threads share few heaps, before there are any.
-
-    glibc gives each a heap of its own, up to 16 on two cores, and threads come and go: one after the other
-    grows by the 25 MB of some analyses and gives nothing back (`benchmarks.soak`).
-    """
-    with suppress(AttributeError, OSError, TypeError):  # another system's C library
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
 
 
 def load(name: str, decoder: Decoder) -> Recognizer:
