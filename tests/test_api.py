@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 import ser_core
 from ser_core import bundle
 from ser_core.cli import app
-from ser_ui.recording_tab import LIMITS
 
 TOOL = "analyze_speech_emotion"
 
@@ -61,8 +60,8 @@ def test_a_bad_file_is_an_error_object_the_same_everywhere(server, client, tmp_p
 
 
 def test_the_page_limits_hold(client, tmp_path):
-    seconds = int(LIMITS.max_duration_s) + 1
-    soundfile.write(tmp_path / "long.flac", np.zeros(seconds * 4_000, np.int16), 4_000)
+    """The guard: `recording_tab.LIMITS`."""
+    soundfile.write(tmp_path / "long.flac", np.zeros(3601 * 4_000, np.int16), 4_000)
     found = client.predict(audio=handle_file(tmp_path / "long.flac"), api_name="/analyze")
     assert found["error"]["code"] == "too_long"
     assert client.config["max_file_size"] == 200 * 1024**2

@@ -1,6 +1,7 @@
 """What stands before every request, in front of a small app whose routes are named as Gradio's."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from fastapi import Request
@@ -55,6 +56,7 @@ class Server:
         self.limits = Limits(Queue(True, 1, 1.0, None, blocks=None), self.clock)
         self.storage = Storage(folder, self.clock)
         self.inside: list[str] = []  # paths of the requests that are being answered
+        self.used: Path | None = None  # by a page, as soon as it is open
 
         async def answer(request: Request) -> PlainTextResponse:
             self.inside.append(request.url.path)
@@ -74,8 +76,10 @@ class Server:
             await websocket.send_text("ready")
             await websocket.close()
 
-        async def stream(_: Request) -> StreamingResponse:
+        async def stream(request: Request) -> StreamingResponse:
             async def lines():
+                if self.used:
+                    self.storage.use(self.used, request.path_params["page"])
                 yield "data: ALIVE\n\n"
 
             return StreamingResponse(lines(), media_type="text/event-stream")
@@ -312,8 +316,7 @@ def test_a_page_that_closes_takes_its_uploads_with_it_and_playing_keeps_them(ser
         server.clock.now += KEPT_S - 1
         server.storage.sweep()
         assert folder.is_dir()
-        with server.storage.open_page("mine"):
-            server.storage.use(folder, "mine")
+        server.used = folder
         client.get(f"{guard.PAGE}mine")  # opens and closes
     server.clock.now += LEFT_S
     server.storage.sweep()

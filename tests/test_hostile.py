@@ -252,7 +252,7 @@ def slow() -> Iterator[tuple[str, threading.Event, FastAPI]]:
 
 
 def test_beyond_capacity_each_is_refused_at_once_or_served_and_nothing_is_lost(slow):
-    """The guard: `Limits.admit`."""
+    """The guards: `Limits.admit`, and behind it the size of Gradio's queue."""
     server, go_on, _ = slow
     calls = f"{server}/gradio_api/call/analyze"
     answers = [httpx.post(calls, json={"data": [number]}) for number in range(2 * limits.QUEUE_SIZE)]
