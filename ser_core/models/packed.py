@@ -5,10 +5,7 @@ attention and pooling are done clip by clip. What a clip gets does not depend on
 no product's row depends on how many rows there are.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from math import ceil
 
 import torch
 import torch.nn.functional as F
@@ -30,15 +27,15 @@ class PackedEmbedder:
     def __init__(self, model: WhisperAdaptive, dtype: torch.dtype) -> None:
         encoder, self._read_layers = model.encoder, model.read_layers
         self._dtype = dtype
-        self._convolutions = [_of_neighbours(layer, dtype) for layer in (encoder.conv1, encoder.conv2)]
+        self._convolutions = [_Affine.of(encoder.conv1, dtype), _Affine.of(encoder.conv2, dtype)]
         self._positions = encoder.embed_positions.weight.detach()
         self._layers = [_Layer.of(layer, dtype) for layer in encoder.layers]  # type: ignore[arg-type]
 
     def __call__(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Embeddings `(batch, size)` of log-mel `(batch, 80, frame)` with lengths in frames."""
-        rows = self._stem(features, lengths.tolist())
+        rows = [self._stem(row[:, :length]) for row, length in zip(features, lengths.tolist(), strict=True)]
         steps = [len(row) for row in rows]
-        fill = self._filled(sum(steps)) - sum(steps)
+        fill = -sum(steps) % ROWS[self._dtype]
         x = F.pad(torch.cat(rows), (0, 0, 0, fill))  # (step of any clip, width)
         states = [x]
         for layer in self._layers:
@@ -48,56 +45,28 @@ class PackedEmbedder:
         clips = torch.split(read, [*steps, fill], dim=1)[:-1]
         return torch.stack([_mean_and_deviation(clip) for clip in clips])
 
-    def _filled(self, rows: int) -> int:
-        """`rows`, or a few more, so that few numbers occur."""
-        return ceil(rows / ROWS[self._dtype]) * ROWS[self._dtype]
-
-    def _stem(self, features: Tensor, lengths: Sequence[int]) -> list[Tensor]:
-        """Log-mel `(batch, 80, frame)` to `(step, width)` of each clip, 20 ms a step.
-
-        The convolutions too are products over all clips, behind each of which there are frames of zeros, as a
-        convolution pads it. Clip by clip they would take twice as long.
-        """
-        slots = [2 * (length // 2 + 1) for length in lengths]  # frames; even, since every other makes a step
-        starts = [0, *accumulate(slots)]
-        total = 2 * self._filled(starts[-1] // 2)
-        frames = features.new_zeros(total, features.shape[1])  # (frame of any clip, 80)
-        inside = features.new_zeros(total, 1)
-        for clip, start, length in zip(features, starts, lengths, strict=False):
-            frames[start : start + length] = clip[:, :length].T
-            inside[start : start + length] = 1
+    def _stem(self, clip: Tensor) -> Tensor:
+        """Log-mel `(80, frame)` to `(step, width)`, 20 ms a step."""
         first, second = self._convolutions
-        x = F.gelu(first(_neighbours(frames.to(self._dtype), stride=1))) * inside.to(self._dtype)
-        x = F.gelu(second(_neighbours(x, stride=2))).float()  # (step of any clip, width)
-        halves = [(start // 2, (length + 1) // 2) for start, length in zip(starts, lengths, strict=False)]
-        return [x[start : start + steps] + self._positions[:steps] for start, steps in halves]
-
-
-def _neighbours(frames: Tensor, stride: int) -> Tensor:
-    """`(frame, width)` to `(frame / stride, 3 * width)`: each between the one before and the one behind."""
-    return F.pad(frames, (0, 0, 1, 1)).unfold(0, 3, stride).transpose(1, 2).flatten(1)
+        x = F.gelu(F.conv1d(clip[None].to(self._dtype), first.weight, first.bias, padding=1))
+        x = F.gelu(F.conv1d(x, second.weight, second.bias, stride=2, padding=1))[0].T
+        return x.float() + self._positions[: len(x)]
 
 
 @dataclass(frozen=True)
 class _Affine:
-    """Weights of a matrix product."""
+    """Weights of a matrix product or a convolution."""
 
     weight: Tensor
     bias: Tensor
 
     @classmethod
-    def of(cls, layer: nn.Linear, dtype: torch.dtype) -> "_Affine":
+    def of(cls, layer: nn.Linear | nn.Conv1d, dtype: torch.dtype) -> "_Affine":
+        assert layer.bias is not None
         return cls(layer.weight.detach().to(dtype), layer.bias.detach().to(dtype))
 
     def __call__(self, x: Tensor) -> Tensor:
         return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
-
-
-def _of_neighbours(layer: nn.Conv1d, dtype: torch.dtype) -> _Affine:
-    """A convolution over three frames, for what `_neighbours` puts side by side."""
-    assert layer.bias is not None
-    weight = layer.weight.detach().transpose(1, 2).flatten(1)  # (width, 3 * channels)
-    return _Affine(weight.to(dtype), layer.bias.detach().to(dtype))
 
 
 @dataclass(frozen=True)
