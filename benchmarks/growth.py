@@ -37,6 +37,7 @@ FILES = (2, 4, 8, 16, 32, 64, 128)
 CLIP_S = 3.0
 LEAST_MB = 1.0  # less is not told apart from the allocator's own steps
 MOST = 1.1  # the steepest slope that passes for linear, with room for noise
+MEMORY_MB = (1, 1000)  # of the figure's axis
 TIME, MEMORY = "#0072B2", "#D55E00"  # blue and orange of Okabe and Ito (2008)
 
 
@@ -150,26 +151,29 @@ def table(every: Sequence[Growth]) -> str:
     """The figures as text."""
     lines = []
     for growth in every:
-        slopes = growth.slopes()
-        lines.append(
-            f"{growth.of}: slope {slopes['seconds']:.2f} in time, {slopes['megabytes']:.2f} in memory"
-        )
+        time, memory = growth.slopes()
+        lines.append(f"{growth.of}: slope {time:.2f} in time, {memory:.2f} in memory")
         lines += [f"{p.size:>10g}{p.seconds:>10.3f} s{p.megabytes:>9.1f} MB" for p in growth.points]
     return "\n".join(lines)
 
 
 def figure(every: Sequence[Growth]) -> Figure:
     """A panel each: time solid, memory dashed, both on logarithmic axes; grey is what linear would be."""
-    drawn = Figure(figsize=(12, 3.4), layout="constrained")
-    for axes, growth in zip(drawn.subplots(1, len(every)), every, strict=True):
+    drawn = Figure(figsize=(10, 6.4), layout="constrained")
+    for axes, growth in zip(drawn.subplots(2, 2).flat, every, strict=True):
         sizes = [point.size for point in growth.points]
         axes.loglog(sizes, [point.seconds for point in growth.points], "o-", color=TIME)
-        axes.set_xlabel(growth.of)
         axes.set_ylabel(f"s, {growth.timed}", color=TIME)
+        linear(axes, growth)
         held = axes.twinx()
         held.loglog(sizes, [point.megabytes for point in growth.points], "s--", color=MEMORY)
         held.set_ylabel("MB beyond the loaded model", color=MEMORY)
-        linear(axes, growth)
+        held.set_ylim(MEMORY_MB)
+        for one in (axes, held):
+            one.yaxis.set_major_formatter("{x:g}")
+            one.minorticks_off()
+        axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        axes.set_xlabel(growth.of)
         axes.set_title("slopes: time {:.2f}, memory {:.2f}".format(*growth.slopes()), fontsize=10)
     return drawn
 

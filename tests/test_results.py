@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from benchmarks import architectures
+from benchmarks import architectures, growth
 from benchmarks.accuracy import BEGIN, END, METRICS, README, RESULTS, ROOT, recompute, table
 from ser_core import bundle as bundles
 from ser_core.bundle import CHECKPOINTS, DEFAULT
@@ -87,3 +87,13 @@ def test_shipped_checkpoints_are_whole_and_their_cards_name_a_licence():
         bundles.verify(shipped.name)
         assert "## Licence" in (CHECKPOINTS / shipped.name / "README.md").read_text(encoding="utf-8")
     assert bundles.shipped()[0].name == DEFAULT
+
+
+def test_no_cost_grows_faster_than_what_is_worked_on():
+    grown = json.loads((KEPT_IN / "growth.json").read_text(encoding="utf-8"))["growth"]
+    assert len(grown) == 4
+    for told in grown:
+        points = [growth.Point(**point) for point in told["points"]]
+        slopes = growth.Growth(told["of"], told["timed"], points).slopes()
+        assert slopes == pytest.approx(tuple(told["slopes"].values()))
+        assert max(slopes) <= growth.MOST
