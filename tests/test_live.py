@@ -71,6 +71,19 @@ def assert_same(live, file) -> None:
         assert a.probabilities == pytest.approx(b.probabilities, abs=1e-4)
 
 
+def test_in_bfloat16_too_live_sound_gives_what_its_file_gives(talk, tmp_path):
+    """A clip is judged beside others in a file and alone while it is spoken; few bits must not show it."""
+    folder = random_bundle(tmp_path / "checkpoint", "whisper_tiny_distilled")
+    engine = LiveEngine(Recognizer.load(folder, "cpu", "bfloat16"))
+    sound = talk[::3].copy()
+    events = heard(engine, SAMPLE_RATE, np.array_split(sound, len(sound) // 1600))
+    engine.close()
+    live = [event.segment.probabilities for event in segments(events, final=True)]
+    file = [segment.probabilities for segment in as_file(engine, tmp_path, sound, SAMPLE_RATE).segments]
+    assert len(file) > 5
+    assert live == [pytest.approx(probabilities, abs=1e-5) for probabilities in file]
+
+
 @pytest.fixture(scope="module", params=[16_000, 48_000])
 def recorded(request, engine, talk, tmp_path_factory):
     """The talk at one sampling rate in Hz, and what its file gives."""

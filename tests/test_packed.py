@@ -50,6 +50,15 @@ def test_an_embedding_is_the_same_in_any_company(folder, clips, precision):
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)  # in truth equal, from 70 ms on
 
 
+def test_features_are_the_same_to_the_last_bit_in_any_company(folder):
+    sound = syllables(40, seed=4)
+    clips = [sound[4000 * row :][: 5000 + 1357 * row] for row in range(20)]
+    runtime = Recognizer.load(folder, "cpu").runtime
+    together, lengths = runtime.features(clips)
+    for row, length, clip in zip(together, lengths, clips, strict=True):
+        assert torch.equal(row[:, :length], runtime.features([clip])[0][0])
+
+
 def test_half_the_bits_hardly_change_a_probability(shared_data):
     """On the shipped weights and real speech: the accuracy table moves by less than 0.3 points."""
     paths = sorted((shared_data / "ravdess").glob("Actor_0[57]/03-01-*-01-01-01-*.flac"))
