@@ -4,10 +4,13 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.context import Context
 
 from ser_core import audio
 from ser_core.analysis import Analysis
@@ -15,8 +18,8 @@ from ser_core.audio import AudioError
 from ser_core.bundle import Bundle, BundleError
 from ser_core.emotions import EMOTIONS, UNKNOWN_COLOR
 from ser_core.export.json import to_dict
-from ser_ui import comparison, corrections, text, timeline, words
-from ser_ui.layout import ANNOUNCE, html, script, template
+from ser_ui import comparison, corrections, limits, text, timeline, words
+from ser_ui.layout import ANNOUNCE, empty_on_failure, html, script, template
 from ser_ui.recording_tab import LIMITS
 from ser_ui.shelf import Shelf
 from ser_ui.words import Phrases
@@ -26,6 +29,7 @@ SCRIPTS = (*timeline.VIEW, "shared/json_lines", "compare/lanes", "compare/sessio
 FEWEST, MOST = 2, 6  # models at once
 CHOSEN = 3  # models at first
 CONCURRENCY = 1  # comparisons at once; single recordings do not wait for them
+QUEUE = "compare"  # that they wait in
 
 Heard = Callable[[str, float, float], None]  # is told a model, and how many seconds of how many it heard
 
@@ -38,6 +42,10 @@ class Compared:
     source: str
     found: Mapping[str, Analysis]  # by model, also those that are not shown any more
     shown: tuple[str, ...]  # models
+
+
+class OvertakenError(Exception):
+    """The same page wants something else compared."""
 
 
 @dataclass(frozen=True)
@@ -101,45 +109,55 @@ def _lay_out(models: Sequence[Bundle]) -> Parts:
 
 
 def _listen(parts: Parts, shelf: Shelf) -> None:
-    """Compare whatever arrives, by itself, and again when other models are chosen."""
+    """Compare whatever arrives, by itself, and again when other models are chosen.
 
-    def compare(path: str, models: list[str], request: gr.Request, progress: gr.Progress = gr.Progress()):  # noqa: B008
-        compared = Compared(path, Path(path).name, {}, tuple(models))
-        yield from _compare(parts, shelf, compared, words.of(request), progress)
+    A comparison ends as soon as another one of the same page waits. Not by Gradio's `cancels`: it fails (422)
+    where the page was not told an event's number yet.
+    """
+    blocks = Context.root_block
 
-    def choose(
-        compared: Compared | None,
+    def compare(
+        path: str | None,
         models: list[str],
+        compared: Compared | None,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ):
+        if path:
+            compared = Compared(path, Path(path).name, {}, ())
         if compared:
-            now = replace(compared, shown=tuple(models))
-            yield from _compare(parts, shelf, now, words.of(request), progress)
+            wanted = replace(compared, shown=tuple(models))
+            overtaken = partial(limits.waits, blocks._queue, QUEUE, request.session_hash)
+            yield from _compare(parts, shelf, wanted, overtaken, words.of(request), progress)
 
     def save(compared: Compared | None, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         return gr.update(reply=saved(compared, int(event.number), event.format, words.of(request)))
 
-    running: dict[str, Any] = {
-        "outputs": [parts.dropped, parts.answer, parts.lanes, parts.compared],
-        "show_progress": "minimal",
-        "show_progress_on": parts.answer,
-        "concurrency_limit": CONCURRENCY,
-        "concurrency_id": "compare",
-        "api_visibility": "private",
-    }
-    arrived = parts.dropped.upload(compare, [parts.dropped, parts.models], **running)
-    chosen = parts.models.input(
-        choose, [parts.compared, parts.models], cancels=arrived, trigger_mode="always_last", **running
+    event = gr.on(
+        [parts.dropped.upload, parts.models.input],
+        compare,
+        [parts.dropped, parts.models, parts.compared],
+        [parts.dropped, parts.answer, parts.lanes, parts.compared],
+        trigger_mode="multiple",
+        show_progress="minimal",
+        show_progress_on=parts.answer,
+        concurrency_limit=CONCURRENCY,
+        concurrency_id=QUEUE,
+        api_visibility="private",
     )
-    parts.dropped.upload(None, cancels=chosen, api_visibility="private")
+    empty_on_failure(event, parts.dropped)
     parts.lanes.save(save, parts.compared, parts.lanes, show_progress="hidden", api_visibility="private")
 
 
 def _compare(
-    parts: Parts, shelf: Shelf, compared: Compared, phrases: Phrases, progress: gr.Progress
+    parts: Parts,
+    shelf: Shelf,
+    compared: Compared,
+    overtaken: Callable[[], bool],
+    phrases: Phrases,
+    progress: gr.Progress,
 ) -> Iterator[dict]:
-    """What the page shows of a comparison while it goes on."""
+    """What the page shows of a comparison while it goes on, and nothing more once it is overtaken."""
     yield {
         parts.answer: text.listening(compared.source, phrases),
         parts.lanes: "",
@@ -151,7 +169,9 @@ def _compare(
         return
 
     def heard(model: str, seconds: float, total: float) -> None:
-        progress((seconds, total), unit=phrases("number.seconds"), desc=model)
+        if overtaken():
+            raise OvertakenError
+        progress((int(seconds), ceil(total)), unit=phrases("number.seconds"), desc=model)
 
     known = compared
     try:
@@ -159,6 +179,8 @@ def _compare(
             yield {parts.lanes: lines, parts.compared: known}
     except AudioError as error:
         yield {parts.answer: text.problem(phrases.error(error), compared.source, phrases)}
+        return
+    except OvertakenError:
         return
     yield {parts.answer: text.comparison(shown(known), phrases)}
 

@@ -15,7 +15,7 @@ from ser_core.emotions import BY_NAME, UNKNOWN_COLOR
 from ser_core.export import ONE_RECORDING, WRITERS
 from ser_core.recognizer import Recognizer
 from ser_ui import text, timeline, words
-from ser_ui.layout import html, script
+from ser_ui.layout import empty_on_failure, html, script
 from ser_ui.recording_tab import LIMITS
 from ser_ui.shelf import Shelf
 from ser_ui.theme import ASSETS
@@ -60,6 +60,7 @@ def build(shelf: Shelf) -> None:
         concurrency_id="files",
         api_visibility="private",
     )
+    empty_on_failure(running, dropped)
     table.cancel(None, cancels=running, api_visibility="private")
     table.save(save, found, table, show_progress="hidden", api_visibility="private")
 

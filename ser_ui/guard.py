@@ -6,7 +6,7 @@ the queue, copies of a session on disk. These doors are closed.
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ser_ui import failures
+from ser_ui import failures, words
 from ser_ui.limits import (
     MAX_BODY_BYTES,
     MAX_FILE_BYTES,
@@ -65,7 +65,6 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
-TOO_LARGE = f"A file may have {MAX_FILE_BYTES // 1024**2} MB. Save it as FLAC or MP3, or cut it into pieces."
 log = logging.getLogger(__name__)
 
 
@@ -107,10 +106,10 @@ class Guard:
                 self._note(client, path)
             return
         except Refusal as refusal:
-            answer = _words(refusal, path)
+            answer = refused(refusal, path, Headers(scope=scope))
         except Exception as error:  # noqa: BLE001 - the last one to catch it; it is logged without its words
             log.error("a request failed: %s", failures.describe(error))
-            answer = _words(Refusal(500, "The server failed on this. Try again."), path)
+            answer = refused(Refusal(500, "failed"), path, Headers(scope=scope))
         if status is None:
             await answer(scope, receive, tell)
 
@@ -118,10 +117,10 @@ class Guard:
         """Refusal where a request may not pass; what it takes is given back when `held` ends."""
         method = scope["method"]
         if path.startswith(CLOSED):
-            raise Refusal(404, "Not found")
+            raise Refusal(404, "closed")
         held.enter_context(self._limits.requests.taken(client))
         if method == "POST" and _is_foreign(Headers(scope=scope)):
-            raise Refusal(403, "Another website must not use this server through your browser.")
+            raise Refusal(403, "foreign")
         if method == "POST" and path.startswith((UPLOAD, TOOLS, *CALLS)):
             self._limits.admit(client, upload=path == UPLOAD)
         if method == "POST" and path == UPLOAD:
@@ -156,7 +155,9 @@ def _limited(receive: Receive, path: str, headers: Headers) -> Receive:
     """`receive`, of a client that must neither send too much nor stop in the middle."""
     most = MAX_UPLOAD_BYTES if path == UPLOAD else MAX_BODY_BYTES
     too_large = Refusal(
-        413, f"More than {most // 1024**2} MB at once. {TOO_LARGE if path == UPLOAD else ''}".strip()
+        *(413, "too_much_sound" if path == UPLOAD else "too_much"),
+        most=most // 1024**2,
+        file=MAX_FILE_BYTES // 1024**2,
     )
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
@@ -169,7 +170,7 @@ def _limited(receive: Receive, path: str, headers: Headers) -> Receive:
             async with asyncio.timeout(None if complete else STALL_S):
                 message = await receive()
         except TimeoutError:
-            raise Refusal(408, f"Nothing came for {STALL_S:g} s. Send it again.") from None
+            raise Refusal(408, "stalled", seconds=f"{STALL_S:g}") from None
         size += len(message.get("body", b""))
         complete = not message.get("more_body", False)
         if size > most:
@@ -179,11 +180,15 @@ def _limited(receive: Receive, path: str, headers: Headers) -> Receive:
     return limited
 
 
-def _words(refusal: Refusal, path: str) -> Response:
-    """The answer to a refused request; Gradio's page shows that to an upload as it is, else its `detail`."""
+def refused(refusal: Refusal, path: str, headers: Mapping[str, str]) -> Response:
+    """The answer to a refused request in the language that its `headers` ask for.
+
+    Gradio's page shows that to an upload as it is, else its `detail`.
+    """
+    told = refusal.told(words.asked(headers))
     if path == UPLOAD:
-        return PlainTextResponse(refusal.detail, refusal.status_code, refusal.headers)
-    return JSONResponse({"detail": refusal.detail}, refusal.status_code, refusal.headers)
+        return PlainTextResponse(told, refusal.status_code, refusal.headers)
+    return JSONResponse({"detail": told}, refusal.status_code, refusal.headers)
 
 
 def _is_foreign(headers: Headers) -> bool:

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from ser_ui.theme import ASSETS
 
@@ -14,6 +15,11 @@ INCLUDED = re.compile(r" *<!-- (\S+)\.html -->\n")  # where a template has anoth
 def html(value: str = "", **options: Any) -> gr.HTML:
     """HTML styled by our sheets alone."""
     return gr.HTML(value, apply_default_css=False, **options)
+
+
+def empty_on_failure(event: Dependency, source: gr.components.Component) -> None:
+    """Where `event` was refused, the page empties its `source`, so that the next file goes in."""
+    event.failure(None, None, source, js="() => null", api_visibility="private")
 
 
 def script(*names: str) -> str:

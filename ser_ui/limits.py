@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from gradio.queueing import Event, Queue
 from starlette.exceptions import HTTPException
 
+from ser_ui.words import ENGLISH, PHRASES, Phrases
+
 MAX_FILE_BYTES = 200 * 1024**2  # an hour at 22 kHz, or compressed; the decoder sets the real limit
 MAX_UPLOAD_BYTES = 1024**3  # of one upload, which may hold several files
 MAX_BODY_BYTES = 4 * 1024**2  # of any other request
@@ -35,15 +37,28 @@ SPACE_PROXIES = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,::1/128,fc0
 
 
 class Refusal(HTTPException):
-    """Why a request is not served: a status, words, and where it helps when to come back (s)."""
+    """Why a request is not served: a status, words, and where it helps when to come back (s).
 
-    def __init__(self, status_code: int, detail: str, retry_after_s: float | None = None) -> None:
+    The words are `refusal.NAME` of the page with their `values`; `detail` has them in English, for programs.
+    """
+
+    def __init__(
+        self, status_code: int, name: str, retry_after_s: float | None = None, **values: object
+    ) -> None:
+        self._name, self._values = name, values
         headers = {"Retry-After": str(max(1, math.ceil(retry_after_s)))} if retry_after_s else None
-        super().__init__(status_code, detail, headers)
+        super().__init__(status_code, self.told(PHRASES[ENGLISH]), headers)
+
+    def told(self, phrases: Phrases) -> str:
+        """What to say, in one language."""
+        return phrases(f"refusal.{self._name}", **self._values)
 
 
 class Places:
-    """A number of places, each taken for a while; a stranger gets half of them at most."""
+    """A number of places, each taken for a while; a stranger gets half of them at most.
+
+    `what` they are: `refusal.all_WHAT` and `refusal.my_WHAT` say that there is none left.
+    """
 
     def __init__(self, what: str, number: int) -> None:
         self._what, self._number = what, number
@@ -59,9 +74,9 @@ class Places:
         """Takes a place of `client_name`; Refusal if there is none."""
         mine = self._taken[client]
         if self.number_taken >= self._number:
-            raise Refusal(503, f"All {self._number} {self._what} are taken. Try again in a moment.", SOON_S)
+            raise Refusal(503, f"all_{self._what}", SOON_S, number=self._number)
         if _is_stranger(client) and mine >= SHARE * self._number:
-            raise Refusal(429, f"You have {mine} {self._what} already. End one, then try again.", SOON_S)
+            raise Refusal(429, f"my_{self._what}", SOON_S, number=mine)
         self._taken[client] += 1
         try:
             yield
@@ -87,7 +102,7 @@ class Limits:
         An `upload` is refused where its analysis would be: nobody sends a recording to be turned away then.
         """
         if self.closing:
-            raise Refusal(503, "The server is shutting down. Try again in a minute.", LATER_S)
+            raise Refusal(503, "closing", LATER_S)
         if _is_stranger(client):
             self._count(client)
         promised = self._promised()
@@ -98,10 +113,10 @@ class Limits:
             mine = sum(_client_of(event) == client for event in waiting + self._running())
             mine += promised.count(client)
             if mine >= SHARE * QUEUE_SIZE:
-                raise Refusal(429, f"{mine} of your recordings wait. Send more as they finish.", SOON_S)
+                raise Refusal(429, "my_share", SOON_S, number=mine)
         ahead = len(waiting) + len(promised) + self.uploads.number_taken
         if ahead >= QUEUE_SIZE or self._wait_s(waiting) >= MAX_WAIT_S:
-            raise Refusal(503, "The server is busy with other recordings. Try again in a moment.", SOON_S)
+            raise Refusal(503, "busy", SOON_S)
 
     def promise(self, client: str) -> None:
         """Keeps a place for the analysis of what `client_name` has just uploaded."""
@@ -130,7 +145,7 @@ class Limits:
         tokens = min(float(BURST), tokens + (now - at) * RATE_PER_S)
         if tokens < 1:
             wait_s = (1 - tokens) / RATE_PER_S
-            raise Refusal(429, f"More than {RATE_PER_S:g} requests a second: send them slower.", wait_s)
+            raise Refusal(429, "too_fast", wait_s, rate=f"{RATE_PER_S:g}")
         self._rates[client] = tokens - 1, now
         if len(self._rates) > MAX_REQUESTS:  # whoever was away for long enough has all of them again
             long_ago = now - BURST / RATE_PER_S
@@ -148,6 +163,12 @@ class Limits:
 
     def _running(self) -> list[Event]:
         return [event for job in self._queue.active_jobs if job for event in job]
+
+
+def waits(queue: Queue, concurrency_id: str, page: str | None) -> bool:
+    """Whether an event of `page` (Gradio's session hash) waits for its turn."""
+    waiting = queue.event_queue_per_concurrency_id.get(concurrency_id)
+    return any(event.session_hash == page for event in list(waiting.queue)) if waiting else False
 
 
 def client_name(host: str) -> str:

@@ -57,7 +57,7 @@ class SocketError(CodedError):
 def add_route(app: FastAPI, engine: LiveEngine, idle_s: float = IDLE_S) -> None:
     """Serves `/live` in `app`, before any route of its own that takes every path."""
 
-    places = Places("live sessions", MAX_SESSIONS)
+    places = Places("sessions", MAX_SESSIONS)
 
     async def live(websocket: WebSocket) -> None:
         await _Connection(websocket, engine, places, idle_s).run()

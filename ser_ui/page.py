@@ -20,7 +20,7 @@ from ser_ui import (
     uploads,
     words,
 )
-from ser_ui.layout import html
+from ser_ui.layout import html, script
 from ser_ui.shelf import Shelf
 
 # In the order in which the page shows them.
@@ -34,7 +34,7 @@ def build(recognizer: Recognizer | None, trouble: str = "") -> gr.Blocks:
     """
     shelf = Shelf(recognizer) if recognizer else None
     with uploads.Blocks(title="SER Studio", analytics_enabled=False) as page:
-        html(words.key("page.header"))
+        html(words.key("page.header"), js_on_load=script("shared/words", "shared/gradio"))
         if shelf is None:
             html(words.key("page.not_ready"))
         else:

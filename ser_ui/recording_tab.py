@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, fields
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ser_core.export import EXTENSIONS, WRITERS
 from ser_core.recognizer import Recognizer
 from ser_ui import corrections, examples, text, timeline, words
 from ser_ui.corrections import CorrectionError
-from ser_ui.layout import ANNOUNCE, html
+from ser_ui.layout import ANNOUNCE, empty_on_failure, html
 from ser_ui.shelf import Shelf
 from ser_ui.words import Phrases
 
@@ -90,7 +91,7 @@ def _listen(parts: Parts, recognizer: Recognizer) -> None:
         (parts.recorded, parts.recorded.stop_recording, analyse_recording),
         (parts.dropped, parts.dropped.upload, analyse_file),
     ):
-        arrived(
+        event = arrived(
             handler,
             source,
             [getattr(parts, part.name) for part in fields(Parts)],
@@ -100,6 +101,7 @@ def _listen(parts: Parts, recognizer: Recognizer) -> None:
             concurrency_id="model",
             api_visibility="private",
         )
+        empty_on_failure(event, source)
 
 
 def _serve(parts: Parts, recognizer: Recognizer) -> None:
@@ -138,10 +140,8 @@ def _analyse(
     except AudioError as error:
         yield {parts.answer: text.problem(phrases.error(error), name, phrases)}
         return
-    unit = phrases("number.seconds")
-    analysis = recognizer.analyze(
-        waveform, name, lambda _, heard: progress((heard, waveform.duration_s), unit=unit)
-    )
+    unit, total = phrases("number.seconds"), ceil(waveform.duration_s)
+    analysis = recognizer.analyze(waveform, name, lambda _, heard: progress((int(heard), total), unit=unit))
     yield {
         parts.answer: text.verdict(analysis, phrases),
         parts.timeline: gr.update(value=timeline.content(path, waveform, analysis)),

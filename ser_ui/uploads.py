@@ -26,8 +26,8 @@ from starlette.routing import Route
 from starlette.types import Message, Receive
 
 from ser_core.audio import AudioError
-from ser_ui import failures
-from ser_ui.guard import FILE, TOO_LARGE, UPLOAD
+from ser_ui import failures, words
+from ser_ui.guard import FILE, UPLOAD, refused
 from ser_ui.limits import LATER_S, MAX_FILE_BYTES, Refusal
 from ser_ui.storage import SWEEP_S, Storage, discard
 
@@ -50,16 +50,19 @@ class Blocks(gr.Blocks):
             self.storage.use(uploaded(file["path"]), named.get("session_hash"))
             return file
 
+        phrases = words.of(named.get("request"))
+        title = phrases("refusal.title")
         try:
             traverse(inputs, check, is_file_obj)
             return await super().process_api(block_fn, inputs, *rest, **named)
         except AudioError as error:
-            raise gr.Error(f"{error.code}: {error.message}", print_exception=False) from None
+            told = f"{error.code}: {phrases.error(error)}"
+            raise gr.Error(told, title=title, print_exception=False) from None
         except gr.Error:
             raise
         except Exception as error:  # noqa: BLE001 - Gradio would log its words, which may name a file
             log.error("an event failed: %s", failures.describe(error))
-            raise gr.Error("The server failed on this. Try again.", print_exception=False) from None
+            raise gr.Error(phrases("refusal.failed"), title=title, print_exception=False) from None
 
 
 def uploaded(place: str) -> Path:
@@ -101,7 +104,7 @@ def add_route(app: FastAPI, storage: Storage) -> None:
     async def upload(request: Request) -> Response:
         length = request.headers.get("content-length", "")
         if not storage.has_room(int(length) if length.isdecimal() else MAX_FILE_BYTES):
-            return _disk_is_full()
+            return refused(_disk_is_full(), UPLOAD, request.headers)
         folder = storage.new()
         try:
             number = request.query_params.get("upload_id")
@@ -112,13 +115,17 @@ def add_route(app: FastAPI, storage: Storage) -> None:
         except BaseException as error:
             discard(folder)
             match error:
-                case MultiPartException():
-                    large = "size exceeded" in error.message
-                    return PlainTextResponse(*((TOO_LARGE, 413) if large else (error.message, 400)))
+                case Refusal():
+                    return refused(error, UPLOAD, request.headers)
+                case MultiPartException(message=message) if "size exceeded" in message:
+                    too_large = Refusal(413, "too_large", file=MAX_FILE_BYTES // 1024**2)
+                    return refused(too_large, UPLOAD, request.headers)
+                case MultiPartException():  # no browser's
+                    return PlainTextResponse(error.message, 400)
                 case HTTPException():
                     return PlainTextResponse(error.detail, error.status_code, error.headers)
                 case OSError(errno=errno.ENOSPC):
-                    return _disk_is_full()
+                    return refused(_disk_is_full(), UPLOAD, request.headers)
             raise
 
     app.router.routes.insert(0, Route(UPLOAD, upload, methods=["POST"]))
@@ -139,9 +146,8 @@ def _in_large_pieces(receive: Receive) -> Receive:
     return gathered
 
 
-def _disk_is_full() -> Response:
-    refusal = Refusal(507, "The server's disk is full. Try again in a few minutes.", LATER_S)
-    return PlainTextResponse(refusal.detail, refusal.status_code, refusal.headers)
+def _disk_is_full() -> Refusal:
+    return Refusal(507, "disk_full", LATER_S)
 
 
 @asynccontextmanager

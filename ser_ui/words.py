@@ -79,9 +79,14 @@ PHRASES = {language: _read(language) for language in LANGUAGES}
 
 
 def of(request: gr.Request | None) -> Phrases:
-    """What to say to who sent `request`: browsers ask for the page's language first."""
-    asked = request.headers.get("accept-language", "") if request else ""
-    return PHRASES.get(asked.partition(",")[0].partition("-")[0].strip().lower(), PHRASES[ENGLISH])
+    """What to say to who sent `request`."""
+    return asked(request.headers if request else {})
+
+
+def asked(headers: Mapping[str, str]) -> Phrases:
+    """What to say to who sent `headers`: browsers ask for the page's language first."""
+    language = headers.get("accept-language", "").partition(",")[0].partition("-")[0].strip().lower()
+    return PHRASES.get(language, PHRASES[ENGLISH])
 
 
 def key(name: str) -> I18nData:

@@ -215,6 +215,18 @@ def test_a_stopping_server_refuses_work_and_still_hands_out_results(server):
     assert client.get(f"{CALL}/event").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [("de-DE,de;q=0.9", "Der Server wird gerade"), ("en-US", "shutting down"), (None, "shutting down")],
+)
+def test_a_refusal_speaks_the_browsers_language(server, asked, told):
+    server.limits.closing = True
+    client = server.client()
+    headers = {"accept-language": asked} if asked else {}
+    assert told in client.post(f"{guard.API}/queue/join", json={}, headers=headers).json()["detail"]
+    assert told in client.post(UPLOAD, content=b"x", headers=headers).text
+
+
 def test_uploads_at_once_are_limited(server):
     places = [server.limits.uploads.taken("127.0.0.1") for _ in range(MAX_UPLOADS)]
     for place in places:

@@ -199,3 +199,13 @@ def test_this_machine_has_several_names(client):
 def test_a_subscriber_with_many_addresses_is_one_client():
     assert limits.client_name("2001:db8::1") == limits.client_name("2001:db8::ffff:1")
     assert limits.client_name("2001:db8::1") != limits.client_name("2001:db8:0:1::1")
+
+
+def test_it_is_told_whether_a_page_waits_for_its_turn(server):
+    server.wait()
+    mine = server.waiting.queue[-1].session_hash
+    assert limits.waits(server.queue, limits.MODEL, mine)
+    assert not limits.waits(server.queue, limits.MODEL, "another page")
+    assert not limits.waits(server.queue, "another queue", mine)
+    server.waiting.queue.clear()
+    assert not limits.waits(server.queue, limits.MODEL, mine)

@@ -91,6 +91,15 @@ def test_what_the_library_says_is_said_in_every_language(language):
     assert all(PHRASES[language].warning(fault) != fault for fault in faults)
 
 
+def test_every_refusal_has_words():
+    named = set(re.findall(r"""Refusal\(\*?\(?\d{3}, "(\w+)""", sources()))
+    places = set(re.findall(r"""Places\("(\w+)""", sources()))
+    assert len(named) > 8
+    assert places == {"uploads", "connections", "sessions"}
+    for name in named | {f"{whose}_{what}" for whose in ("all", "my") for what in places}:
+        assert f"refusal.{name}" in PHRASES["en"].words
+
+
 def test_every_emotion_and_every_format_has_a_name_in_every_language():
     for phrases in PHRASES.values():
         assert all(f"emotion.{label}" in phrases.words for label in (*LABELS, UNKNOWN, NO_SPEECH))

@@ -1,6 +1,7 @@
 """A real Chromium before the real `app.py`, with a microphone that plays a recording."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,8 +122,13 @@ def locale(request) -> str:
 
 
 @contextmanager
-def opened(browser: Browser, server: str, width: int, scheme: str, locale: str = "en-US") -> Iterator[Page]:
-    """The page of a new visitor; it must log no error and ask nobody but the app for anything."""
+def opened(
+    browser: Browser, server: str, width: int, scheme: str, locale: str = "en-US", failing: str = ""
+) -> Iterator[Page]:
+    """The page of a new visitor; it must log no error and ask nobody but the app for anything.
+
+    `failing`: an expression for the errors that a test provokes, and that must therefore be there.
+    """
     context = browser.new_context(
         viewport={"width": width, "height": 900},
         color_scheme=scheme,
@@ -138,7 +144,9 @@ def opened(browser: Browser, server: str, width: int, scheme: str, locale: str =
     page.locator("#answer h2").wait_for()
     yield page
     context.close()
-    assert not errors
+    provoked = [error for error in errors if failing and re.search(failing, error)]
+    assert bool(provoked) == bool(failing)
+    assert not set(errors) - set(provoked)
     assert not strangers
 
 

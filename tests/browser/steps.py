@@ -4,10 +4,11 @@ import base64
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, TimeoutError, expect
 
 from ser_ui.words import PHRASES
 
+PRESS_MS = 3000  # then a tab is pressed again
 # How many colours are seen in the lanes of the waveform and the spectrogram.
 LANES = """() => {
     const canvas = document.querySelector('#timeline canvas[data-part=picture]');
@@ -17,6 +18,30 @@ LANES = """() => {
         return new Set(new Uint32Array(data.buffer)).size;
     };
     return { wave: colours(32, 84), mel: colours(260, 90) };
+}"""
+
+# Words that run out of their button or cell, out of what clips them, or out of the window.
+CUT = """() => {
+    const cut = new Set();
+    const page = document.querySelector(".gradio-container");
+    const texts = document.createTreeWalker(page, NodeFilter.SHOW_TEXT);
+    const over = ({ left, right }, inner) => inner.left < left - 1 || inner.right > right + 1;
+    while (texts.nextNode()) {
+        const text = texts.currentNode;
+        if (!text.data.trim() || !text.parentElement.checkVisibility()) continue;
+        const range = document.createRange();
+        range.selectNodeContents(text);
+        const lines = [...range.getClientRects()];
+        for (let box = text.parentElement; box; box = box.parentElement) {
+            const { overflowX } = getComputedStyle(box);
+            const frame = box.getBoundingClientRect();
+            if (["auto", "scroll"].includes(overflowX)) break; // it can be scrolled to
+            if (frame.width <= 1) break; // it is only read aloud
+            const holds = ["BUTTON", "TD", "TH", "HTML"].includes(box.tagName) || overflowX !== "visible";
+            if (holds && lines.some((line) => over(frame, line))) cut.add(text.data.trim());
+        }
+    }
+    return [...cut];
 }"""
 
 
@@ -37,12 +62,12 @@ def drop(page: Page, path: Path) -> None:
 def choose(page: Page, tab: str) -> None:
     """Opens a tab; again where the press fell into Gradio's laying out the bar for another width."""
     panel = page.locator(f"#{tab.lower()}-tab")
-    for _ in range(5):
-        _press(page, tab.lower())
+    for _ in range(9):
         try:
-            expect(panel).to_be_visible(timeout=3000)
+            _press(page, tab.lower())
+            expect(panel).to_be_visible(timeout=PRESS_MS)
             return
-        except AssertionError:
+        except (AssertionError, TimeoutError):
             continue
     expect(panel).to_be_visible()
 
@@ -51,16 +76,25 @@ def _press(page: Page, name: str) -> None:
     """Presses a tab's button, out of the menu of those that a narrow window has no room for."""
     button = page.locator(f"#{name}-tab-button")
     if not button.is_visible():
-        page.locator(".overflow-menu > button").click()
+        page.locator(".overflow-menu > button").click(timeout=PRESS_MS)
         title = PHRASES[page.evaluate("document.documentElement.lang")](f"tab.{name}")
         button = page.locator(".overflow-dropdown button", has_text=title)
-    button.click()
+    button.click(timeout=PRESS_MS)
 
 
 def wait_for_figures(page: Page) -> None:
     """Until the words are there, and the lanes are drawn with the spectrogram among them."""
     expect(page.locator("#probabilities")).to_contain_text("Whole recording", timeout=60_000)
     page.wait_for_function(f"({LANES})().mel > 100", timeout=60_000)
+
+
+def overflow(page: Page) -> list[str]:
+    """What runs over its edge."""
+    wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    over = [] if wide[0] <= wide[1] else [f"the page is {wide[0]} pixels wide in a window of {wide[1]}"]
+    tables = "all => all.filter(box => box.scrollWidth > box.clientWidth).map(box => box.ariaLabel)"
+    over += [f"the table {name}" for name in page.locator(".segments").evaluate_all(tables)]
+    return over + page.evaluate(CUT)
 
 
 def faults(page: Page) -> list[str]:

@@ -2,26 +2,30 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
-from browser.steps import choose, drop, faults
-from playwright.sync_api import Page, expect
+from browser.conftest import opened as opened_page
+from browser.steps import choose, drop, faults, overflow
+from playwright.sync_api import Page, Route, expect
 from support import syllables, write_wav
 
 from ser_core.emotions import LABELS, UNKNOWN
 from ser_ui import page as layout
+from ser_ui.limits import MAX_BODY_BYTES
 from ser_ui.words import PHRASES
 
 GERMAN = PHRASES["de"]
 TOLD_MS = 60_000
 NAMES = {GERMAN.emotion(label): label for label in (*LABELS, UNKNOWN)}
-# Words of every second English sentence that no German one has.
+# Words of every second English sentence that no German one has, and some of Gradio's.
 ENGLISH = re.compile(
-    r"\b(the|and|of|with|this|your|is|are|press|to|not|it|from|file|files|no|speech|sound)\b"
+    r"\b(the|and|of|with|this|your|is|are|press|to|not|it|from|file|files|no|speech|sound"
+    r"|Error|Close|Select|Uploading|Progress|queue|processing)\b"
 )
 # All that is read, seen or aloud, in what is shown; but for what is marked as English, and code.
 READ = """() => {
-    const skipped = "[lang=en], code, script, style, .mic-select"; // microphones have names of their own
+    const skipped = "[lang=en], code, script, style, .mic-select option"; // microphones have their own names
     const said = [];
     for (const box of document.querySelectorAll(".gradio-container *")) {
         if (!box.checkVisibility() || box.closest(skipped)) continue;
@@ -33,6 +37,7 @@ READ = """() => {
 }"""
 
 pytestmark = pytest.mark.parametrize("locale", ["de-DE"], indirect=True)
+narrow = pytest.mark.parametrize("size", [(400, "light")], ids=["400"], indirect=True)
 
 
 def leftovers(page: Page) -> list[str]:
@@ -49,13 +54,15 @@ def opened(page, tmp_path) -> Page:
     return page
 
 
+@narrow
 @pytest.mark.parametrize("tab", [tab.NAME for tab in layout.TABS])
-def test_a_tab_is_german_before_anything_is_dropped(page, tab, artefacts):
+def test_a_tab_is_german_before_anything_is_dropped_and_fits(page, tab, artefacts):
     assert page.evaluate("document.documentElement.lang") == "de"
     choose(page, tab)
     expect(page.locator(f"#{tab}-tab")).to_be_visible()
     page.screenshot(path=artefacts / f"german-{tab}.png", full_page=True)
     assert not leftovers(page)
+    assert not overflow(page)
 
 
 @pytest.mark.parametrize("size", [(1280, "light"), (400, "light")], ids=["1280", "400"], indirect=True)
@@ -64,7 +71,7 @@ def test_an_analysis_is_german_and_fits(opened, size, artefacts):
     opened.locator("#timeline summary").click()
     opened.screenshot(path=artefacts / f"german-result-{size[0]}.png", full_page=True)
     assert not leftovers(opened)
-    assert opened.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert not overflow(opened)
     assert not faults(opened)
 
 
@@ -85,7 +92,8 @@ def test_why_a_file_cannot_be_read_is_said_in_german(page, tmp_path):
     assert not leftovers(page)
 
 
-def test_several_files_are_told_in_german(page, tmp_path):
+@narrow
+def test_several_files_are_told_in_german_and_fit(page, tmp_path, artefacts):
     (tmp_path / "Text.wav").write_text("no recording " * 50)
     choose(page, "files")
     paths = [write_wav(tmp_path / "a.wav", syllables(2)), tmp_path / "Text.wav"]
@@ -93,20 +101,26 @@ def test_several_files_are_told_in_german(page, tmp_path):
     expect(page.locator("#files [data-part=progress]")).to_have_text(
         "2 von 2 Dateien fertig, 1 nicht auswertbar", timeout=TOLD_MS
     )
+    page.screenshot(path=artefacts / "german-files-400.png", full_page=True)
     assert not leftovers(page)
+    assert not overflow(page)
 
 
-def test_a_live_session_is_german(page):
+@narrow
+def test_a_live_session_is_german_and_fits(page, artefacts):
     choose(page, "live")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.locator("#live tbody tr")).not_to_have_count(0, timeout=TOLD_MS)
     assert not leftovers(page)
     page.get_by_role("button", name="Stopp", exact=True).click()
     expect(page.locator("#live .facts")).to_contain_text("angekommen", timeout=TOLD_MS)
+    page.screenshot(path=artefacts / "german-live-400.png", full_page=True)
     assert not leftovers(page)
+    assert not overflow(page)
 
 
-def test_a_comparison_is_german(page, tmp_path):
+@narrow
+def test_a_comparison_is_german_and_fits(page, tmp_path, artefacts):
     choose(page, "compare")
     for box in page.locator("#compared-models label").all():
         box.locator("input").set_checked(box.inner_text().strip() in ("cross", "glum"))
@@ -117,4 +131,45 @@ def test_a_comparison_is_german(page, tmp_path):
     )
     page.locator("#comparison input[type=radio]").nth(1).check()
     page.locator("#comparison summary").click()
+    page.screenshot(path=artefacts / "german-compare-400.png", full_page=True)
     assert not leftovers(page)
+    assert not overflow(page)
+
+
+def lose(route: Route) -> None:
+    """Deletes the recording between its upload and its analysis, as when the page was open for long."""
+    [file, *_] = route.request.post_data_json["data"]
+    Path(file["path"]).unlink()
+    route.continue_()
+
+
+def swell(route: Route) -> None:
+    """Sends more than the server takes, which refuses it."""
+    route.continue_(post_data=b" " * (MAX_BODY_BYTES + 1))
+
+
+def be_busy(route: Route) -> None:
+    """Answers as a busy server, of which Gradio's page takes the status alone."""
+    route.fulfill(status=503, json={"detail": "busy"})
+
+
+@pytest.mark.parametrize(
+    ("fault", "told", "failing"),
+    [
+        (lose, "Legen Sie sie noch einmal ab.", ""),
+        (swell, "Mehr als 4 MB auf einmal.", "413"),
+        (be_busy, "Der Server ist mit anderen Aufnahmen beschäftigt.", "503"),
+    ],
+)
+def test_an_error_is_told_in_german_and_the_next_file_goes_in(
+    browser, server, locale, tmp_path, fault, told, failing
+):
+    with opened_page(browser, server, 1280, "light", locale, failing) as page:
+        page.route("**/queue/join*", fault, times=1)
+        drop(page, write_wav(tmp_path / "Vokale.wav", syllables(1)))
+        toast = page.get_by_test_id("toast-body")
+        expect(toast).to_contain_text(told, timeout=TOLD_MS)
+        expect(toast).to_contain_text("Fehler")
+        assert not leftovers(page)
+        drop(page, write_wav(tmp_path / "Vokal.wav", syllables(1)))
+        expect(page.locator("#answer .facts")).to_contain_text("Vokal.wav", timeout=TOLD_MS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser.conftest import opened
-from browser.steps import choose, drop, faults, wait_for_figures
+from browser.steps import choose, drop, faults, overflow, wait_for_figures
 from playwright.sync_api import Page, expect
 from support import SAMPLE_RATE, syllables, write_wav
 
@@ -65,13 +65,7 @@ def look(page: Page, tab: str, width: int, scheme: str, picture: Path) -> list[s
     choose(page, tab)
     expect(page.locator(f"#{tab.lower()}-tab")).to_be_visible()
     page.screenshot(path=picture, full_page=True)
-    wrong = faults(page)
-    wide = page.evaluate("document.documentElement.scrollWidth")
-    if wide > width:
-        wrong.append(f"the page is {wide} pixels wide")
-    over = "all => all.filter(box => box.scrollWidth > box.clientWidth).map(box => box.ariaLabel)"
-    wrong += [f"the table {name} runs over its edge" for name in page.locator(".segments").evaluate_all(over)]
-    return wrong
+    return faults(page) + overflow(page)
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1280, "light")])
