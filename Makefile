@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup setup-train run test lint clean
+.PHONY: setup setup-train run test lint resolve clean
 
 setup: $(VENV)/.runtime
 
@@ -26,6 +26,14 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pip-audit --local --skip-editable --progress-spinner off
+
+# Whether requirements.txt has an answer for each Python and torch that a Space may have (`uv`, installs nothing).
+resolve: $(VENV)/.dev
+	@for python in 3.11 3.12; do for torch in 2.10 2.11 2.12 2.13; do \
+		echo "torch==$$torch.*" | $(BIN)/uv pip compile --quiet --no-header --no-annotate --only-binary :all: \
+			--python-version $$python --python-platform x86_64-manylinux_2_28 requirements.txt - > /dev/null \
+			&& echo "Python $$python, torch $$torch: resolved" || exit 1; \
+	done; done
 
 clean:
 	rm -rf $(VENV)
