@@ -1,7 +1,7 @@
 """An hour of speech open in the page, in a real Chromium: `python -m benchmarks.hour_page`.
 
-RAVDESS clips follow each other with pauses. Each thing a person does with the timeline is done `TIMES` times;
-printed, and written to benchmarks/results/hour_page.json:
+RAVDESS clips follow each other with pauses. Each thing a person does with the timeline is done `TIMES` times,
+each time when the page has come to rest; printed, and written to benchmarks/results/hour_page.json:
 
 NAME_ms       from the event to the end of the frame that shows it: median and longest
 heap_mb       of the page's JavaScript
@@ -54,9 +54,11 @@ MEASURE = """async ([action, times]) => {
     const mouse = (name, share) => lanes.dispatchEvent(new PointerEvent(name, at(share)));
     const wheel = (more) => lanes.dispatchEvent(new WheelEvent('wheel', { ...at(0.4), ...more }));
     const act = new Function('rows', 'key', 'mouse', 'wheel', 'i', action);
+    const audio = root.querySelector('audio');
     const shown = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
     const found = [];
     for (let i = 0; i < times; i++) {
+        do await new Promise((done) => requestIdleCallback(done)); while (audio.seeking);
         const start = performance.now();
         act(rows, key, mouse, wheel, i);
         await shown();

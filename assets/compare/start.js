@@ -8,7 +8,7 @@ function choose(index, playing = false) {
         part("announcer").textContent = `${title(index)}, ${words}: ${tell(found.answers, found.agreement)}`;
     }
     showDetails();
-    redraw();
+    redraw(false);
 }
 
 // To the next segment on which the models differ, from the first one again after the last.

@@ -6,7 +6,7 @@ function choose(index, playing = false) {
     goTo(index, playing);
     if (index !== null) part("announcer").textContent = `${title(index)}: ${likely(segments.list[index])}`;
     showDetails();
-    redraw();
+    redraw(false);
 }
 
 function edit(change) {

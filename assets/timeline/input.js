@@ -50,7 +50,7 @@ function pressed(event) {
     if (!told || !action || event.altKey) return;
     event.preventDefault();
     action();
-    redraw();
+    redraw(false);
 }
 
 const place = (event, canvas) => {
@@ -114,7 +114,7 @@ element.addEventListener("click", (event) => {
     const pressedButton = event.target.closest("[data-do]");
     if (pressedButton && told) {
         actions[pressedButton.dataset.do]();
-        redraw();
+        redraw(false);
     }
     const radio = event.target.closest("tr")?.querySelector("input");
     if (radio && event.target !== radio && !event.target.closest("label")) radio.click();

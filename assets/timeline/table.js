@@ -4,7 +4,7 @@ class Table {
     // `tell(found)`: what a row says in `words` to who does not see it, and its `cells` after the number.
     // `name`: of its radio buttons, another one in each table of the page.
     constructor(body, name, tell) {
-        Object.assign(this, { body, name, tell, made: new WeakMap() }); // a segment's row
+        Object.assign(this, { body, name, tell, made: new WeakMap(), chosen: null }); // made: a segment's row
     }
 
     // A segment that has not changed keeps its row, which at most gets another number.
@@ -32,15 +32,13 @@ class Table {
 
     // `chosen`: a segment's index, or null for the whole recording.
     choose(chosen) {
-        const radio = this.radio(chosen);
-        radio.checked = true;
+        this.chosen?.classList.remove("chosen"); // not tr:has(:checked), for which every row is styled anew
+        this.chosen = this.body.rows[chosen === null ? 0 : chosen + 1];
+        this.chosen.classList.add("chosen");
+        this.chosen.querySelector("input").checked = true;
         const box = this.body.closest(".segments"); // not scrollIntoView: the page itself must not move
-        const [row, frame] = [radio.closest("tr").getBoundingClientRect(), box.getBoundingClientRect()];
+        const [row, frame] = [this.chosen.getBoundingClientRect(), box.getBoundingClientRect()];
         if (row.top < frame.top || row.bottom > frame.bottom) box.scrollTop += row.top - frame.top - frame.height / 3;
-    }
-
-    radio(chosen) {
-        return this.body.rows[chosen === null ? 0 : chosen + 1].querySelector("input");
     }
 
     row(found) {

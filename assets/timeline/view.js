@@ -15,7 +15,8 @@ let chosen = null; // index of a segment; null: the whole recording
 let stopAt = null; // where playback of a segment ends
 let pointer = null; // where the mouse is: `share` of the view's width, and `y` on the lanes
 let queued = false;
-let stale = false; // the lanes are to be drawn again, not only what moves over them
+let stale = false; // the lanes are to be drawn again, also if they show what they showed
+let shown = []; // what that was
 let drawn = () => {}; // what else follows playback
 let asked = 0; // numbers what the server is asked
 
@@ -47,12 +48,13 @@ function redraw(lanesToo = true) {
 function drawAll() {
     queued = false;
     if (!told || !element.clientWidth) return; // nothing to show, or a hidden tab: drawn when it is opened
-    if (stale) {
+    const now = audio.currentTime;
+    const showing = [segments.list, axis.from, axis.to, lanes.explanation];
+    if (stale || showing.some((one, i) => one !== shown[i])) { // not only what moves over them
         lanes.draw(recording, segments, axis);
         overview.draw(recording, segments, axis);
     }
-    stale = false;
-    const now = audio.currentTime;
+    [stale, shown] = [false, showing];
     const pointed = pointer && axis.time(pointer.share, 1);
     const found = chosen === null ? null : segments.list[chosen];
     drawCursors(part("cursors"), lanes.layout, axis, { now, pointed, chosen: found, movable: Boolean(grip) });
