@@ -146,8 +146,9 @@ def shares(runtime: TorchRuntime, clips: list[np.ndarray], repeats: int) -> dict
     """
     groups = list(batches(sorted(clips, key=len), runtime.device))
     extract = runtime.extract
-    runtime.extract = lambda samples, lengths: (samples, lengths)  # what is left of `features`: copying
-    copied = [runtime.features(group) for group in groups]
+    # What is left of `features` is copying, of one row a window.
+    runtime.extract = lambda samples, lengths: (samples[:, None], lengths)
+    copied = [(samples[:, 0], lengths) for samples, lengths in map(runtime.features, groups)]
     copies = timed(runtime, lambda: [runtime.features(group) for group in groups], repeats)
     runtime.extract = extract
     features = [extract(*batch) for batch in copied]
