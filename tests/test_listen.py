@@ -107,14 +107,22 @@ def test_without_a_terminal_there_are_results_alone(capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.fixture
+def terminal():
+    """Python's own answer to Ctrl-C, which a test run in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("terminal")
 def test_the_first_ctrl_c_is_a_wish_and_the_second_an_order():
-    before = signal.getsignal(signal.SIGINT)
     with interruptible() as stopped:
         signal.raise_signal(signal.SIGINT)
         assert stopped.is_set()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_session_that_fails_ends_with_its_error(engine):
