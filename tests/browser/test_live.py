@@ -251,22 +251,6 @@ def test_a_session_works_by_keyboard(live):
     assert {"Open in Recording", "Save sound (WAV)", "Save results (JSON)", "Play"} <= reached
 
 
-@pytest.mark.parametrize(
-    "size", [(400, "dark"), (1280, "light")], ids=["dark-400", "light-1280"], indirect=True
-)
-def test_nothing_runs_over_the_edge(live, size, artefacts):
-    width, scheme = size
-    press(live, "Start")
-    expect(rows(live)).not_to_have_count(0, timeout=SETTLES_MS)
-    live.screenshot(path=artefacts / f"live-{scheme}-{width}.png", full_page=True)
-    press(live, "Stop")
-    expect(live.locator("#live .facts")).to_contain_text("received", timeout=SETTLES_MS)
-    live.screenshot(path=artefacts / f"live-summary-{scheme}-{width}.png", full_page=True)
-    assert live.evaluate("document.documentElement.scrollWidth") <= width
-    table = live.locator("#live .segments").evaluate("box => [box.scrollWidth, box.clientWidth]")
-    assert table[0] <= table[1]
-
-
 def test_less_motion_is_respected(live):
     live.emulate_media(reduced_motion="reduce")
     expect(live.locator("#live .bar b").first).to_have_css("transition-duration", "0s")
