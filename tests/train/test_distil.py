@@ -69,10 +69,10 @@ def taught(recipe, clips, cache, tmp_path_factory):
 def test_it_learns_what_the_teacher_hears(recipe, clips, cache, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     losses = []
-    for epochs in (1, 40):
+    for epochs in (1, 20):
         fit_encoder(replace(recipe, teacher_epochs=epochs), clips, folder(tmp_path / str(epochs)), cache)
         losses.append(caplog.records[-1].args[-1])
-    assert losses[1] < 0.9 * losses[0]
+    assert losses[1] < 0.95 * losses[0]
 
 
 def test_the_same_recipe_gives_the_same_encoder_which_is_then_frozen(recipe, clips, cache, taught, tmp_path):
