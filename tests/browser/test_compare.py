@@ -153,21 +153,6 @@ def test_a_comparison_is_saved_as_a_table(compare, path):
     assert [(row["cross label"], row["glum label"]) for row in table] == [("angry", "sad")] * SYLLABLES
 
 
-def test_models_that_are_chosen_before_the_first_have_heard_it_are_the_ones_that_count(compare, tmp_path):
-    """What the page asks comes late to the server here: nothing errs, and the last choice holds."""
-    long = write_wav(tmp_path / "long.wav", np.tile(syllables(SYLLABLES), 20))
-    held = []
-    compare.route("**/queue/join*", lambda route: held.append(route))
-    drop_here(compare, long)
-    choose_models(compare, "cross", "shy")
-    compare.route("**/queue/join*", lambda route: route.continue_())  # from now on
-    for route in held:
-        route.continue_()
-    expect(compare.locator("#agreement .facts")).to_contain_text("shy 0.1", timeout=DONE_MS)
-    expect(compare.locator("#agreement .facts")).to_contain_text("long.wav")
-    expect(compare.locator("#comparison [data-part=models] section")).to_have_count(2)
-
-
 def test_another_recording_takes_the_place_of_one_that_is_still_heard(compare, path, tmp_path):
     long = write_wav(tmp_path / "long.wav", np.tile(syllables(SYLLABLES), 100))
     drop_here(compare, long)
