@@ -6,8 +6,8 @@ one that dies or overruns. What comes back is what `audio.stream` yields: the sa
 
 A worker is `python -m ser_core.decoder`. It imports numpy, soxr and the decoders, not torch; nothing is
 forked. It is asked by a line of JSON on stdin, and answers on stdout with frames of a kind, a length and so
-many bytes: blocks of float32, then an end or an error. A pipe holds no more than 64 kB, so a worker never
-runs further ahead than a block.
+many bytes: first that it begins, then blocks of float32, then an end or an error. A pipe holds no more than
+64 kB, so a worker never runs further ahead than a block.
 """
 
 import json
@@ -40,7 +40,7 @@ ROOT = Path(__file__).parents[1]
 SPARE = 2  # workers that wait for the next file; more are started while more files are read
 FILES_A_WORKER = 200  # then it is replaced: what C libraries lose of memory is lost with it
 FRAME = struct.Struct("<cI")  # kind, length in bytes
-SAMPLES, END, ERROR = b"s", b".", b"e"
+BEGUN, SAMPLES, END, ERROR = b"b", b"s", b".", b"e"
 MAX_FRAME_BYTES = 16_000_000  # an answer that claims more comes from a worker gone mad
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,9 @@ class Decoder:
         """
         worker = self._take()
         try:
-            yield from worker.stream(source, limits)
+            while not worker.begin(source, limits):
+                worker = self._take()
+            yield from worker.blocks(source)
         finally:
             if not (worker.reusable and self._keep(worker)):
                 worker.kill()
@@ -108,11 +110,8 @@ class Decoder:
     def _take(self) -> "_Worker":
         """A worker that waits, else a new one."""
         with self._lock:
-            while self._idle:
-                worker = self._idle.pop()
-                if worker.alive:
-                    return worker
-                log.warning("a decoder ended while it waited")
+            if self._idle:
+                return self._idle.pop()
         return _Worker(self._limits)
 
     def _keep(self, worker: "_Worker") -> bool:
@@ -120,6 +119,7 @@ class Decoder:
         with self._lock:
             wanted = not self._closed and len(self._idle) < SPARE
             if wanted:
+                worker.waited = True
                 self._idle.append(worker)
             return wanted
 
@@ -129,6 +129,7 @@ class _Worker:
 
     def __init__(self, limits: WorkerLimits) -> None:
         self.reusable = True  # it waits for a file, and has not read too many
+        self.waited = False  # for a file, once at least
         self._files = 0
         self._overran = False
         self._answer_s = limits.answer_s
@@ -146,26 +147,34 @@ class _Worker:
             log.warning("no decoder can be started: %s", error)
             raise _crashed() from None
 
-    @property
-    def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process.poll() is None
-
     def kill(self) -> None:
         """Ends the process, whatever it does."""
         self._process.kill()
         self._process.communicate()
 
-    def stream(self, source: Path | str | bytes, limits: DecodeLimits) -> Iterator[Samples]:
-        """The blocks of `source`; until the last one was asked for, the worker is not `reusable`."""
+    def begin(self, source: Path | str | bytes, limits: DecodeLimits) -> bool:
+        """Asks for `source`; False where the process ended before, while it waited for a file.
+
+        Until the last of its `blocks` was asked for, the worker is not `reusable`.
+        """
         self.reusable = False
         self._files += 1
         asked: dict[str, object] = {"limits": asdict(limits)}
         if isinstance(source, bytes):
-            asked["size"], content = len(source), source
+            asked["size"] = len(source)
         else:
-            asked["path"], content = os.path.abspath(source), b""
-        kind, answer = self._answer(json.dumps(asked).encode() + b"\n" + content)
+            asked["path"] = os.path.abspath(source)
+        try:
+            self._answer(json.dumps(asked).encode() + b"\n")
+        except AudioError:
+            if self.waited and not self._overran:
+                return False
+            raise
+        return True
+
+    def blocks(self, source: Path | str | bytes) -> Iterator[Samples]:
+        """The blocks of the `source` that it has begun with."""
+        kind, answer = self._answer(source if isinstance(source, bytes) else b"")
         while kind == SAMPLES:
             yield np.frombuffer(answer, np.float32)
             kind, answer = self._answer()
@@ -213,7 +222,7 @@ class _Worker:
                 "Reading this file takes longer than is allowed here. It is probably damaged: export it "
                 "again, as WAV or FLAC.",
             )
-        log.warning("a decoder ended with code %s while it read a file", code)
+        log.warning("a decoder ended with code %s", code)
         return _crashed()
 
 
@@ -236,6 +245,7 @@ def main() -> None:
         _limit(resource.RLIMIT_FSIZE, 0)
     while line := sys.stdin.buffer.readline():
         asked = json.loads(line)
+        _write(answers, BEGUN, b"")
         source = asked["path"] if "path" in asked else sys.stdin.buffer.read(asked["size"])
         if resource:
             used = resource.getrusage(resource.RUSAGE_SELF)

@@ -1,10 +1,13 @@
 """Files read in another process: the same sound, the same errors, and nothing that a file does harms us."""
 
+import fcntl
 import os
 import re
 import signal
 import subprocess
 import sys
+import termios
+from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,6 +38,14 @@ def reader() -> Iterator[Decoder]:
 def workers() -> list[int]:
     """The worker processes that run."""
     return children(os.getpid(), "ser_core.decoder")
+
+
+def unread(worker: int) -> int:
+    """How many bytes a worker was sent and has not read."""
+    count = array("i", [0])
+    with open(f"/proc/{worker}/fd/0", "rb", buffering=0) as stdin:
+        fcntl.ioctl(stdin, termios.FIONREAD, count)
+    return count[0]
 
 
 def outcome(read, source: Path | str | bytes, limits: DecodeLimits = MINUTE) -> tuple[str, str, bytes]:
@@ -135,11 +146,25 @@ def test_a_worker_that_is_killed_costs_its_file_alone(reader, caplog):
 
 def test_a_worker_that_is_killed_while_it_waits_costs_nothing(reader):
     reader.prepare()
-    killed = workers()
-    for worker in killed:
+    for worker in workers():
         os.kill(worker, signal.SIGKILL)
-    assert eventually(lambda: not set(killed) & set(workers()))
     assert outcome(reader.stream, good("MP3")) == outcome(audio.stream, good("MP3"))
+
+
+def test_a_worker_that_ends_after_it_was_asked_and_before_it_begins_costs_nothing():
+    others = set(workers())
+    with Decoder() as reader, ThreadPoolExecutor() as thread:
+        reader.prepare()
+        stopped = set(workers()) - others
+        for worker in stopped:
+            os.kill(worker, signal.SIGSTOP)
+        found = thread.submit(outcome, reader.stream, good("MP3"))
+        for _ in range(SPARE):
+            assert eventually(lambda: any(unread(worker) for worker in stopped))
+            asked = next(worker for worker in stopped if unread(worker))
+            stopped.remove(asked)
+            os.kill(asked, signal.SIGKILL)
+        assert found.result() == outcome(audio.stream, good("MP3"))
 
 
 def test_a_worker_that_does_not_answer_is_too_slow_and_replaced():
