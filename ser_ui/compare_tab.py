@@ -4,7 +4,6 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,8 @@ FEWEST, MOST = 2, 6  # models at once
 CHOSEN = 3  # models at first
 CONCURRENCY = 1  # comparisons at once; single recordings do not wait for them
 QUEUE = "compare"  # that they wait in
+# When the page asked, as the last input: what it sends may arrive in another order.
+ASKED = "(...inputs) => [...inputs.slice(0, -1), performance.now()]"
 
 Heard = Callable[[str, float, float], None]  # is told a model, and how many seconds of how many it heard
 
@@ -38,6 +39,7 @@ Heard = Callable[[str, float, float], None]  # is told a model, and how many sec
 class Compared:
     """What the server remembers of a visitor's comparison."""
 
+    asked_ms: float  # since the page was opened
     path: str  # of the sound, as long as Gradio keeps it
     source: str
     found: Mapping[str, Analysis]  # by model, also those that are not shown any more
@@ -57,6 +59,7 @@ class Parts:
     answer: gr.HTML
     lanes: gr.HTML
     compared: gr.State
+    asked: gr.Number
 
 
 def build(shelf: Shelf) -> None:
@@ -105,13 +108,13 @@ def _lay_out(models: Sequence[Bundle]) -> Parts:
         formats=list(comparison.FORMATS),
         reply="",
     )
-    return Parts(chosen, dropped, answer, lanes, gr.State())
+    return Parts(chosen, dropped, answer, lanes, gr.State(), gr.Number(visible=False))
 
 
 def _listen(parts: Parts, shelf: Shelf) -> None:
     """Compare whatever arrives, by itself, and again when other models are chosen.
 
-    A comparison ends as soon as another one of the same page waits. Not by Gradio's `cancels`: it fails (422)
+    A comparison ends as soon as a later one of the same page waits. Not by Gradio's `cancels`: it fails (422)
     where the page was not told an event's number yet.
     """
     blocks = Context.root_block
@@ -120,15 +123,22 @@ def _listen(parts: Parts, shelf: Shelf) -> None:
         path: str | None,
         models: list[str],
         compared: Compared | None,
+        asked_ms: float,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ):
-        if path:
-            compared = Compared(path, Path(path).name, {}, ())
-        if compared:
-            wanted = replace(compared, shown=tuple(models))
-            overtaken = partial(limits.waits, blocks._queue, QUEUE, request.session_hash)
-            yield from _compare(parts, shelf, wanted, overtaken, words.of(request), progress)
+        def overtaken() -> bool:
+            waiting = limits.waiting(blocks._queue, QUEUE, request.session_hash)
+            return any(event.data.data[-1] > asked_ms for event in waiting)
+
+        late = compared and compared.asked_ms > asked_ms
+        if path and not late:
+            compared = Compared(asked_ms, path, Path(path).name, {}, ())
+        if not compared or late:
+            yield gr.skip()  # without it, all that the page shows would be emptied
+            return
+        wanted = replace(compared, asked_ms=asked_ms, shown=tuple(models))
+        yield from _compare(parts, shelf, wanted, overtaken, words.of(request), progress)
 
     def save(compared: Compared | None, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         return gr.update(reply=saved(compared, int(event.number), event.format, words.of(request)))
@@ -136,8 +146,9 @@ def _listen(parts: Parts, shelf: Shelf) -> None:
     event = gr.on(
         [parts.dropped.upload, parts.models.input],
         compare,
-        [parts.dropped, parts.models, parts.compared],
+        [parts.dropped, parts.models, parts.compared, parts.asked],
         [parts.dropped, parts.answer, parts.lanes, parts.compared],
+        js=ASKED,
         trigger_mode="multiple",
         show_progress="minimal",
         show_progress_on=parts.answer,

@@ -165,10 +165,10 @@ class Limits:
         return [event for job in self._queue.active_jobs if job for event in job]
 
 
-def waits(queue: Queue, concurrency_id: str, page: str | None) -> bool:
-    """Whether an event of `page` (Gradio's session hash) waits for its turn."""
-    waiting = queue.event_queue_per_concurrency_id.get(concurrency_id)
-    return any(event.session_hash == page for event in list(waiting.queue)) if waiting else False
+def waiting(queue: Queue, concurrency_id: str, page: str | None) -> list[Event]:
+    """The events of `page` (Gradio's session hash) that wait for their turn."""
+    found = queue.event_queue_per_concurrency_id.get(concurrency_id)
+    return [event for event in list(found.queue) if event.session_hash == page] if found else []
 
 
 def client_name(host: str) -> str:

@@ -1,9 +1,12 @@
 """The tab Compare: a line for each model as soon as it has heard the recording."""
 
+import asyncio
 import json
 from itertools import pairwise
 
+import gradio as gr
 import pytest
+from gradio.state_holder import SessionState
 from support import random_bundle, syllables, write_wav
 
 from ser_core import bundle
@@ -40,7 +43,7 @@ def compare(shelf: Shelf, compared: Compared) -> list[tuple[list[dict], Compared
 
 
 def test_every_model_is_told_as_soon_as_it_has_heard_the_recording(shelf, path):
-    steps = compare(shelf, Compared(path, "a & b.wav", {}, ("own", "other")))
+    steps = compare(shelf, Compared(0.0, path, "a & b.wav", {}, ("own", "other")))
     assert [len(told) for told, _ in steps] == [1, 2, 3]
     sound, own, other = steps[-1][0]
     assert (sound["source"], sound["models"]) == ("a & b.wav", ["own", "other"])
@@ -51,7 +54,7 @@ def test_every_model_is_told_as_soon_as_it_has_heard_the_recording(shelf, path):
 
 
 def test_a_model_says_in_a_comparison_what_it_says_alone(shelf, path):
-    _, own, other = compare(shelf, Compared(path, "a & b.wav", {}, ("own", "other")))[-1][0]
+    _, own, other = compare(shelf, Compared(0.0, path, "a & b.wav", {}, ("own", "other")))[-1][0]
     for told in (own, other):
         alone = to_dict(shelf.get(told["model"]["name"]).analyze_file(path, "a & b.wav"))
         assert told["segments"] == alone["segments"]
@@ -59,9 +62,9 @@ def test_a_model_says_in_a_comparison_what_it_says_alone(shelf, path):
 
 
 def test_what_a_model_said_is_remembered_when_others_are_chosen(shelf, path):
-    _, before = compare(shelf, Compared(path, "a.wav", {}, ("own",)))[-1]
+    _, before = compare(shelf, Compared(0.0, path, "a.wav", {}, ("own",)))[-1]
     heard = []
-    again = Compared(path, "a.wav", before.found, ("other", "own"))
+    again = Compared(0.0, path, "a.wav", before.found, ("other", "own"))
     (*_, (_, after)) = compare_tab.results(shelf, again, lambda model, *_: heard.append(model))
     assert set(heard) == {"other"}
     assert after.found["own"] is before.found["own"]
@@ -69,7 +72,7 @@ def test_what_a_model_said_is_remembered_when_others_are_chosen(shelf, path):
 
 
 def test_a_model_that_cannot_be_loaded_is_a_line_that_says_why(shelf, path):
-    told, after = compare(shelf, Compared(path, "a.wav", {}, ("broken", "own", "other")))[-1]
+    told, after = compare(shelf, Compared(0.0, path, "a.wav", {}, ("broken", "own", "other")))[-1]
     assert told[1]["number"] == 0
     assert "fetch it again" in told[1]["problem"]
     assert [analysis.model_name for analysis in compare_tab.shown(after)] == ["own", "other"]
@@ -78,21 +81,32 @@ def test_a_model_that_cannot_be_loaded_is_a_line_that_says_why(shelf, path):
 def test_a_bad_file_is_the_usual_error(shelf, tmp_path):
     (tmp_path / "bad.wav").write_text("no recording " * 50)
     with pytest.raises(AudioError) as raised:
-        compare(shelf, Compared(str(tmp_path / "bad.wav"), "bad.wav", {}, ("own", "other")))
+        compare(shelf, Compared(0.0, str(tmp_path / "bad.wav"), "bad.wav", {}, ("own", "other")))
     assert raised.value.code == "unsupported_format"
 
 
 @pytest.mark.parametrize("name", ["csv", "json"])
 def test_a_comparison_is_saved(shelf, path, name):
-    _, compared = compare(shelf, Compared(path, "a.wav", {}, ("own", "other")))[-1]
+    _, compared = compare(shelf, Compared(0.0, path, "a.wav", {}, ("own", "other")))[-1]
     reply = json.loads(compare_tab.saved(compared, 4, name, PHRASES["en"]))
     assert (reply["kind"], reply["number"], reply["name"]) == ("file", 4, f"a.wav.models.{name}")
     assert "other" in reply["text"]
 
 
-@pytest.mark.parametrize("compared", [None, Compared("/gone.wav", "gone.wav", {}, ("own",))])
+@pytest.mark.parametrize("compared", [None, Compared(0.0, "/gone.wav", "gone.wav", {}, ("own",))])
 def test_without_a_comparison_there_is_nothing_to_save(compared):
     assert json.loads(compare_tab.saved(compared, 1, "csv", PHRASES["en"]))["kind"] == "problem"
+
+
+def test_models_that_are_chosen_before_there_is_a_recording_leave_the_page_as_it_is(shelf):
+    with gr.Blocks() as blocks:
+        compare_tab.build(shelf)
+    (asked,) = [event for event in blocks.fns.values() if event.js == compare_tab.ASKED]
+    inputs = [None, ["own", "other"], None, 1.0]
+    visitor = gr.Request(session_hash="page")
+    answer = asyncio.run(blocks.process_api(asked, inputs, SessionState(blocks), visitor))
+    *shown, _ = answer["data"]  # and the State
+    assert all(update and "value" not in str(update) for update in shown)
 
 
 def test_a_single_model_is_told_how_another_comes(tmp_path, monkeypatch):

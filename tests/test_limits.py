@@ -204,8 +204,8 @@ def test_a_subscriber_with_many_addresses_is_one_client():
 def test_it_is_told_whether_a_page_waits_for_its_turn(server):
     server.wait()
     mine = server.waiting.queue[-1].session_hash
-    assert limits.waits(server.queue, limits.MODEL, mine)
-    assert not limits.waits(server.queue, limits.MODEL, "another page")
-    assert not limits.waits(server.queue, "another queue", mine)
+    assert limits.waiting(server.queue, limits.MODEL, mine)
+    assert not limits.waiting(server.queue, limits.MODEL, "another page")
+    assert not limits.waiting(server.queue, "another queue", mine)
     server.waiting.queue.clear()
-    assert not limits.waits(server.queue, limits.MODEL, mine)
+    assert not limits.waiting(server.queue, limits.MODEL, mine)

@@ -15,6 +15,7 @@ from support import syllables, write_wav
 
 DONE_MS = 60_000
 AUDIO = "document.querySelector('#comparison audio')"
+JOIN = "**/queue/join*"  # how the page asks for anything
 SYLLABLES = 3
 
 
@@ -22,7 +23,8 @@ SYLLABLES = 3
 def compare(page) -> Page:
     """The page with the tab open and two models chosen that never agree."""
     choose(page, "Compare")
-    choose_models(page, "cross", "glum")
+    with page.expect_response(JOIN):
+        choose_models(page, "cross", "glum")
     return page
 
 
@@ -56,7 +58,7 @@ def press(page: Page, *keys: str) -> None:
 
 def compared(page: Page, path) -> None:
     drop_here(page, path)
-    expect(headline(page)).to_have_text(re.compile("agree"), timeout=DONE_MS)
+    expect(headline(page)).to_have_text(re.compile("^They agree"), timeout=DONE_MS)
 
 
 def test_where_two_models_disagree_is_counted_and_told_in_words(compare, path):
@@ -151,6 +153,30 @@ def test_a_comparison_is_saved_as_a_table(compare, path):
     assert download.value.suggested_filename.endswith(".wav.models.csv")
     table = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
     assert [(row["cross label"], row["glum label"]) for row in table] == [("angry", "sad")] * SYLLABLES
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_models_that_are_chosen_before_the_first_have_heard_it_are_the_ones_that_count(
+    compare, tmp_path, order
+):
+    """What the page asks comes late here, in either order: nothing errs, and the last choice holds."""
+    long = write_wav(tmp_path / "long.wav", np.tile(syllables(SYLLABLES), 20))
+    held = []
+
+    def hold(route):
+        held.append(route)
+        if len(held) == 3:
+            for late in held[::order]:
+                late.fulfill(response=late.fetch())
+
+    compare.route(JOIN, hold)
+    with compare.expect_request(JOIN):
+        drop_here(compare, long)
+    choose_models(compare, "cross")
+    choose_models(compare, "cross", "shy")
+    expect(compare.locator("#agreement .facts")).to_contain_text("shy 0.1", timeout=DONE_MS)
+    expect(compare.locator("#agreement .facts")).to_contain_text("long.wav")
+    expect(compare.locator("#comparison [data-part=models] section")).to_have_count(2)
 
 
 def test_another_recording_takes_the_place_of_one_that_is_still_heard(compare, path, tmp_path):
