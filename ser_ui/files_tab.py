@@ -100,7 +100,7 @@ def _row(analysis: Analysis, path: str, phrases: Phrases) -> dict[str, Any]:
     summary = analysis.summary
     return {
         "label": summary.label,
-        "likeliest": text.likeliest(summary) if summary.probabilities else "",
+        "probabilities": {name: round(share, 4) for name, share in summary.probabilities.items()},
         "confidence": round(summary.confidence, 4),
         "duration": round(analysis.duration, 3),
         "speech": round(sum(seconds.values()), 3),

@@ -13,6 +13,7 @@ from ser_core.emotions import NO_SPEECH, UNKNOWN, color_of
 from ser_ui.comparison import DIFFERENT, SAME, UNSURE, agreements
 from ser_ui.words import Phrases
 
+ALIKE = 1e-4  # probabilities that differ by less are the same
 LOGO_BARS = (10, 18, 30, 22, 36, 26, 14, 20)  # pixels; one bar an emotion
 LOGO_COLORS = ("#8C8C8C", "#56B4E9", "#E69F00", "#0072B2", "#D55E00", "#CC79A7", "#009E73", "#F0E442")
 
@@ -67,12 +68,17 @@ def headline(found: Verdict, phrases: Phrases) -> str:
     'Angry — 91% sure'
     >>> headline(Verdict("unknown", 0.4, {"sad": 0.4, "calm": 0.3, "happy": 0.3}), PHRASES["en"])
     'Not sure — most likely sad (40%)'
+    >>> headline(Verdict("unknown", 0.5, {"sad": 0.5, "happy": 0.5}), PHRASES["en"])
+    'Not sure — it sounds like nothing the model knows'
     """
     if found.label == NO_SPEECH:
         return phrases("verdict.no_speech")
     share = phrases.percent(found.confidence)
     if found.label == UNKNOWN:
-        return phrases("verdict.unsure", emotion=phrases.emotion(likeliest(found)), share=share)
+        guess = guessed(found)
+        if guess is None:
+            return phrases("verdict.unfamiliar")
+        return phrases("verdict.unsure", emotion=phrases.emotion(guess), share=share)
     return phrases("verdict.sure", emotion=phrases.emotion(found.label).capitalize(), share=share)
 
 
@@ -84,9 +90,14 @@ def answer(analysis: Analysis, phrases: Phrases) -> str:
     return headline(analysis.summary, phrases)
 
 
-def likeliest(found: Verdict) -> str:
-    """The most probable emotion of a verdict, also where it is too unsure to be its label."""
-    return max(found.probabilities, key=lambda name: found.probabilities[name])
+def guessed(found: Verdict) -> str | None:
+    """The most probable emotion of a verdict that is too unsure to have it as its label.
+
+    None where all are as probable, as they are of a sound that is unlike all the model has learnt.
+    """
+    shares = found.probabilities
+    alike = max(shares.values()) - min(shares.values()) <= ALIKE
+    return None if alike else max(shares, key=lambda name: shares[name])
 
 
 def mixture(segments: Sequence[Segment], phrases: Phrases) -> str:

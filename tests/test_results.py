@@ -2,6 +2,7 @@
 
 import csv
 import json
+from copy import deepcopy
 
 import pytest
 
@@ -9,7 +10,7 @@ from benchmarks import architectures, growth
 from benchmarks.accuracy import BEGIN, END, METRICS, README, RESULTS, ROOT, recompute, table
 from ser_core import bundle as bundles
 from ser_core.bundle import CHECKPOINTS, DEFAULT
-from train import evaluate, report
+from train import evaluate, export, report, sessions
 from train.splits import RAVDESS_TEST
 
 KEPT_IN = ROOT / "benchmarks" / "results"
@@ -21,9 +22,14 @@ def metrics():
     return json.loads(METRICS.read_text(encoding="utf-8"))
 
 
-def test_the_readme_shows_what_the_predictions_give(metrics):
+@pytest.fixture(scope="module")
+def recomputed():
+    return recompute(RESULTS)
+
+
+def test_the_readme_shows_what_the_predictions_give(metrics, recomputed):
     shown = README.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip()
-    assert shown == table(recompute(RESULTS), metrics)
+    assert shown == table(recomputed, metrics)
 
 
 def test_the_readme_shows_every_architecture_that_was_measured():
@@ -36,11 +42,23 @@ def test_the_readme_shows_every_architecture_that_was_measured():
     assert costs["whisper_tiny_distilled"].parameters < 2_000_000
 
 
-def test_metrics_that_the_predictions_do_not_give_are_caught(metrics):
-    found = recompute(RESULTS)
+def test_metrics_that_the_predictions_do_not_give_are_caught(metrics, recomputed):
+    found = deepcopy(recomputed)
     found["folds"]["ravdess_fold0"]["accuracy"] += 0.5
     with pytest.raises(ValueError, match="the predictions give"):
         table(found, metrics)
+
+
+def test_the_card_says_how_far_it_can_be_believed_of_strangers(metrics):
+    told, temperature = metrics["calibration"], bundles.read(DEFAULT).temperature
+    card = (CHECKPOINTS / DEFAULT / "README.md").read_text(encoding="utf-8")
+    assert set(told["strangers"]) == {"ravdess", "emovo", "nemo", "tess"}
+    for corpus, values in told["strangers"].items():
+        run = RESULTS / "leave_one_corpus_out" / f"without_{corpus}"
+        found = export.calibration(evaluate.read(run / "predictions.csv"), temperature)
+        in_session = evaluate.read(run / sessions.file_of("every_emotion"))
+        assert values == found | {"in_sessions": export.calibration(in_session, temperature)}
+        assert f"{found['answered']:.0f}, {found['accuracy_of_answered']:.0f}, {found['ece']:.2f} |" in card
 
 
 @pytest.mark.parametrize("fold", range(5))

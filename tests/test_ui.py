@@ -89,6 +89,11 @@ def test_an_unsure_verdict_says_so_and_names_the_likeliest():
     assert text.headline(unsure, ENGLISH) == "Not sure — most likely sad (40%)"
 
 
+def test_a_sound_unlike_all_the_model_knows_is_not_guessed_at():
+    even = Verdict("unknown", 0.25, dict.fromkeys(("neutral", "sad", "calm", "happy"), 0.25))
+    assert text.headline(even, ENGLISH) == "Not sure — it sounds like nothing the model knows"
+
+
 def test_silence_gets_no_emotion_and_advice():
     read = Reader(text.verdict(analysis(), ENGLISH))
     assert read.text.startswith("No speech found")

@@ -207,6 +207,7 @@ def export(
     measured: Annotated[
         list[Path], typer.Option(help="crossval folders whose results the model card quotes")
     ] = [],  # noqa: B006
+    version: Annotated[str, typer.Option(help="what the app tells with each result")] = "1",
     onnx: Annotated[
         bool, typer.Option("--onnx", help="adds model.onnx and model.int8.onnx, for machines without torch")
     ] = False,
@@ -214,7 +215,7 @@ def export(
     """Makes a checkpoint for the app: weights, bundle.json, metrics.json, model card."""
     with _readable_errors():
         if checkpoint:
-            bundle = exports.export(run, checkpoint, measured)
+            bundle = exports.export(run, checkpoint, measured, version)
             typer.echo(
                 f"{checkpoint}: {bundle.parameters / 1e6:.1f} M parameters, {bundle.size_bytes / 1e6:.1f} MB"
             )

@@ -102,10 +102,13 @@ def rows_of(predictions: Predictions, kept: Sequence[int] | NDArray[np.int64]) -
     )
 
 
-def confident(predictions: Predictions, temperature: float, threshold: float) -> Predictions:
-    """Only the clips whose most probable class reaches `threshold` (0 to 1)."""
+def confident(
+    predictions: Predictions, temperature: float, threshold: float, below: float = np.inf
+) -> Predictions:
+    """Only the clips whose most probable class reaches `threshold` (0 to 1) and stays under `below`."""
     probs = probabilities(torch.from_numpy(predictions.logits), temperature)
-    return rows_of(predictions, np.flatnonzero(probs.max(-1).values.numpy() >= threshold))
+    highest = probs.max(-1).values.numpy()
+    return rows_of(predictions, np.flatnonzero((highest >= threshold) & (highest < below)))
 
 
 def accuracy(predicted: NDArray[np.int64], targets: NDArray[np.int64]) -> float:

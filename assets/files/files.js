@@ -67,7 +67,7 @@ function findings(file) {
     const emotion = make("span", "", { class: "emotion" });
     if (file.state !== "done") emotion.append(phrase(`files.${file.state}`));
     else if (file.label === NO_SPEECH) emotion.append(emotionName(NO_SPEECH));
-    else emotion.append(swatch(colorOf(file.label)), nameOf({ label: file.label, probabilities: { [file.likeliest]: 1 } }));
+    else emotion.append(swatch(colorOf(file.label)), nameOf(file));
     if (file.state !== "done") return [emotion, "–", "–", "–", "", ""];
     const sure = file.label === NO_SPEECH ? "–" : percent(file.confidence);
     return [emotion, sure, clock(file.duration), clock(file.speech), shares(file.seconds), opener(file)];

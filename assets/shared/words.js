@@ -2,6 +2,7 @@
 
 const NO_SPEECH = "no_speech";
 const UNKNOWN = "unknown";
+const ALIKE = 1e-4; // probabilities that differ by less are the same
 // Every phrase in each language, as Gradio has them; it has set the page's language to the browser's.
 const PHRASES = window.gradio_config.i18n_translations;
 const LANGUAGE = [document.documentElement.lang.split("-")[0], "en"].find((language) => PHRASES[language]);
@@ -42,17 +43,27 @@ function likeliest(probabilities) {
     return Object.keys(probabilities).reduce((best, name) => (probabilities[name] > probabilities[best] ? name : best));
 }
 
+// The likeliest emotion, unless all are as likely: the model knows nothing that sounds so.
+function guessed(probabilities) {
+    const shares = Object.values(probabilities);
+    return Math.max(...shares) - Math.min(...shares) > ALIKE ? likeliest(probabilities) : null;
+}
+
+// Whether a verdict names an emotion, be it with a question mark.
+const names = ({ label, probabilities }) => label !== NO_SPEECH && (label !== UNKNOWN || guessed(probabilities) !== null);
+
 // A verdict in a word or two.
 function headline({ label, probabilities }) {
     if (label === NO_SPEECH) return phrase("short.no_speech");
-    if (label === UNKNOWN) return phrase("short.unsure", { emotion: emotionName(likeliest(probabilities)) });
-    return capital(emotionName(label));
+    if (label !== UNKNOWN) return capital(emotionName(label));
+    const guess = guessed(probabilities);
+    return guess ? phrase("short.unsure", { emotion: emotionName(guess) }) : phrase("short.unfamiliar");
 }
 
 // What a segment is called where there is little room.
 function nameOf({ label, probabilities }) {
-    if (label !== UNKNOWN) return emotionName(label);
-    return phrase("emotion.perhaps", { emotion: emotionName(likeliest(probabilities)) });
+    const guess = label === UNKNOWN && guessed(probabilities);
+    return guess ? phrase("emotion.perhaps", { emotion: emotionName(guess) }) : emotionName(label);
 }
 
 function make(tag, text = "", attributes = {}) {

@@ -21,7 +21,7 @@ from ser_core.export.json import to_dict
 from ser_core.live_engine import MAX_SESSIONS
 from ser_ui.live_tab import SOURCES
 
-LABEL = re.compile(r"^(Neutral|Calm|Happy|Sad|Angry|Fearful|Disgust|Surprised|Not sure, most likely \w+)$")
+LABEL = re.compile(r"^(Neutral|Calm|Happy|Sad|Angry|Fearful|Disgust|Surprised|Not sure, .+)$")
 RECORDING_S = 12.0  # of the one that is compared with the file; the five minutes are in benchmarks/
 SETTLES_MS = 30_000
 

@@ -53,6 +53,7 @@ def test_confident_keeps_what_reaches_the_threshold():
     table = predictions([0, 1], [0, 1])
     table.logits[1] = 0.01
     assert confident(table, 1.0, 0.5).files == ("0.wav",)
+    assert confident(table, 1.0, 0.0, below=0.5).files == ("1.wav",)
 
 
 def test_accuracy_times_clips_is_a_whole_number():
