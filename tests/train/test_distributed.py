@@ -32,7 +32,7 @@ from train.training import train, trainer_for
 out = Path(sys.argv[1])
 written = []
 sys.addaudithook(lambda event, args: written.append(str(args[1])) if event == "os.rename" else None)
-recipe = Recipe("two", "parallel_cnn_transformer", corpora=("made",), epochs=2, batch_size=4, ema_decay=0.5)
+recipe = Recipe("two", "parallel_2cnn_transformer", corpora=("made",), epochs=2, batch_size=4, ema_decay=0.5)
 split = split_named("speaker_fold0of3", corpora.read(out / "data", ["made"]))
 metrics = fit(recipe, split, out / "run", "cpu", devices=2)
 trainer = trainer_for(recipe, split, out / "again", "cpu", devices=2)

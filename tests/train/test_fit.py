@@ -23,7 +23,7 @@ from train.splits import Split, ravdess_fold
 PITCH_HZ = {"sad": 90.0, "happy": 240.0}
 RECIPE = Recipe(
     name="tiny_run",
-    architecture="parallel_cnn_transformer",
+    architecture="parallel_2cnn_transformer",
     corpora=("ravdess",),
     epochs=1,
     batch_size=8,
