@@ -4,7 +4,7 @@
 function answer(found, segments) {
     const named = Object.keys(speakingTime(segments)).filter((label) => label !== UNKNOWN);
     if (found.label === UNKNOWN && named.length > 1) return phrase("verdict.several", { emotions: named.map(emotionName).join(", ") });
-    if (!names(found)) return headline(found);
+    if (!namesEmotion(found)) return headline(found);
     return phrase("short.sure", { emotion: headline(found), share: percent(found.confidence) });
 }
 
@@ -12,7 +12,7 @@ function answer(found, segments) {
 function showNow(box, found, color, state) {
     box.style.setProperty("--emotion", color);
     box.querySelector("h2").textContent = headline(found);
-    box.querySelector(".sure").textContent = names(found) ? percent(found.confidence) : "";
+    box.querySelector(".sure").textContent = namesEmotion(found) ? percent(found.confidence) : "";
     box.querySelector(".state").textContent = state;
 }
 

@@ -50,7 +50,7 @@ function guessed(probabilities) {
 }
 
 // Whether a verdict names an emotion, be it with a question mark.
-const names = ({ label, probabilities }) => label !== NO_SPEECH && (label !== UNKNOWN || guessed(probabilities) !== null);
+const namesEmotion = ({ label, probabilities }) => label !== NO_SPEECH && (label !== UNKNOWN || guessed(probabilities) !== null);
 
 // A verdict in a word or two.
 function headline({ label, probabilities }) {

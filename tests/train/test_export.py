@@ -15,7 +15,7 @@ from ser_core.recognizer import Recognizer
 from train import corpora
 from train.cli import app
 from train.corpora import Clip
-from train.export import THRESHOLD, export
+from train.export import export
 from train.fit import RunError, fit
 from train.protocols import split_named, summarise
 from train.provenance import LICENCE, licence, origin
@@ -99,7 +99,7 @@ def test_a_lone_fold_ships_with_its_own_test(fold, checkpoints, clips):
     assert "the terms of the corpora it was trained on decide (mine)" in card
     assert "license: other" in card
     saved = bundles.read("mine")
-    assert saved.threshold == THRESHOLD
+    assert saved.threshold == 0.6
     assert saved.temperature == pytest.approx(own["temperature"], abs=1e-4)
     assert Recognizer.load("mine", "cpu").analyze_file(clips[0].path).error is None
 

@@ -18,6 +18,7 @@ from train.protocols import split_named
 from train.recipe import read
 
 ROOT = Path(__file__).parents[2]
+DEADLINE_S = 120
 SPLIT = "speaker_fold0of3"
 RECIPE = """
 name = "killed"
@@ -92,7 +93,9 @@ def test_a_killed_run_ends_as_one_that_was_not(data, split, recipe, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     fit(read(recipe), split, whole, "cpu")
     kill_in_an_epoch(start(data, recipe, killed), killed)
-    fit(read(recipe), split, killed, "cpu")
+    again = start(data, recipe, killed)
+    _, errors = again.communicate(timeout=DEADLINE_S)
+    assert again.returncode == 0, errors
     assert outcome(killed) == outcome(whole)
     assert epochs(killed) == [0, 1, 2, 3]
 
