@@ -35,7 +35,7 @@ def main(
     """Prints and writes the table."""
     chosen = recipe.read(RECIPE)
     clips = corpora.read(data, chosen.corpora)
-    embedder = Embedder(chosen, FeatureCache(default_folder()))
+    cache = FeatureCache(default_folder())
     columns = ["alone", *(f"{kind} {value:g}" for value in VALUES for kind in sessions.KINDS)]
     found: dict[str, dict[str, list[float]]] = {name: {key: [] for key in columns} for name in PROTOCOLS}
     for name, protocol in PROTOCOLS.items():
@@ -44,6 +44,7 @@ def main(
             _, model = bundles.load(runs / protocol / split.name / "bundle")
             assert isinstance(model, WhisperAdaptive)
             labels = told.get(split.name.removeprefix("without_"), {}).get("classes", LABELS)
+            embedder = Embedder(chosen, cache, model=model if chosen.changes_encoder else None)
             embeddings = embedder.embeddings(split.test)
             alone = sessions.by_themselves(model, split.test, embeddings)
             found[name]["alone"].append(_uar(alone, labels))

@@ -23,6 +23,7 @@ from train.cache import FeatureCache
 from train.corpora import Clip
 from train.data import BUCKET_BATCHES
 from train.embeddings import Embedder
+from train.progress import keep, resumed
 from train.recipe import Recipe
 
 BATCH_SIZE = 48
@@ -58,7 +59,7 @@ def fit_encoder(recipe: Recipe, clips: Sequence[Clip], folder: Path, cache: Feat
     rates = [recipe.encoder_learning_rate, PROJECTION_RATE]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=WARM_UP)
     parts = {"learner": learner, "optimizer": optimizer, "schedule": schedule}
-    for step in range(_resumed(folder / PROGRESS, parts), steps):
+    for step in range(resumed(folder / PROGRESS, parts), steps):
         copies, rows = drawn(share, lengths, len(wanted), recipe.seed, step)
         sounds = [student.heard(clips[i], speech[i], int(k)) for k, i in zip(copies, rows, strict=True)]
         loss = F.mse_loss(learner(*student.extract(*pad(sounds))), wanted[copies, rows])
@@ -69,7 +70,7 @@ def fit_encoder(recipe: Recipe, clips: Sequence[Clip], folder: Path, cache: Feat
         schedule.step()
         if (step + 1) % SAVE_STEPS == 0 or step + 1 == steps:
             log.info("distillation: step %d of %d, loss %.3f", step + 1, steps, loss.item())
-            _keep(folder / PROGRESS, parts, step + 1)
+            keep(folder / PROGRESS, parts, step + 1)
     learner.model.encoder.requires_grad_(False)
     return learner.model.eval()
 
@@ -128,19 +129,3 @@ def drawn(share: Tensor, lengths: Any, copies: int, seed: int, step: int) -> tup
     copy = rng.integers(0, copies, rows.shape)
     chosen = rng.permutation(BUCKET_BATCHES)[place]
     return copy[chosen], rows[chosen]
-
-
-def _resumed(path: Path, parts: dict[str, Any]) -> int:
-    """Puts `parts` back as `path` keeps them; returns the steps they have done."""
-    if not path.is_file():
-        return 0
-    kept = torch.load(path, map_location="cpu", weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(kept[name])
-    return int(kept["steps"])
-
-
-def _keep(path: Path, parts: dict[str, Any], steps: int) -> None:
-    partial = path.with_name(path.name + ".partial")
-    torch.save({name: part.state_dict() for name, part in parts.items()} | {"steps": steps}, partial)
-    partial.replace(path)

@@ -68,6 +68,31 @@ class Embedder:
             self._kept.store(names[missing[i]], row)
         return torch.from_numpy(np.stack([row for row in found if row is not None])).float()
 
+    def states(self, clips: Sequence[Clip], copy: int, layers: int) -> list[Tensor]:
+        """What the lowest `layers` make of each clip, `(step, width)`, float16; otherwise as `embeddings`."""
+        names = [
+            key(content_of(clip), *self._decisions, repr(self._augmentation), json.dumps(draw), str(layers))
+            for clip, draw in zip(clips, [self._session(clip, copy) for clip in clips], strict=True)
+        ]
+        found = [self._kept.load(name) for name in names]
+        missing = [i for i, row in enumerate(found) if row is None]
+        if missing:
+            speech = self._cache.speech([clips[i] for i in missing])
+            sounds = [self.heard(clips[i], samples, copy) for i, samples in zip(missing, speech, strict=True)]
+            for i, state in zip(missing, self._lower(sounds, layers), strict=True):
+                found[i] = state
+                self._kept.store(names[i], state)
+        return [torch.from_numpy(row) for row in found if row is not None]
+
+    def _lower(self, sounds: list[Tensor], layers: int) -> list[NDArray[np.float16]]:
+        """The states of `sounds`, each `(n_samples,)` at 16 kHz, behind the lowest `layers`."""
+        samples, lengths = pad(sounds)
+        with torch.inference_mode(), torch.autocast(self._device, torch.bfloat16):
+            inputs = self.extract(samples.to(self._device), lengths.to(self._device))
+            states, valid = self.model.encoder(*inputs)
+        whole = states[layers].half().cpu().numpy()
+        return [row[:steps] for row, steps in zip(whole, valid.sum(1).tolist(), strict=True)]
+
     def heard(self, clip: Clip, speech: NDArray[np.int16], copy: int) -> Tensor:
         """The `speech` of `clip` as it sounds in the copy `copy`, `(n_samples,)` at 16 kHz."""
         samples = chain.apply(self._augmentation, speech / FULL_SCALE, self._session(clip, copy))

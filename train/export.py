@@ -72,14 +72,7 @@ def export(run: Path, checkpoint: Path, measured: Sequence[Path] = (), version: 
     bundles.save(checkpoint, shipped, model)
     (checkpoint / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     saved = bundles.read(checkpoint)
-    start = origin(
-        recipe["architecture"],
-        recipe["pretrained"],
-        recipe["options"],
-        bool(recipe.get("probe_decay")),
-        recipe.get("teacher", ""),
-    )
-    (checkpoint / "README.md").write_text(model_card(saved, start), encoding="utf-8")
+    (checkpoint / "README.md").write_text(model_card(saved, origin(recipe)), encoding="utf-8")
     return saved
 
 

@@ -34,6 +34,7 @@ from train.run_card import run_card
 from train.splits import Split, check_leaks
 from train.teaches import check_teaches
 from train.training import BEST, LAST, loaders, train, trainer_for
+from train.tune import tune
 
 log = logging.getLogger(__name__)
 VERSION = "1"  # of the bundles a run leaves
@@ -65,7 +66,10 @@ def fit(
         log.info("%s is finished", folder)
     elif recipe.sessions:
         taught = distil.fit_encoder(recipe, split.train, folder, cache) if recipe.teacher else None
-        model = adaptive.fit_heads(recipe, split.train, Embedder(recipe, cache, model=taught))
+        embedder = Embedder(recipe, cache, model=taught)
+        model = adaptive.fit_heads(recipe, split.train, embedder)
+        if recipe.encoder_epochs:
+            model = tune(model, recipe, split.train, embedder, folder)
         _report(model, recipe.epochs - 1, recipe, split, folder, cache)
     else:
         trainer = trainer_for(recipe, split, folder, device, devices, nodes)
@@ -144,7 +148,7 @@ def _test(saved: Bundle, recipe: Recipe, split: Split, folder: Path, cache: Feat
     assert saved.path is not None
     _, model = bundles.load(saved.path)
     if isinstance(model, WhisperAdaptive):
-        embedder = Embedder(recipe, cache, model=model if recipe.teacher else None)
+        embedder = Embedder(recipe, cache, model=model if recipe.changes_encoder else None)
         validation, predictions = (
             sessions.by_themselves(model, clips, embedder.embeddings(clips))
             for clips in (split.validation, split.test)

@@ -25,27 +25,28 @@ PUBLISHED = {
     "vggish_transfer": "VGGish (Apache 2.0), trained on sounds of YouTube",
     "speech_encoder": "{bundle} of torchaudio.pipelines (MIT)",
 }
-FROZEN = ("whisper_base_adaptive",)  # architectures that never change what was published
+HEADS_ALONE = ("whisper_base_adaptive",)  # learn, unless the recipe has encoder_epochs
 DEFAULT_BUNDLE = "WAV2VEC2_BASE"  # of `speech_encoder`
 
 
-def origin(
-    architecture: str, pretrained: str, options: Mapping[str, Any], probe: bool = False, teacher: str = ""
-) -> str:
-    """What a recipe's training started from, in a sentence or two; `pretrained` as the recipe names it."""
-    if not pretrained:
+def origin(recipe: Mapping[str, Any]) -> str:
+    """What a training run started from, in a sentence or two; `recipe` as the run's recipe.json has it."""
+    pretrained, options, teacher = Path(recipe["pretrained"]), recipe["options"], recipe.get("teacher", "")
+    if not recipe["pretrained"]:
         return "Trained from random weights."
     bundle = options.get("bundle", DEFAULT_BUNDLE)
-    source = PUBLISHED.get(architecture, "published weights").format(bundle=bundle)
-    name = Path(pretrained).name
-    given = f", read from the file {name}" if Path(pretrained).suffix else ""
-    if options.get("frozen") or architecture in FROZEN:
+    source = PUBLISHED.get(recipe["architecture"], "published weights").format(bundle=bundle)
+    given = f", read from the file {pretrained.name}" if pretrained.suffix else ""
+    epochs = recipe.get("encoder_epochs", 0)
+    if options.get("frozen") or (recipe["architecture"] in HEADS_ALONE and not epochs):
         text = f"A head trained on {source}{given}, kept as it was published."
     else:
         text = f"Fine-tuned from {source}{given}."
+    if epochs:
+        text += f" Heads came first; then all above its lowest {recipe['frozen_layers']} layers was tuned."
     if teacher:
         text += f" It learned to give the embeddings of {PUBLISHED[teacher]}; then its heads were fitted."
-    if probe:
+    if recipe.get("probe_decay"):
         text += " A linear probe of that encoder, unchanged, stands beside it; both opinions are averaged."
     return text
 

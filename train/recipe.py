@@ -40,6 +40,7 @@ class Recipe:
     teacher: str = ""  # session-adaptive architecture whose embeddings a smaller one learns
     teacher_pretrained: str = ""  # its weights, as in `pretrained`
     teacher_epochs: int = 0  # of learning from it, before the heads
+    encoder_epochs: int = 0  # of tuning a session-adaptive encoder with its heads, once these are fitted
     sessions: int = 0  # virtual ones of each speaker, for the heads of a session-adaptive architecture
     schedule: Literal["one_cycle", "plateau"] = "one_cycle"
     patience: int = 0  # epochs without a lower validation loss before it stops; 0: runs all epochs
@@ -58,6 +59,8 @@ class Recipe:
             raise RecipeError(f"teacher {self.teacher!r} is not one of {', '.join(ARCHITECTURES)}")
         if self.teacher and not (self.teacher_pretrained and self.teacher_epochs > 0 and self.sessions):
             raise RecipeError("with a teacher, teacher_pretrained, teacher_epochs and sessions must be given")
+        if self.encoder_epochs and not self.sessions:
+            raise RecipeError("encoder_epochs are of session-adaptive architectures: sessions must be given")
         for corpus, share in self.share.items():
             if corpus not in self.corpora or not 0 < share <= 1:
                 raise RecipeError(
@@ -70,6 +73,11 @@ class Recipe:
             raise RecipeError(f"frozen_layers must be at least 0, is {self.frozen_layers}")
         if not 0 <= self.ema_decay < 1:
             raise RecipeError(f"ema_decay must be at least 0 and below 1, is {self.ema_decay}")
+
+    @property
+    def changes_encoder(self) -> bool:
+        """Whether a session-adaptive architecture's encoder is another than the published one in the end."""
+        return bool(self.teacher or self.encoder_epochs)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, for the run's folder."""

@@ -22,12 +22,9 @@ with one seed; another seed gives other numbers. Do not use it to judge people."
 
 def run_card(recipe: Recipe, split: Split, saved: Bundle, metrics: dict[str, Any], folder: Path) -> str:
     """Markdown for the run in `folder`, whose tables are written; `metrics` as metrics.json has them."""
-    start = origin(
-        recipe.architecture, recipe.pretrained, recipe.options, bool(recipe.probe_decay), recipe.teacher
-    )
     parts = [
         f"# {recipe.name}, {split.name}",
-        f"`{saved.architecture}` with {saved.parameters:,} parameters. {start} "
+        f"`{saved.architecture}` with {saved.parameters:,} parameters. {origin(recipe.to_dict())} "
         f"It names the emotion of a stretch of speech: {', '.join(saved.labels)}.",
         f"## Protocol\n\n{protocol(split, bool(recipe.sessions))}\n\n{_parts(split)}",
     ]

@@ -151,7 +151,7 @@ def test_what_is_no_finished_run_is_one_line(fold, tmp_path):
 
 @pytest.mark.parametrize("architecture", FROM_SCRATCH)
 def test_networks_from_scratch_say_so(architecture):
-    assert origin(architecture, "", {}) == "Trained from random weights."
+    assert origin(started(architecture, "")) == "Trained from random weights."
 
 
 @pytest.mark.parametrize(
@@ -186,14 +186,23 @@ def test_networks_from_scratch_say_so(architecture):
     ],
 )
 def test_published_weights_are_named_with_their_licence(architecture, pretrained, options, named):
-    assert re.search(named, origin(architecture, pretrained, options))
+    assert re.search(named, origin(started(architecture, pretrained) | {"options": options}))
 
 
 def test_a_teacher_is_named():
-    start = origin("whisper_tiny_distilled", "openai/whisper-tiny", {}, teacher="whisper_base_adaptive")
+    start = origin(started("whisper_tiny_distilled", "openai/whisper-tiny", teacher="whisper_base_adaptive"))
     assert re.search(
         r"Fine-tuned from .*whisper-tiny \(MIT\)\. .* embeddings of .*whisper-base \(MIT\)", start
     )
+
+
+def test_an_encoder_that_was_tuned_is_told_from_one_that_was_kept():
+    heads = started("whisper_base_adaptive", "openai/whisper-base")
+    assert "kept as it was published" in origin(heads)
+    tuned = origin(heads | {"encoder_epochs": 6, "frozen_layers": 2})
+    assert "Fine-tuned from" in tuned
+    assert "above its lowest 2" in tuned
+    assert "kept" not in tuned
 
 
 def test_the_licence_follows_the_corpora():
@@ -201,3 +210,8 @@ def test_the_licence_follows_the_corpora():
     assert "non-commercial" in licence(["mine", "ravdess"])
     assert "the terms of mine come on top" in licence(["mine", "ravdess"])
     assert licence(["mine"]) == "not stated: the terms of the corpora it was trained on decide (mine)"
+
+
+def started(architecture: str, pretrained: str, **others: object) -> dict[str, object]:
+    """What `origin` reads of a run's recipe."""
+    return {"architecture": architecture, "pretrained": pretrained, "options": {}} | others
