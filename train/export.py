@@ -17,8 +17,8 @@ from train.evaluate import Predictions
 from train.fit import RunError
 from train.provenance import licence, origin
 
-# Just below this, answers about voices of a corpus that was never trained on are wrong more often than right,
-# also within their sessions (`accuracy_of_nearly_answered` in metrics.json). Unseen actors would bear 0.5.
+# Just below this, answers about clips by themselves are wrong more often than right, of unseen actors and
+# of corpora never trained on. In sessions about half are right (`accuracy_of_nearly_answered`).
 THRESHOLD = 0.6
 NEARLY = 0.1  # of confidence, below the threshold
 

@@ -22,10 +22,10 @@ class WhisperAdaptive(nn.Module):
     clip is read by the head `relative`. The head `alone` reads a clip by itself, for a session's first words.
     The embedding is the mean and deviation over time of the upper hidden states of the encoder.
 
-    `base` has the lower 4 of whisper-base's 6 layers, 14.3 M parameters, as they were published: what they
-    know of many voices is not unlearned on a few. `distilled`, for weak machines, has the stem and the lowest
-    layer of whisper-tiny with half its feed-forward cells, 1.9 M parameters with its heads; it is trained to
-    give what `base` hears (`train.distil`).
+    `base` has the lower 4 of whisper-base's 6 layers, 14.3 M parameters; the upper ones may be tuned once the
+    heads are fitted (`train.tune`). `distilled`, for weak machines, has the stem and the lowest layer of
+    whisper-tiny with half its feed-forward cells, 1.9 M parameters with its heads; it is trained to give what
+    `base` hears as it was published (`train.distil`).
     """
 
     features = WhisperClassifier.features
