@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from support import syllables, write_wav
+from support import voices
 
 from ser_core import bundle as bundles
 from ser_core.emotions import LABELS
@@ -21,8 +21,6 @@ from train.embeddings import Embedder
 from train.fit import fit
 from train.recipe import Recipe
 from train.splits import Split
-
-PITCH_HZ = {"sad": 90.0, "happy": 240.0, "neutral": 150.0}
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +36,7 @@ def weights(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     """Six voices, each sad, happy and neutral."""
-    folder = tmp_path_factory.mktemp("data") / "voices"
-    folder.mkdir()
-    rows = ["file,speaker,emotion"]
-    for speaker in range(6):
-        for emotion, pitch in PITCH_HZ.items():
-            name = f"{speaker}-{emotion}.wav"
-            write_wav(folder / name, syllables(1, seed=speaker, pitch_hz=pitch))
-            rows.append(f"{name},{speaker},{emotion}")
-    (folder / "metadata.csv").write_text("\n".join(rows))
+    folder = voices(tmp_path_factory.mktemp("data"), 6)
     return corpora.read(folder.parent, ["voices"])
 
 

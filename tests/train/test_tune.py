@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from support import syllables, write_wav
+from support import voices
 
 from ser_core import bundle as bundles
 from ser_core.emotions import LABELS
@@ -23,8 +23,6 @@ from train.fit import fit
 from train.recipe import Recipe, RecipeError
 from train.splits import Split
 
-PITCH_HZ = {"sad": 90.0, "happy": 240.0, "neutral": 150.0}
-
 
 @pytest.fixture(scope="module", autouse=True)
 def small_batches():
@@ -38,15 +36,7 @@ def small_batches():
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     """Four voices, each sad, happy and neutral."""
-    folder = tmp_path_factory.mktemp("data") / "voices"
-    folder.mkdir()
-    rows = ["file,speaker,emotion"]
-    for speaker in range(4):
-        for emotion, pitch in PITCH_HZ.items():
-            name = f"{speaker}-{emotion}.wav"
-            write_wav(folder / name, syllables(1, seed=speaker, pitch_hz=pitch))
-            rows.append(f"{name},{speaker},{emotion}")
-    (folder / "metadata.csv").write_text("\n".join(rows))
+    folder = voices(tmp_path_factory.mktemp("data"), 4)
     return corpora.read(folder.parent, ["voices"])
 
 
@@ -132,8 +122,8 @@ def test_a_batch_holds_sessions_of_one_speaker_each():
 
 
 def test_a_run_is_tested_with_the_tuned_encoder(recipe, clips, cache, tmp_path):
-    voices = sorted({clip.speaker for clip in clips})
-    parts = (voices[:2], voices[2:3], voices[3:])
+    speakers = sorted({clip.speaker for clip in clips})
+    parts = (speakers[:2], speakers[2:3], speakers[3:])
     train, validation, test = (tuple(clip for clip in clips if clip.speaker in part) for part in parts)
     fit(recipe, Split("by_hand", train, validation, test), tmp_path / "run", "cpu", cache)
     _, model = bundles.load(tmp_path / "run" / "bundle")
