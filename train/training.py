@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -64,6 +65,20 @@ class _Patience(EarlyStopping):
             trainer.should_stop = True
 
 
+class _Checkpoint(ModelCheckpoint):
+    """A checkpoint that still knows which epoch was best where the run's folder was moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up `state_dict`; the files that it names lie in this run's folder."""
+
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath), Path(path).name)) if path else path
+
+        named = {key: here(state_dict[key]) for key in state_dict if key.endswith("_model_path")}
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(state_dict | named | {"best_k_models": best, "dirpath": self.dirpath})
+
+
 def trainer_for(
     recipe: Recipe, split: Split, folder: Path, device: str = "auto", devices: int = 1, nodes: int = 1
 ) -> L.Trainer:
@@ -76,7 +91,7 @@ def trainer_for(
     # The last epoch is saved after the best one, so that what it remembers of the best is never out of date.
     for name, monitor in [(BEST, "validation/loss")] * bool(split.validation) + [(LAST, None)]:
         callbacks.append(
-            ModelCheckpoint(
+            _Checkpoint(
                 folder,
                 filename=Path(name).stem,
                 monitor=monitor,

@@ -114,6 +114,20 @@ def test_a_plateau_is_remembered(split, recipe, tmp_path):
     assert ended[0][0]["last_epoch"] == plateau.epochs
 
 
+def test_a_run_whose_folder_was_moved_knows_its_best_epoch(split, recipe, tmp_path):
+    hopeless = replace(read(recipe), epochs=1, schedule="plateau", learning_rate=1e-9, ema_decay=0.0)
+    began, moved = tmp_path / "began", tmp_path / "moved"
+    fit(hopeless, split, began, "cpu")
+    best = (began / "best.ckpt").read_bytes()
+    for name in ("metrics.json", "recipe.json"):  # the same run, told to go on for longer
+        (began / name).unlink()
+    began.rename(moved)
+    fit(replace(hopeless, epochs=2), split, moved, "cpu")
+    first, second = curves.read(moved / "curves.csv")
+    assert second.validation_loss > first.validation_loss
+    assert (moved / "best.ckpt").read_bytes() == best
+
+
 def test_a_run_that_lost_its_patience_does_not_go_on(split, recipe, tmp_path):
     hopeless = replace(read(recipe), epochs=20, patience=1, learning_rate=1e-9, ema_decay=0.0)
     out = tmp_path / "run"
