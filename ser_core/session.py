@@ -7,6 +7,11 @@ microphone, and clips are judged by how they differ from it (`WhisperAdaptive.ju
 A session in which one emotion prevails would be taken for a voice that sounds like that. So the mean is
 moved back by what the emotions heard so far explain of it, by half: all of it loses more where the first
 impression is wrong about a new language than it gains (benchmarks/results/README.md has the numbers).
+
+Answers grow surer as a session goes on. Of a voice and a room that nothing is known of the model is far too
+sure, and of the clip after it less so: log-probabilities with `n` clips heard are divided by
+`1 + MODESTY / n`. More would be right for recordings unlike all that it was trained on, but would understate
+what it knows of unseen voices in known rooms.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
 
 TRUST_CLIPS = 1.0  # a session of so many clips counts half, its mean and the head that reads against it
 EXPLAINED = 0.5  # share of what emotions explain of the mean that is taken back, 0 to 1
+MODESTY = 0.4  # at least 0; of the first clip, and of later ones the less the more were heard
 
 
 class Session:

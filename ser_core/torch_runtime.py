@@ -55,7 +55,7 @@ class TorchRuntime:
         self._logits: Network = model
         if isinstance(model, WhisperAdaptive):
             self.embed = _embedder(model, self.device, precision)
-            self._logits = lambda features, lengths: model.read_alone(self.embed(features, lengths))
+            self._logits = lambda features, lengths: model.by_themselves(self.embed(features, lengths))
 
     @contextmanager
     def leaving_when_full(self) -> Iterator[None]:

@@ -8,9 +8,9 @@ from support import random_bundle, syllables
 from ser_core import bundle
 from ser_core.audio import Waveform
 from ser_core.emotions import LABELS
-from ser_core.models import build
+from ser_core.models import build, whisper_adaptive
 from ser_core.recognizer import Recognizer
-from ser_core.session import Session
+from ser_core.session import MODESTY, Session
 from ser_core.speech import Clip, SpeechStream
 from ser_core.torch_runtime import TorchRuntime
 
@@ -40,7 +40,27 @@ def clips_of(samples: np.ndarray) -> list[Clip]:
 def test_the_first_clip_is_judged_by_itself(model):
     embedding = torch.randn(SIZE)
     judged = Session().judge(model, embedding)
-    torch.testing.assert_close(judged, model.read_alone(embedding[None])[0].log_softmax(-1))
+    torch.testing.assert_close(judged, model.by_themselves(embedding[None])[0])
+    alone = model.read_alone(embedding[None])[0]
+    torch.testing.assert_close(judged, (alone / (1 + MODESTY)).log_softmax(-1))
+
+
+def test_the_more_was_heard_the_less_modest_the_answer(model):
+    """The same mean and impression with more clips behind them: only trust and modesty change."""
+    embedding = torch.randn(SIZE)
+    alone = model.read_alone(embedding[None]).log_softmax(-1)
+    mean = model.mean + (embedding - model.mean) / 2
+    sure = []
+    for clips in (2, 5, 100):
+        state = torch.cat([torch.tensor([clips - 1.0]), (clips - 1) * mean, (clips - 1) * alone[0].exp()])
+        judged = model.judge(embedding[None], state[None])
+        assert judged.exp().sum().item() == pytest.approx(1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(whisper_adaptive, "MODESTY", 0.0)
+            plain = model.judge(embedding[None], state[None])
+        torch.testing.assert_close(judged, (plain / (1 + MODESTY / clips)).log_softmax(-1))
+        sure.append(plain.max().exp().item() - judged.max().exp().item())
+    assert sure[0] > sure[1] > sure[2] > 0
 
 
 def test_judging_leaves_no_trace(model):

@@ -148,8 +148,9 @@ def _strangers(found: Mapping[str, Any]) -> list[str]:
         for corpus, value in found.items()
     )
     return [
-        "It is too sure of voices unlike its corpora. Of a corpus that the measured model was not trained "
-        "on: percent of clips that get an emotion, percent of those rightly, and calibration error.\n\n"
+        "It is too sure of many voices unlike its corpora. Of a corpus that the measured model was not "
+        "trained on: percent of clips that get an emotion, percent of those rightly, and calibration "
+        "error.\n\n"
         f"| test corpus | clips by themselves | within a session |\n|---|---|---|\n{rows}"
     ]
 

@@ -150,7 +150,6 @@ def interval(predictions: Predictions, metric: Metric, seed: int = 0) -> tuple[f
 def measure(predictions: Predictions, temperature: float = 1.0) -> dict[str, object]:
     """The numbers of one test part; accuracy, UAR and F1 in percent, with 95 % intervals over speakers."""
     predicted, targets = predictions.predicted, predictions.targets
-    probs = probabilities(torch.from_numpy(predictions.logits), temperature)
     return {
         "clips": len(targets),
         "speakers": len(set(predictions.speakers)),
@@ -159,8 +158,14 @@ def measure(predictions: Predictions, temperature: float = 1.0) -> dict[str, obj
         "uar": percent(unweighted_average_recall(predicted, targets)),
         "uar_ci95": [percent(value) for value in interval(predictions, unweighted_average_recall)],
         "macro_f1": percent(macro_f1(predicted, targets)),
-        "ece": round(expected_calibration_error(probs, torch.from_numpy(targets)), 4),
+        "ece": round(calibration_error(predictions, temperature), 4),
     }
+
+
+def calibration_error(predictions: Predictions, temperature: float) -> float:
+    """The expected calibration error at `temperature`, 0 to 1."""
+    probs = probabilities(torch.from_numpy(predictions.logits), temperature)
+    return expected_calibration_error(probs, torch.from_numpy(predictions.targets))
 
 
 def temperature_of(predictions: Predictions) -> float:

@@ -115,8 +115,13 @@ def _describe(recipe: Recipe, split: Split, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "recipe.json"
     wanted = json.dumps(recipe.to_dict() | {"split": split.name}, indent=2) + "\n"
-    if path.is_file() and path.read_text(encoding="utf-8") != wanted:
-        raise RunError(f"{folder} holds a run of another recipe or split: name another --out, or remove it")
+    if path.is_file():
+        usual = json.dumps(Recipe(recipe.name, recipe.architecture).to_dict())
+        began = json.loads(usual) | json.loads(path.read_text(encoding="utf-8"))  # it may lack newer keys
+        if began != json.loads(wanted):
+            raise RunError(
+                f"{folder} holds a run of another recipe or split: name another --out, or remove it"
+            )
     path.write_text(wanted, encoding="utf-8")
     with (folder / "split.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -149,24 +154,26 @@ def _test(saved: Bundle, recipe: Recipe, split: Split, folder: Path, cache: Feat
     _, model = bundles.load(saved.path)
     if isinstance(model, WhisperAdaptive):
         embedder = Embedder(recipe, cache, model=model if recipe.changes_encoder else None)
+        heard = [embedder.embeddings(clips) for clips in (split.validation, split.test)]
         validation, predictions = (
-            sessions.by_themselves(model, clips, embedder.embeddings(clips))
-            for clips in (split.validation, split.test)
+            sessions.by_themselves(model, clips, embeddings)
+            for clips, embeddings in zip((split.validation, split.test), heard, strict=True)
         )
+        in_session = sessions.in_sessions(model, validation, heard[0], sessions.every_emotion)
+        temperature = evaluate.temperature_of(evaluate.join([validation, in_session]))
     else:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         extract = FeatureExtractor(saved.features)
         validation, predictions = (
             evaluate.predict(model, extract, clips, device, cache) for clips in (split.validation, split.test)
         )
-    temperature = evaluate.temperature_of(validation)
+        temperature = evaluate.temperature_of(validation)
     bundles.save(saved.path, replace(saved, temperature=temperature), model.cpu())
     evaluate.write(predictions, folder / "predictions.csv")
     evaluate.write(validation, folder / "validation.csv")
     report.files(predictions, split.test, folder, split.name)
     metrics = {"temperature": round(temperature, 4)} | evaluate.measure(predictions, temperature)
     if isinstance(model, WhisperAdaptive):
-        embeddings = embedder.embeddings(split.test)
-        metrics["unfamiliar"] = evaluate.percent(1 - float(model.familiar(embeddings).float().mean()))
-        metrics["in_sessions"] = sessions.test(model, predictions, embeddings, folder, temperature)
+        metrics["unfamiliar"] = evaluate.percent(1 - float(model.familiar(heard[1]).float().mean()))
+        metrics["in_sessions"] = sessions.test(model, predictions, heard[1], folder, temperature)
     return metrics

@@ -83,7 +83,7 @@ class Sessions(Waveforms):
         assert isinstance(model, WhisperAdaptive)
         embeddings = model.embed(*self.extract(samples, lengths))
         familiar = model.familiar(embeddings)[:, None]
-        alone = calibration.probabilities(model.read_alone(embeddings), self.temperature)
+        alone = calibration.probabilities(model.by_themselves(embeddings), self.temperature)
         judged = calibration.probabilities(model.judge(embeddings, session), self.temperature)
         judged = torch.where(familiar, judged, 1 / judged.shape[1])
         return judged, alone, session + familiar * model.noted(embeddings)

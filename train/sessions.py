@@ -62,7 +62,7 @@ KINDS: dict[str, Sessions] = {
 def by_themselves(model: WhisperAdaptive, clips: Sequence[Clip], embeddings: Tensor) -> Predictions:
     """Log-probabilities of `clips` by themselves, from their `embeddings` `(clip, size)`."""
     with torch.inference_mode():
-        logits: NDArray[np.float64] = model.read_alone(embeddings).log_softmax(-1).double().numpy()
+        logits: NDArray[np.float64] = model.by_themselves(embeddings).double().numpy()
     return evaluate.predictions_of(clips, logits)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ser_core import pretrained
 from ser_core.models.blocks import LONGEST_PERIOD, mean_and_deviation
 from ser_core.models.whisper import MAX_STEPS, WhisperClassifier, WhisperEncoder
-from ser_core.session import EXPLAINED, TRUST_CLIPS
+from ser_core.session import EXPLAINED, MODESTY, TRUST_CLIPS
 
 PRINCIPAL = 64  # directions in which a sound is compared with the clips the model was fitted on
 READ_LAYERS = 3  # the top ones that are kept: what is below tells microphones apart, not emotions
@@ -96,7 +96,7 @@ class WhisperAdaptive(nn.Module):
         return torch.cat([mean_and_deviation(state, valid) for state in states[-self.read_layers :]], dim=-1)
 
     def read_alone(self, embeddings: Tensor) -> Tensor:
-        """Logits `(batch, class)` of clips by themselves."""
+        """Logits `(batch, class)` of what the head `alone` makes of clips, as it was trained."""
         logits: Tensor = self.alone((embeddings - self.mean) / self.deviation)
         return logits
 
@@ -104,6 +104,10 @@ class WhisperAdaptive(nn.Module):
         """Logits `(batch, class)` of clips against the mean embedding of their session."""
         logits: Tensor = self.relative((embeddings - session_mean) / self.spread)
         return logits
+
+    def by_themselves(self, embeddings: Tensor) -> Tensor:
+        """Log-probabilities `(batch, class)` of clips whose voices and rooms nothing else is known of."""
+        return _modest(self.read_alone(embeddings), torch.ones_like(embeddings[:, :1]))
 
     def distances(self, embeddings: Tensor) -> Tensor:
         """How far `embeddings` `(batch, size)` lie from the clips the model was fitted on, `(batch,)`.
@@ -144,11 +148,11 @@ class WhisperAdaptive(nn.Module):
         of_emotions = (heard - 1 / heard.shape[1]) @ self.class_offsets
         mean = self.mean + trust * (total / clips - explained * of_emotions - self.mean)
         against = self.read_against(embeddings, mean).log_softmax(-1)
-        return torch.where(clips > 1, (1 - trust) * alone + trust * against, alone)
+        return _modest(torch.where(clips > 1, (1 - trust) * alone + trust * against, alone), clips)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Logits `(batch, class)` of clips by themselves."""
-        return self.read_alone(self.embed(features, lengths))
+        """Log-probabilities `(batch, class)` of clips by themselves."""
+        return self.by_themselves(self.embed(features, lengths))
 
 
 class _Positions(nn.Module):
@@ -162,6 +166,11 @@ class _Positions(nn.Module):
         rates = LONGEST_PERIOD ** -(torch.arange(count) / (count - 1))
         angles = torch.arange(MAX_STEPS)[:, None] * rates
         self.register_buffer("weight", torch.cat([angles.sin(), angles.cos()], dim=1), persistent=False)
+
+
+def _modest(logits: Tensor, clips: Tensor) -> Tensor:
+    """Log-probabilities `(batch, class)` in sessions of so many `clips` `(batch, 1)`, these included."""
+    return (logits / (1 + MODESTY / clips)).log_softmax(-1)
 
 
 def _keep_strongest(weights: dict[str, Tensor], layer: str, cells: int) -> None:

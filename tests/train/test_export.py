@@ -4,18 +4,21 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import syllables, write_wav
 from typer.testing import CliRunner
 
 from ser_core import bundle as bundles
 from ser_core.cli import app as ser_core
+from ser_core.emotions import LABELS
 from ser_core.models import ARCHITECTURES
 from ser_core.recognizer import Recognizer
 from train import corpora
 from train.cli import app
 from train.corpora import Clip
-from train.export import export
+from train.evaluate import Predictions, calibration_error, join, temperature_of
+from train.export import PROMISED_ECE, TEMPERATURE_STEP, _temperature, export
 from train.fit import RunError, fit
 from train.protocols import split_named, summarise
 from train.provenance import LICENCE, licence, origin
@@ -48,6 +51,26 @@ def clips(tmp_path_factory) -> list[Clip]:
             rows.append(f"{name},{speaker},{emotion}")
     (data / "mine" / "metadata.csv").write_text("\n".join(rows))
     return corpora.read(data, ["mine"])
+
+
+def predictions(accuracy: float, confidence: float) -> Predictions:
+    """A thousand clips of which so many are named right, all equally surely; 0 to 1."""
+    right = np.arange(1000) < 1000 * accuracy
+    logits = np.full((1000, len(LABELS)), np.log((1 - confidence) / (len(LABELS) - 1)))
+    logits[:, 0] = np.log(confidence)
+    told = tuple(str(i) for i in range(1000))
+    return Predictions(told, ("made",) * 1000, told, np.where(right, 0, 1), logits)
+
+
+def test_strangers_raise_the_temperature_as_far_as_unseen_speakers_bear():
+    known, strangers = predictions(0.7, 0.7), predictions(0.3, 0.7)
+    assert _temperature([known], []) == pytest.approx(1.0, abs=1e-3)
+    found = _temperature([known], [strangers])
+    errors = [calibration_error(known, temperature) for temperature in (found, found + TEMPERATURE_STEP)]
+    assert errors[0] <= PROMISED_ECE < errors[1]
+    assert 1.0 < found < temperature_of(strangers)
+    assert _temperature([known, strangers], [strangers]) == temperature_of(join([known, strangers]))
+    assert _temperature([known], [predictions(0.9, 0.7)]) == _temperature([known], [])
 
 
 def recipe(architecture: str) -> Recipe:

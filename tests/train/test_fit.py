@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,15 @@ def test_a_finished_run_is_not_trained_again(runs, clips):
         (folder / "metrics.json").read_text()
     )
     assert (folder / "bundle" / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_run_that_lacks_a_newer_key_is_the_same_run(runs, clips, tmp_path):
+    run = shutil.copytree(runs / "ravdess_fold0", tmp_path / "ravdess_fold0")
+    began = json.loads((run / "recipe.json").read_text())
+    del began["encoder_epochs"]
+    (run / "recipe.json").write_text(json.dumps(began))
+    fit(RECIPE, ravdess_fold(clips, 0), run, "cpu")
+    assert json.loads((run / "recipe.json").read_text())["encoder_epochs"] == 0
 
 
 def test_a_run_goes_on_after_its_last_epoch(clips, tmp_path):
