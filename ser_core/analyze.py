@@ -5,6 +5,7 @@ What the command uses is imported in it, as in `ser_core.cli`.
 
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +56,12 @@ def analyze(
         str,
         typer.Option(metavar="|".join(RUNTIMES), help="ONNX needs no torch; `train export --onnx` first."),
     ] = "torch",
+    one_voice: Annotated[
+        bool,
+        typer.Option(
+            "--one-voice", help="Each folder holds one voice in one room: it gets known over its recordings."
+        ),
+    ] = False,
 ) -> None:
     """Which emotion sounds where in each recording: results on stdout or in --out, progress on stderr.
 
@@ -76,6 +83,8 @@ def analyze(
             stop(f"no {kind} is called {chosen!r}; there are {', '.join(there)}")
     if resume and out is None:
         stop("--resume needs --out: what went to stdout is not known any more")
+    if resume and one_voice:
+        stop("--resume cannot go with --one-voice: what was heard of a voice before would be missing")
     items = inputs.expand(paths)
     targets = _targets(out, [item.path for item in items], export.EXTENSIONS.get(format_, format_))
     one_each = format_ in export.ONE_RECORDING
@@ -87,7 +96,9 @@ def analyze(
     notes = _notes(Path(out), targets, work, recognizer.bundle, resume) if out else None
     known = _known(notes, items, targets if apart else None) if notes else {}
     failed, together = False, []
-    for item, target, analysis in zip(items, targets, _analyses(recognizer, items, known), strict=True):
+    for item, target, analysis in zip(
+        items, targets, _analyses(recognizer, items, known, one_voice), strict=True
+    ):
         failed = failed or bool(analysis.error)
         if not apart:
             together.append(analysis)
@@ -155,16 +166,23 @@ def _known(
 
 
 def _analyses(
-    recognizer: "Recognizer", items: Sequence["Input"], known: "Mapping[str, Analysis]"
+    recognizer: "Recognizer", items: Sequence["Input"], known: "Mapping[str, Analysis]", one_voice: bool
 ) -> Iterator["Analysis"]:
     """The analysis of each item, told about on stderr where it was not known."""
     from ser_core.analysis import Analysis
+    from ser_core.session import Session
 
     name, version = recognizer.bundle.name, recognizer.bundle.version
     done = f", {len(known)} of them done before" if known else ""
     say(f"{len(items)} to analyse with {name} {version} on {recognizer.device}{done}")
     readable = [item.path for item in items if not item.error and item.path not in known]
-    found = recognizer.analyze_files(readable, progress=_show_seconds if sys.stderr.isatty() else _hourly())
+    progress = _show_seconds if sys.stderr.isatty() else _hourly()
+    voices: defaultdict[str, Session] = defaultdict(Session)  # by folder
+    found = recognizer.analyze_files(
+        readable,
+        progress=progress,
+        session_of=lambda path: voices[os.path.dirname(path)] if one_voice else Session(),
+    )
     for number, item in enumerate(items, start=1):
         if item.path in known:
             yield known[item.path]

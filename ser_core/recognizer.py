@@ -160,9 +160,15 @@ class Recognizer:
         paths: Iterable[Path | str],
         limits: DecodeLimits = DecodeLimits(),
         progress: Progress | None = None,
+        session_of: Callable[[str], Session] = lambda path: Session(),
     ) -> Iterator[Analysis]:
-        """As `analyze_file`, for each of `paths` in order, with segments of several files in one batch."""
-        return self._run((_Recording(str(path), self.read(path, limits)) for path in paths), progress)
+        """As `analyze_file`, for each of `paths` in order, with segments of several files in one batch.
+
+        `session_of`: the session that a path's recording goes on, for a model that adapts: recordings of one
+        voice in one room may share theirs. Else each begins its own.
+        """
+        begun = (_Recording(str(p), self.read(p, limits), session=session_of(str(p))) for p in paths)
+        return self._run(begun, progress)
 
     def segments(
         self, clips: Sequence[Clip], sessions: Sequence[Session], final: Sequence[bool]

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import SAMPLE_RATE, syllables, write_wav
+from support import SAMPLE_RATE, random_bundle, syllables, write_wav
 from typer.testing import CliRunner
 
 from ser_core.cli import app
 from ser_core.export import WRITERS
 from ser_core.models import ARCHITECTURES
+from ser_core.recognizer import Recognizer
+from ser_core.session import Session
 
 ROOT = Path(__file__).parents[1]
 
@@ -70,6 +72,32 @@ def test_a_recording_named_twice_is_analysed_once(folder, model):
 def test_a_name_with_brackets_is_a_name(folder, model):
     write_wav(folder / "take[1].wav", syllables(1))
     assert sources(run("analyze", "take[1].wav", "--model", model).stdout) == ["take[1].wav"]
+
+
+def test_one_voice_gets_known_over_the_recordings_of_its_folder(tmp_path):
+    """As if they were one recording: what a folder's earlier ones taught counts, not another folder's."""
+    model = random_bundle(tmp_path / "adaptive", "whisper_base_adaptive", temperature=0.1)
+    for speaker, names in (("one", "ab"), ("two", "b")):
+        (tmp_path / "talk" / speaker).mkdir(parents=True)
+        for name in names:
+            seed = ord(name)
+            write_wav(tmp_path / "talk" / speaker / f"{name}.wav", syllables(1, seed, 90 + seed))
+
+    def heard(*options) -> dict[str, dict[str, float]]:
+        done = run("analyze", tmp_path / "talk", "--model", model, *options)
+        found = {Path(entry["source"]): entry["segments"] for entry in json.loads(done.stdout)}
+        return {f"{path.parent.name}/{path.stem}": rows[0]["probabilities"] for path, rows in found.items()}
+
+    apart, together = heard(), heard("--one-voice")
+    assert list(together) == ["one/a", "one/b", "two/b"]
+    assert apart["one/b"] == apart["two/b"] == together["two/b"]
+    assert together["one/a"] == apart["one/a"]
+    session = Session()
+    recognizer = Recognizer.load(model, "cpu")
+    paths = [tmp_path / "talk" / "one" / f"{name}.wav" for name in "ab"]
+    _, second = recognizer.analyze_files(paths, session_of=lambda path: session)
+    assert together["one/b"] == pytest.approx(second.segments[0].probabilities, abs=1e-3)
+    assert together["one/b"] != pytest.approx(apart["one/b"], abs=1e-2)
 
 
 def test_a_bad_file_gives_one_line_and_does_not_stop_the_rest(folder, model):
@@ -211,6 +239,7 @@ def test_out_never_overwrites_a_recording(folder, model):
         (["analyze", "talk/a.wav", "--device", "tpu"], "auto, cpu, cuda"),
         (["analyze", "talk/a.wav", "--out", "talk/a.wav/out.json"], "talk/a.wav"),
         (["analyze", "talk/a.wav", "--colour"], "--colour"),
+        (["analyze", "talk/a.wav", "--out", "o", "--resume", "--one-voice"], "--one-voice"),
         (["models", "--format", "xml"], "text, json"),
         (["dance"], "dance"),
     ],
