@@ -146,14 +146,17 @@ class Recognizer:
         source: str | None = None,
         limits: DecodeLimits = DecodeLimits(),
         progress: Progress | None = None,
+        session: Session | None = None,
     ) -> Analysis:
         """What is spoken how in a file, or in the bytes of one; one that cannot be read has `Analysis.error`.
 
-        `source`: what to call it, else the path as given.
+        `source`: what to call it, else the path as given. `session`: that it goes on, else it begins one; a
+        model that adapts knows the voice from what was heard in it before.
         """
         if source is None:
             source = "" if isinstance(file, bytes) else str(file)
-        return next(self._run([_Recording(source, self.read(file, limits))], progress))
+        recording = _Recording(source, self.read(file, limits), session=session or Session())
+        return next(self._run([recording], progress))
 
     def analyze_files(
         self,
@@ -164,8 +167,7 @@ class Recognizer:
     ) -> Iterator[Analysis]:
         """As `analyze_file`, for each of `paths` in order, with segments of several files in one batch.
 
-        `session_of`: the session that a path's recording goes on, for a model that adapts: recordings of one
-        voice in one room may share theirs. Else each begins its own.
+        `session_of`: the session that a path's recording goes on; default: each begins its own.
         """
         begun = (_Recording(str(p), self.read(p, limits), session=session_of(str(p))) for p in paths)
         return self._run(begun, progress)

@@ -14,6 +14,7 @@ from ser_core.analysis import Analysis
 from ser_core.emotions import BY_NAME, UNKNOWN_COLOR
 from ser_core.export import ONE_RECORDING, WRITERS
 from ser_core.recognizer import Recognizer
+from ser_core.session import Session
 from ser_ui import text, timeline, words
 from ser_ui.layout import empty_on_failure, html, script
 from ser_ui.recording_tab import LIMITS
@@ -32,6 +33,9 @@ FILE = "emotions"  # what saved results are called
 def build(shelf: Shelf) -> None:
     """The tab's content; the server's own model analyses what is dropped, one file after the other."""
     recognizer = shelf.own
+    one_voice = gr.Checkbox(
+        label=words.key("files.one_voice"), info=words.key("files.one_voice_info"), elem_id="one-voice"
+    )
     dropped = gr.File(file_count="multiple", label=words.key("files.drop"), height=170, elem_id="drop-files")
     table = html(
         html_template=(SOURCES / "files.html").read_text(encoding="utf-8"),
@@ -44,8 +48,8 @@ def build(shelf: Shelf) -> None:
     )
     found = gr.State()
 
-    def analyse(paths: list[str], request: gr.Request) -> Iterator[dict]:
-        for lines, analyses in results(recognizer, paths, words.of(request)):
+    def analyse(paths: list[str], together: bool, request: gr.Request) -> Iterator[dict]:
+        for lines, analyses in results(recognizer, paths, words.of(request), together):
             yield {table: lines, found: analyses, dropped: None}
 
     def save(analyses: Sequence[Analysis] | None, event: gr.EventData, request: gr.Request) -> dict:
@@ -53,7 +57,7 @@ def build(shelf: Shelf) -> None:
 
     running = dropped.upload(
         analyse,
-        dropped,
+        [dropped, one_voice],
         [table, found, dropped],
         show_progress="hidden",
         concurrency_limit=CONCURRENCY,
@@ -66,18 +70,20 @@ def build(shelf: Shelf) -> None:
 
 
 def results(
-    recognizer: Recognizer, paths: Sequence[str], phrases: Phrases
+    recognizer: Recognizer, paths: Sequence[str], phrases: Phrases, one_voice: bool = False
 ) -> Iterator[tuple[str, list[Analysis]]]:
     """All that is known so far, after each file: lines of JSON for the page, and the analyses.
 
+    Files of `one_voice` are heard as one session: the later ones with what the earlier ones taught of it.
     Lines only ever follow, so that Gradio sends no more than what is new.
     """
     names = [Path(path).name for path in paths]
     lines = _line({"files": names, "run": secrets.token_hex(4)})
     analyses: list[Analysis] = []
+    session = Session() if one_voice else None
     yield lines, analyses
     for number, (path, name) in enumerate(zip(paths, names, strict=True)):
-        analyses.append(recognizer.analyze_file(Path(path), name, LIMITS))
+        analyses.append(recognizer.analyze_file(Path(path), name, LIMITS, session=session))
         lines += _line({"number": number, **_row(analyses[-1], path, phrases)})
         yield lines, analyses
     yield lines + _line({"done": True}), analyses

@@ -10,6 +10,7 @@ from support import SAMPLE_RATE, random_bundle, syllables, write_wav
 from ser_core.emotions import LABELS
 from ser_core.export.json import to_dict
 from ser_core.recognizer import Recognizer
+from ser_core.session import Session
 from ser_ui import files_tab
 from ser_ui.words import PHRASES
 
@@ -63,6 +64,19 @@ def test_a_row_says_what_the_analysis_says_or_why_there_is_none(recognizer, path
     assert bad["error"]["message"].endswith(".")
     assert (quiet["label"], quiet["speech"], quiet["seconds"]) == ("no_speech", 0, {})
     assert done == {"done": True}
+
+
+def test_files_of_one_voice_are_heard_as_one_session(tmp_path):
+    adaptive = random_bundle(tmp_path / "adaptive", "whisper_base_adaptive", temperature=0.1)
+    recognizer = Recognizer.load(adaptive, "cpu")
+    paths = [str(write_wav(tmp_path / f"{seed}.wav", syllables(2, seed))) for seed in range(2)]
+    session = Session()
+    expected = [recognizer.analyze_file(path, session=session).summary for path in paths]
+    *_, (_, together) = files_tab.results(recognizer, paths, ENGLISH, one_voice=True)
+    *_, (_, apart) = files_tab.results(recognizer, paths, ENGLISH)
+    assert [analysis.summary for analysis in together] == expected
+    assert apart[0].summary == expected[0]
+    assert apart[1].summary != expected[1]
 
 
 def test_the_same_files_again_are_another_run(recognizer, paths):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from playwright.sync_api import Page, expect
 from support import SAMPLE_RATE, syllables, write_wav
 
 DONE_MS = 60_000
+EXAMPLES = sorted((Path(__file__).parents[2] / "assets" / "examples").glob("*.ogg"))[:2]
 MANY = 40  # more than are analysed before a person can press Cancel
 
 
@@ -74,6 +76,25 @@ def test_the_table_sorts_by_any_column(files, folder):
     expect(files.locator("#files th[aria-sort=descending]")).to_have_text("File")
     sort_by(files, "Length")
     assert [name[0] for name in names(files)] == ["4", "1", "3", "2"]  # the bad one has none
+
+
+def test_files_of_one_voice_are_heard_together(files, trained):
+    if not trained:
+        pytest.skip("random weights do not adapt")
+
+    def shown(paths) -> list[dict[str, float]]:
+        drop(files, paths)
+        expect(progress(files)).to_have_text(f"{len(paths)} of {len(paths)} files done", timeout=DONE_MS)
+        with files.expect_download() as download:
+            files.get_by_role("button", name="Save all results").click()
+        return [entry["summary"]["probabilities"] for entry in json.loads(download.value.path().read_text())]
+
+    apart = shown(EXAMPLES)
+    files.get_by_label("All files are of one voice").focus()
+    files.keyboard.press("Space")
+    together = shown([*EXAMPLES, EXAMPLES[0]])  # one more, so that the old results are not taken for them
+    assert together[0] == apart[0]
+    assert together[1] != apart[1]
 
 
 def test_results_come_one_by_one_and_cancelling_leaves_the_rest(files, tmp_path):
