@@ -31,7 +31,7 @@ CLIP_SAMPLES = (
 LEARNED = 0.95  # share of the clips
 BATCH_SIZE = 8
 MAX_EPOCHS = 30
-HEAD_EPOCHS = 300  # of a head alone, on what a random network makes of the clips: quick, but a dim view
+HEAD_EPOCHS = 1000  # of a head alone, on what a random network makes of the clips: quick, but a dim view
 LOOK_EVERY = 3  # epochs, at whether it is learned
 FROM_SCRATCH = [
     "cnn_lstm",
