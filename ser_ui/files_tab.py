@@ -33,9 +33,7 @@ FILE = "emotions"  # what saved results are called
 def build(shelf: Shelf) -> None:
     """The tab's content; the server's own model analyses what is dropped, one file after the other."""
     recognizer = shelf.own
-    one_voice = gr.Checkbox(
-        label=words.key("files.one_voice"), info=words.key("files.one_voice_info"), elem_id="one-voice"
-    )
+    one_voice = gr.Checkbox(label=words.key("files.one_voice"), info=words.key("files.one_voice_info"))
     dropped = gr.File(file_count="multiple", label=words.key("files.drop"), height=170, elem_id="drop-files")
     table = html(
         html_template=(SOURCES / "files.html").read_text(encoding="utf-8"),
