@@ -2,8 +2,8 @@
 
 import os
 
-# Huge pages: clearing the fresh memory of each step page by page takes up to half of its time.
-# torch asks once, before its first tensor; this is for Linux, elsewhere nothing changes.
+# Huge pages: a large network's step spends much of its time on clearing fresh memory page by page. torch asks
+# once, before its first tensor; this is for Linux, elsewhere nothing changes.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 from train.cli import app
