@@ -7,6 +7,7 @@ out, among the classes they share.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -47,11 +48,11 @@ def main(
             embedder = Embedder(chosen, cache, model=model if chosen.changes_encoder else None)
             embeddings = embedder.embeddings(split.test)
             alone = sessions.by_themselves(model, split.test, embeddings)
-            found[name]["alone"].append(_uar(alone, labels))
+            found[name]["alone"].append(uar(alone, labels))
             for value in VALUES:
                 for kind, make in sessions.KINDS.items():
                     heard = sessions.in_sessions(model, alone, embeddings, make, value)
-                    found[name][f"{kind} {value:g}"].append(_uar(heard, labels))
+                    found[name][f"{kind} {value:g}"].append(uar(heard, labels))
     means = {
         name: {key: round(float(np.mean(v)), 1) for key, v in rows.items()} for name, rows in found.items()
     }
@@ -61,7 +62,8 @@ def main(
         typer.echo(f"{key:>24}" + "".join(f"{means[name][key]:>12.1f}" for name in PROTOCOLS))
 
 
-def _uar(predictions: evaluate.Predictions, labels: tuple[str, ...]) -> float:
+def uar(predictions: evaluate.Predictions, labels: Sequence[str]) -> float:
+    """Unweighted average recall of the clips of `labels`, judged among these, in percent."""
     among = evaluate.among(predictions, labels)
     return 100 * evaluate.unweighted_average_recall(among.predicted, among.targets)
 

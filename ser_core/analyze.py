@@ -6,7 +6,7 @@ What the command uses is imported in it, as in `ser_core.cli`.
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from ser_core.recognizer import Progress, Recognizer
 
 HOUR_S = 3600
+SHORT_S = 15  # recordings under this give a model little to know a voice by; MANY of them get a hint
+MANY = 10
+HINT = (
+    "Each was judged by itself. Unfamiliar voices are heard rightly more often with --one-voice (each folder "
+    "holds one voice) or --alike (one room and microphone, any voices)."
+)
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("float32", "bfloat16")
 RUNTIMES = ("torch", "onnx", "onnx-int8")
@@ -59,7 +65,15 @@ def analyze(
     one_voice: Annotated[
         bool,
         typer.Option(
-            "--one-voice", help="Each folder holds one voice in one room: it gets known over its recordings."
+            "--one-voice",
+            help="Each folder holds one voice in one room: its recordings are judged with each other.",
+        ),
+    ] = False,
+    alike: Annotated[
+        bool,
+        typer.Option(
+            "--alike",
+            help="All were recorded alike, in various emotions: they are judged with each other.",
         ),
     ] = False,
 ) -> None:
@@ -83,23 +97,28 @@ def analyze(
             stop(f"no {kind} is called {chosen!r}; there are {', '.join(there)}")
     if resume and out is None:
         stop("--resume needs --out: what went to stdout is not known any more")
-    if resume and one_voice:
-        stop("--resume cannot go with --one-voice: what was heard of a voice before would be missing")
+    if alike and one_voice:
+        stop("--alike is for several voices, --one-voice for one in each folder: give one of them")
+    if resume and (alike or one_voice):
+        told = "--alike" if alike else "--one-voice"
+        stop(f"--resume cannot go with {told}: each result depends on all recordings")
     items = inputs.expand(paths)
     targets = _targets(out, [item.path for item in items], export.EXTENSIONS.get(format_, format_))
     one_each = format_ in export.ONE_RECORDING
     if one_each and len(set(targets)) < len(items):
         stop(f"{format_} holds one recording a file, and there are {len(items)}: name a folder with --out")
     recognizer = load(model, device, precision, runtime)
+    shared = os.path.dirname if one_voice else (lambda path: "") if alike else None
     apart = out is not None and files.is_folder(out)
     work = {"format": format_, "runtime": runtime, "precision": precision}
     notes = _notes(Path(out), targets, work, recognizer.bundle, resume) if out else None
     known = _known(notes, items, targets if apart else None) if notes else {}
-    failed, together = False, []
+    failed, short, together = False, 0, []
     for item, target, analysis in zip(
-        items, targets, _analyses(recognizer, items, known, one_voice), strict=True
+        items, targets, _analyses(recognizer, items, known, shared), strict=True
     ):
         failed = failed or bool(analysis.error)
+        short += not analysis.error and analysis.duration < SHORT_S
         if not apart:
             together.append(analysis)
         elif item.path not in known and not (one_each and analysis.error):  # that would say: nobody speaks
@@ -111,6 +130,8 @@ def analyze(
         write(targets[0], export.WRITERS[format_](together))
     if notes:
         notes.end(keep=resume)
+    if short >= MANY and not shared and recognizer.runtime.adapts:
+        say(HINT)
     raise typer.Exit(SOME_FAILED if failed else 0)
 
 
@@ -166,9 +187,15 @@ def _known(
 
 
 def _analyses(
-    recognizer: "Recognizer", items: Sequence["Input"], known: "Mapping[str, Analysis]", one_voice: bool
+    recognizer: "Recognizer",
+    items: Sequence["Input"],
+    known: "Mapping[str, Analysis]",
+    shared: Callable[[str], str] | None,
 ) -> Iterator["Analysis"]:
-    """The analysis of each item, told about on stderr where it was not known."""
+    """The analysis of each item, told about on stderr where it was not known.
+
+    `shared` names the session of a path; then all are heard once before any is judged.
+    """
     from ser_core.analysis import Analysis
     from ser_core.session import Session
 
@@ -177,12 +204,20 @@ def _analyses(
     say(f"{len(items)} to analyse with {name} {version} on {recognizer.device}{done}")
     readable = [item.path for item in items if not item.error and item.path not in known]
     progress = _show_seconds if sys.stderr.isatty() else _hourly()
-    voices: defaultdict[str, Session] = defaultdict(Session)  # by folder
-    found = recognizer.analyze_files(
-        readable,
-        progress=progress,
-        session_of=lambda path: voices[os.path.dirname(path)] if one_voice else Session(),
-    )
+    sessions: defaultdict[str, Session] = defaultdict(Session)
+
+    def session_of(path: str) -> Session:
+        return sessions[shared(path)] if shared else Session()
+
+    if shared and not recognizer.runtime.adapts:
+        say(f"{name} judges each recording by itself, whatever is beside it")
+    elif shared:
+        say("Hearing all of them once, then judging each with the others")
+        for _ in recognizer.analyze_files(readable, progress=progress, session_of=session_of):
+            pass
+        for session in sessions.values():
+            session.settle()
+    found = recognizer.analyze_files(readable, progress=progress, session_of=session_of)
     for number, item in enumerate(items, start=1):
         if item.path in known:
             yield known[item.path]

@@ -34,6 +34,7 @@ class OnnxRuntime:
         self._session = _opened(bundle, file)
         inputs = {found.name: found.shape for found in self._session.get_inputs()}
         self._state_size = inputs["session"][1] if "session" in inputs else None
+        self.adapts = self._state_size is not None
 
     def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
         """See `Recognizer.probabilities`."""
@@ -53,8 +54,10 @@ class OnnxRuntime:
         rows = np.zeros((len(clips), len(self.bundle.labels)))
         for row, clip, session, ended in zip(rows, clips, sessions, final, strict=True):
             found = self._run(clip, session.state)
+            if session.settled and session.state is not None:  # it holds the clip itself: against the others
+                found = self._run(clip, 2 * session.state - found["session_after"])
             row[:] = found["probabilities"] / found["probabilities"].sum(dtype=np.float64)
-            if ended:
+            if ended and not session.settled:
                 session.state = found["session_after"]
         return rows
 

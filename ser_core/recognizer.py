@@ -43,6 +43,10 @@ class Runtime(Protocol):
     def device(self) -> object:
         """Where; its text is the device's name."""
 
+    @property
+    def adapts(self) -> bool:
+        """Whether it judges a clip with what else was heard in its session."""
+
     def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
         """See `Recognizer.probabilities`; at least one clip."""
 
@@ -178,6 +182,7 @@ class Recognizer:
         """What each of `clips` sounds like in its session, whatever clips of other sessions are beside it.
 
         A session's clips come in the order in which they were spoken; one that is not `final` is forgotten.
+        A settled session (`Session.settle`) has all of its clips: each is judged with the others.
         """
         if not clips:
             return []

@@ -12,6 +12,9 @@ Answers grow surer as a session goes on. Of a voice and a room that nothing is k
 sure, and of the clip after it less so: log-probabilities with `n` clips heard are divided by
 `1 + MODESTY / n`. More would be right for recordings unlike all that it was trained on, but would understate
 what it knows of unseen voices in known rooms.
+
+Recordings that are all there already need not be judged in some order: a session that was heard once is
+settled, and each of its clips is then judged with all the others.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -31,11 +34,21 @@ class Session:
 
     def __init__(self, explained: float = EXPLAINED) -> None:
         self.state: Any = None  # (state_size,), an array of the runtime; None before the first clip
+        self.settled = False
         self._explained = explained
 
+    def settle(self) -> None:
+        """All clips were heard once: heard again, each is judged with the others, and nothing is added."""
+        self.settled = True
+
     def judge(self, model: "WhisperAdaptive", embedding: "Tensor") -> "Tensor":
-        """Log-probabilities `(class,)` of the next clip, `embedding` `(size,)`; nothing is kept."""
+        """Log-probabilities `(class,)` of the next clip, `embedding` `(size,)`; nothing is kept.
+
+        Of a settled session it must be a clip that was kept.
+        """
         state = model.unheard() if self.state is None else self.state
+        if self.settled:
+            state = state - model.noted(embedding[None])[0]
         return model.judge(embedding[None], state[None], self._explained)[0]
 
     def keep(self, model: "WhisperAdaptive", embedding: "Tensor") -> None:

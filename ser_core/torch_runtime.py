@@ -53,6 +53,7 @@ class TorchRuntime:
             self.extract = FeatureExtractor(bundle.features).to(self.device).eval()
         self.model = model
         self._logits: Network = model
+        self.adapts = isinstance(model, WhisperAdaptive)
         if isinstance(model, WhisperAdaptive):
             self.embed = _embedder(model, self.device, precision)
             self._logits = lambda features, lengths: model.by_themselves(self.embed(features, lengths))
@@ -103,14 +104,17 @@ class TorchRuntime:
         noted = kept[:, None] * model.noted(embeddings)
         states = [model.unheard() if session.state is None else session.state for session in sessions]
         begun = torch.stack([state.to(self.device) for state in states])
+        settled = torch.tensor([session.settled for session in sessions], device=self.device)
         owner = torch.tensor([id(session) for session in sessions], device=self.device)
         earlier = (owner[:, None] == owner).tril(-1)  # (clip, clip): another one before it in its session
-        heard = begun + earlier.float() @ noted
+        before = begun + earlier.float() @ noted
+        others = begun - (begun[:, :1] >= 1) * noted  # of a settled session, which holds the clip itself
+        heard = torch.where(settled[:, None], others, before)
         logits = model.judge(embeddings, heard).cpu().double()
         found = calibration.probabilities(logits, self.bundle.temperature)
         # Music, an animal, a machine: no emotion is likelier than another.
         found[~familiar.cpu()] = 1 / len(self.bundle.labels)
-        last = {session: row for row, session in enumerate(sessions)}
+        last = {session: row for row, session in enumerate(sessions) if not session.settled}
         after = [heard[row] + noted[row] for row in last.values()]
         for session, state in zip(last, after, strict=True):
             session.state = state

@@ -33,7 +33,7 @@ FILE = "emotions"  # what saved results are called
 def build(shelf: Shelf) -> None:
     """The tab's content; the server's own model analyses what is dropped, one file after the other."""
     recognizer = shelf.own
-    one_voice = gr.Checkbox(label=words.key("files.one_voice"), info=words.key("files.one_voice_info"))
+    alike = gr.Checkbox(label=words.key("files.alike"), info=words.key("files.alike_info"))
     dropped = gr.File(file_count="multiple", label=words.key("files.drop"), height=170, elem_id="drop-files")
     table = html(
         html_template=(SOURCES / "files.html").read_text(encoding="utf-8"),
@@ -55,7 +55,7 @@ def build(shelf: Shelf) -> None:
 
     running = dropped.upload(
         analyse,
-        [dropped, one_voice],
+        [dropped, alike],
         [table, found, dropped],
         show_progress="hidden",
         concurrency_limit=CONCURRENCY,
@@ -68,18 +68,24 @@ def build(shelf: Shelf) -> None:
 
 
 def results(
-    recognizer: Recognizer, paths: Sequence[str], phrases: Phrases, one_voice: bool = False
+    recognizer: Recognizer, paths: Sequence[str], phrases: Phrases, alike: bool = False
 ) -> Iterator[tuple[str, list[Analysis]]]:
     """All that is known so far, after each file: lines of JSON for the page, and the analyses.
 
-    Files of `one_voice` are heard as one session: the later ones with what the earlier ones taught of it.
+    Files recorded `alike` are one session: all are heard first, then each is judged with the others.
     Lines only ever follow, so that Gradio sends no more than what is new.
     """
     names = [Path(path).name for path in paths]
     lines = _line({"files": names, "run": secrets.token_hex(4)})
     analyses: list[Analysis] = []
-    session = Session() if one_voice else None
+    session = Session() if alike and recognizer.runtime.adapts else None
     yield lines, analyses
+    if session:
+        for number, path in enumerate(paths):
+            recognizer.analyze_file(Path(path), limits=LIMITS, session=session)
+            lines += _line({"number": number, "state": "heard"})
+            yield lines, analyses
+        session.settle()
     for number, (path, name) in enumerate(zip(paths, names, strict=True)):
         analyses.append(recognizer.analyze_file(Path(path), name, LIMITS, session=session))
         lines += _line({"number": number, **_row(analyses[-1], path, phrases)})

@@ -66,17 +66,26 @@ def test_a_row_says_what_the_analysis_says_or_why_there_is_none(recognizer, path
     assert done == {"done": True}
 
 
-def test_files_of_one_voice_are_heard_as_one_session(tmp_path):
+def test_files_recorded_alike_are_heard_first_and_then_judged_with_each_other(tmp_path):
     adaptive = random_bundle(tmp_path / "adaptive", "whisper_base_adaptive", temperature=0.1)
     recognizer = Recognizer.load(adaptive, "cpu")
     paths = [str(write_wav(tmp_path / f"{seed}.wav", syllables(2, seed))) for seed in range(2)]
     session = Session()
+    for path in paths:
+        recognizer.analyze_file(path, session=session)
+    session.settle()
     expected = [recognizer.analyze_file(path, session=session).summary for path in paths]
-    *_, (_, together) = files_tab.results(recognizer, paths, ENGLISH, one_voice=True)
+    *_, (lines, together) = files_tab.results(recognizer, paths, ENGLISH, alike=True)
     *_, (_, apart) = files_tab.results(recognizer, paths, ENGLISH)
     assert [analysis.summary for analysis in together] == expected
-    assert apart[0].summary == expected[0]
-    assert apart[1].summary != expected[1]
+    assert all(one.summary != other for one, other in zip(apart, expected, strict=True))
+    told = [json.loads(line) for line in lines.splitlines()]
+    assert [(line["number"], line.get("state")) for line in told[1:-1]] == [
+        (0, "heard"),
+        (1, "heard"),
+        (0, None),
+        (1, None),
+    ]
 
 
 def test_the_same_files_again_are_another_run(recognizer, paths):

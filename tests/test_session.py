@@ -102,6 +102,51 @@ def test_probabilities_sum_to_one_at_every_step(model):
         session.keep(model, embedding)
 
 
+def test_in_a_settled_session_each_clip_is_judged_with_all_the_others(model):
+    embeddings = torch.randn(5, SIZE)
+    settled = Session()
+    for embedding in embeddings:
+        settled.keep(model, embedding)
+    settled.settle()
+    for number, embedding in enumerate(embeddings):
+        others = Session()
+        for other in (*embeddings[:number], *embeddings[number + 1 :]):
+            others.keep(model, other)
+        expected = others.judge(model, embedding)
+        torch.testing.assert_close(settled.judge(model, embedding), expected, atol=1e-4, rtol=0)
+
+
+def test_the_only_clip_of_a_settled_session_is_judged_by_itself(model):
+    session, embedding = Session(), torch.randn(SIZE)
+    session.keep(model, embedding)
+    session.settle()
+    torch.testing.assert_close(session.judge(model, embedding), Session().judge(model, embedding))
+
+
+def test_a_settled_session_does_not_change_and_asks_for_no_order(recognizer):
+    clips = clips_of(syllables(4, seed=3))
+    session = Session()
+    heard = recognizer.segments(clips, [session] * 4, [True] * 4)
+    session.settle()
+    state = session.state.clone()
+    together = recognizer.segments(clips, [session] * 4, [True] * 4)
+    turned = [recognizer.segments([clip], [session], [True])[0] for clip in reversed(clips)][::-1]
+    torch.testing.assert_close(session.state, state, atol=0, rtol=0)
+    for one, other in zip(together, turned, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+    assert together[-1].probabilities == pytest.approx(heard[-1].probabilities, abs=1e-5)
+    assert together[0].probabilities != pytest.approx(heard[0].probabilities, abs=1e-3)
+
+
+def test_a_clip_that_an_empty_settled_session_lacks_is_judged_by_itself(recognizer):
+    """On a GPU what was unlike speech may be heard a second time as just like it."""
+    clips = clips_of(syllables(1, seed=4))
+    session = Session()
+    session.settle()
+    (first,) = recognizer.segments(clips, [Session()], [True])
+    assert recognizer.segments(clips, [session], [True]) == [first]
+
+
 def test_segments_of_other_recordings_beside_it_do_not_matter(recognizer):
     one, other = clips_of(syllables(4, seed=1)), clips_of(syllables(4, seed=2, pitch_hz=220))
     by_itself = recognizer.segments(one, [Session()] * len(one), [True] * len(one))

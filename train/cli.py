@@ -17,7 +17,7 @@ from train import effects as effect_runs
 from train import evaluate as evaluation
 from train import export as exports
 from train import fit as fitting
-from train import onnx_export, protocols, report
+from train import onnx_export, protocols, report, strangers
 from train import recipe as recipes
 from train.augment import sheet
 from train.cache import FeatureCache, default_folder
@@ -166,18 +166,20 @@ def evaluate(
     data: Data = DATA,
     corpus: Annotated[list[str], typer.Option(help="corpora to test on")] = list(CORPORA),  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="folder for predictions and confusion matrix")] = None,
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:
-    """Measures a checkpoint on whole corpora; says so where it was trained on them."""
+    """Measures a checkpoint on whole corpora, alone and together; says so where it was trained on them."""
     with _readable_errors():
         clips = corpora_module.read(data, corpus)
-        predictions, seen = exports.evaluate(checkpoint, clips)
-        if seen:
+        found, predictions = strangers.measure(checkpoint, clips, _cache(cache, no_cache))
+        if seen := found["trained_on"]:
             typer.echo(f"Not a test: {checkpoint} was trained on {', '.join(seen)}", err=True)
         if out:
             out.mkdir(parents=True, exist_ok=True)
             evaluation.write(predictions, out / "predictions.csv")
             report.files(predictions, clips, out, checkpoint)
-        typer.echo(json.dumps(evaluation.measure(predictions) | {"trained_on": seen}, indent=2))
+        typer.echo(json.dumps(found, indent=2))
 
 
 @app.command("report")

@@ -47,19 +47,30 @@ def predict(
     device: str,
     cache: FeatureCache = FeatureCache(),
 ) -> Predictions:
-    """Logits of `clips` in float32, each clip from its first to its last speech.
+    """Logits of `clips`; see `heard`."""
+    logits = heard(model.eval().to(device), extract.to(device), clips, device, cache)
+    return predictions_of(clips, logits.double().numpy())
+
+
+def heard(
+    network: Callable[[Tensor, Tensor], Tensor],
+    extract: FeatureExtractor,
+    clips: Sequence[Clip],
+    device: str,
+    cache: FeatureCache = FeatureCache(),
+) -> Tensor:
+    """A row of what `network` makes of each of `clips` in float32, from its first to its last speech.
 
     Features are made as in the app, in float32; `cache` gives the speech alone.
     """
     speech = cache.speech(clips)
-    model = model.eval().to(device)
-    extract = extract.to(device)
-    logits = torch.zeros(len(clips), len(LABELS))
+    order = np.argsort([len(samples) for samples in speech], kind="stable")
+    rows = []
     with torch.inference_mode():
-        for indices in chunks(np.argsort([len(samples) for samples in speech], kind="stable"), BATCH_SIZE):
+        for indices in chunks(order, BATCH_SIZE):
             samples, lengths = pad([torch.from_numpy(speech[i] / FULL_SCALE) for i in indices])
-            logits[indices] = model(*extract(samples.to(device), lengths.to(device))).float().cpu()
-    return predictions_of(clips, logits.double().numpy())
+            rows.append(network(*extract(samples.to(device), lengths.to(device))).float().cpu())
+    return torch.cat(rows)[np.argsort(order)]
 
 
 def predictions_of(clips: Sequence[Clip], logits: NDArray[np.float64]) -> Predictions:

@@ -8,11 +8,9 @@ from typing import Any
 
 from ser_core import bundle as bundles
 from ser_core.bundle import METRICS, Bundle
-from ser_core.features import FeatureExtractor
 from train import evaluate as evaluation
 from train import report, selective, sessions
 from train.card import model_card
-from train.corpora import Clip
 from train.evaluate import Predictions
 from train.fit import RunError
 from train.provenance import licence, origin
@@ -138,14 +136,6 @@ def _of_strangers(parts: list[Predictions], temperature: float) -> dict[str, Any
     """`calibration` on a corpus that was left out, by itself and where there is one, in sessions."""
     found = [calibration(part, temperature) for part in parts]
     return found[0] | ({"in_sessions": found[1]} if len(found) > 1 else {})
-
-
-def evaluate(checkpoint: str, clips: Sequence[Clip]) -> tuple[Predictions, list[str]]:
-    """Predictions of a checkpoint, and which of the corpora it was trained on."""
-    bundle, model = bundles.load(checkpoint)
-    predictions = evaluation.predict(model, FeatureExtractor(bundle.features), clips, "cpu")
-    trained = {entry.split(" ")[0] for entry in bundle.training_data}
-    return predictions, sorted(trained & {clip.corpus for clip in clips})
 
 
 def _pooled(folder: Path, protocol: dict[str, Any], name: str = "predictions.csv") -> Predictions | None:

@@ -89,6 +89,26 @@ def in_sessions(
     return replace(evaluate.rows_of(clips, order), logits=np.stack(logits))
 
 
+def together(
+    model: WhisperAdaptive, clips: Predictions, embeddings: Tensor, of: Sequence[str]
+) -> Predictions:
+    """`clips` with the log-probabilities they get where all clips of a session are there from the start.
+
+    `of` names the session of each clip. So `analyze --one-voice` and `--alike` hear recordings.
+    """
+    logits = np.zeros_like(clips.logits)
+    with torch.inference_mode():
+        for name in sorted(set(of)):
+            rows = [row for row, other in enumerate(of) if other == name]
+            session = Session()
+            for row in rows:
+                session.keep(model, embeddings[row])
+            session.settle()
+            for row in rows:
+                logits[row] = session.judge(model, embeddings[row]).double().numpy()
+    return replace(clips, logits=logits)
+
+
 def test(
     model: WhisperAdaptive, clips: Predictions, embeddings: Tensor, folder: Path, temperature: float
 ) -> dict[str, Any]:

@@ -43,7 +43,7 @@ function take(told) {
         part("notice").textContent = "";
     }
     if (told.number !== undefined) {
-        files[told.number] = { ...files[told.number], state: "done", ...told };
+        files[told.number] = { ...files[told.number], state: "done", ...told }; // or "heard": judged with the others later
         fill(told.number);
     }
     if (told.done) running = false;
@@ -113,7 +113,8 @@ function show() {
     part("progress").textContent = phrase("files.progress", { done: done.length, all: files.length }) + bad + left;
     part("bar").setAttribute("aria-valuemax", files.length);
     part("bar").setAttribute("aria-valuenow", done.length);
-    part("bar").firstElementChild.style.transform = `scaleX(${done.length / Math.max(files.length, 1)})`;
+    const heard = files.filter(({ state }) => state === "heard").length;
+    part("bar").firstElementChild.style.transform = `scaleX(${(done.length + heard / 2) / Math.max(files.length, 1)})`;
     button("cancel").hidden = !running;
     button("save").disabled = !done.length;
     showTotals(done);
@@ -168,7 +169,7 @@ function cancel() {
     trigger("cancel");
     running = false;
     files.forEach((file, i) => {
-        if (file.state !== "waiting") return;
+        if (file.state === "done") return;
         file.state = "cancelled";
         fill(i);
     });

@@ -13,6 +13,7 @@ from support import voices
 from ser_core import bundle as bundles
 from ser_core.emotions import LABELS
 from ser_core.models import build
+from ser_core.session import Session
 from train import adaptive, corpora, sessions
 from train.adaptive import class_offsets, session_means
 from train.augment import from_table
@@ -145,6 +146,24 @@ def test_every_kind_of_session_holds_one_speaker_and_covers_the_other_clips():
             assert all(len(set(targets[one])) == 1 for one in found)
         if name == "mostly_neutral":
             assert all((targets[one] != sessions.NEUTRAL).sum() <= sessions.OTHERS for one in found)
+
+
+def test_clips_that_are_all_there_are_judged_with_the_others_of_their_session(recipe, clips):
+    embedder = Embedder(recipe, FeatureCache())
+    model = adaptive.fit_heads(recipe, clips, embedder)
+    embeddings = embedder.embeddings(clips)
+    alone = sessions.by_themselves(model, clips, embeddings)
+    found = sessions.together(model, alone, embeddings, alone.speakers)
+    for row, speaker in enumerate(alone.speakers):
+        session = Session()
+        for other, of in enumerate(alone.speakers):
+            if of == speaker and other != row:
+                session.keep(model, embeddings[other])
+        expected = session.judge(model, embeddings[row]).detach().numpy()
+        assert found.logits[row] == pytest.approx(expected, abs=1e-3)
+    assert found.files == alone.files
+    everybody = sessions.together(model, alone, embeddings, alone.corpora)
+    assert np.abs(everybody.logits - found.logits).max() > 1e-3
 
 
 def test_a_joined_head_is_the_mean_of_its_members():

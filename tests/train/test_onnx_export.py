@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from ser_core.bundle import ONNX, ONNX_INT8, BundleError
 from ser_core.errors import DeviceError
 from ser_core.recognizer import Recognizer
+from ser_core.session import Session
 from train import onnx_export
 from train.cli import app
 
@@ -46,6 +47,23 @@ def test_a_session_goes_as_with_torch(adaptive, tmp_path):
     assert len(exact) == 6
     assert result_of(Recognizer.load(adaptive, runtime="onnx"), path) == pytest.approx(exact, abs=1e-4)
     assert result_of(Recognizer.load(adaptive, runtime="onnx-int8"), path) == pytest.approx(exact, abs=0.02)
+
+
+def test_a_settled_session_goes_as_with_torch(adaptive, tmp_path):
+    paths = [write_wav(tmp_path / f"{seed}.wav", syllables(2, seed)) for seed in range(2)]
+    found = []
+    for recognizer in (
+        Recognizer.load(adaptive, "cpu", "float32"),
+        Recognizer.load(adaptive, runtime="onnx"),
+    ):
+        session = Session()
+        for path in paths:
+            recognizer.analyze_file(path, session=session)
+        session.settle()
+        again = [recognizer.analyze_file(path, session=session) for path in paths]
+        found.append([list(part.probabilities.values()) for one in again for part in one.segments])
+    assert len(found[0]) == 4
+    assert np.array(found[1]) == pytest.approx(np.array(found[0]), abs=1e-4)
 
 
 def test_clips_of_any_length_by_themselves(adaptive):
