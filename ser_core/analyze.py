@@ -111,6 +111,7 @@ def analyze(
     shared = os.path.dirname if one_voice else (lambda path: "") if alike else None
     apart = out is not None and files.is_folder(out)
     work = {"format": format_, "runtime": runtime, "precision": precision}
+    work |= {"judged": "together"} if shared else {}
     notes = _notes(Path(out), targets, work, recognizer.bundle, resume) if out else None
     known = _known(notes, items, targets if apart else None) if notes else {}
     failed, short, together = False, 0, []

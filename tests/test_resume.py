@@ -169,6 +169,14 @@ def test_results_of_another_model_or_format_are_not_mixed(few, model, tmp_path):
     assert len(list((tmp_path / "out").glob("*.csv"))) == 0
 
 
+def test_results_of_recordings_judged_together_are_not_mixed_with_others(few, model, tmp_path):
+    out = tmp_path / "out"
+    killed("os.rename", ".json", 2, few, "--out", out, "--model", model, "--alike")
+    refused = run(few, "--out", out, "--model", model, "--resume")
+    assert refused.exit_code == 2
+    assert "other work" in refused.stderr
+
+
 def test_stdout_cannot_be_resumed(few, model):
     refused = run(few, "--model", model, "--resume")
     assert refused.exit_code == 2
