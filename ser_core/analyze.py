@@ -27,7 +27,7 @@ SHORT_S = 15  # recordings under this give a model little to know a voice by; MA
 MANY = 10
 HINT = (
     "Each was judged by itself. Unfamiliar voices are heard rightly more often with --one-voice (each folder "
-    "holds one voice) or --alike (one room and microphone, any voices)."
+    "holds one voice) or --alike (one room and microphone, any voices), unless one emotion prevails."
 )
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("float32", "bfloat16")
@@ -66,14 +66,14 @@ def analyze(
         bool,
         typer.Option(
             "--one-voice",
-            help="Each folder holds one voice in one room: its recordings are judged with each other.",
+            help="As --alike, but each folder by itself: it holds one voice in one room.",
         ),
     ] = False,
     alike: Annotated[
         bool,
         typer.Option(
             "--alike",
-            help="All were recorded alike, in various emotions: they are judged with each other.",
+            help="All were recorded alike, and no emotion prevails: they are judged with each other.",
         ),
     ] = False,
 ) -> None:
