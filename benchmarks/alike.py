@@ -5,7 +5,8 @@ left in runs/ and hears the corpus that each was not trained on: clips by themse
 of the same voice (in random order), with all others of the same voice, with all others of everybody, and,
 the worst that can be done, with others of the same emotion alone; and where seven of ten clips are neutral.
 Then the same with every voice moved to another room and microphone (the first virtual session of the recipe):
-recordings that are not alike. Prints UAR in percent among the classes shared, and writes
+recordings that are not alike. Prints UAR in percent among the classes shared, how many clips get an emotion
+at the shipped model's temperature and threshold, and how many of these rightly; writes
 benchmarks/results/alike.json.
 """
 
@@ -55,14 +56,26 @@ def main(
             embeddings = embedder.embeddings(split.test, copy)
             alone = sessions.by_themselves(model, split.test, embeddings)
             rows = ways(model, alone, embeddings) | mostly_neutral(model, alone, embeddings)
-            found[corpus] |= {f"{place}: {way}": uar(heard, labels) for way, heard in rows.items()}
+            for way, heard in rows.items():
+                found[corpus][f"{place}: {way}"] = uar(heard, labels)
+                found[corpus] |= {f"{place}: {way}, {key}": value for key, value in answers(heard).items()}
     names = list(next(iter(found.values())))
     found["mean"] = {way: float(np.mean([rows[way] for rows in found.values()])) for way in names}
     shown = {name: {way: round(value, 1) for way, value in rows.items()} for name, rows in found.items()}
     out.write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
-    typer.echo(f"{'':>65}" + "".join(f"{name:>9}" for name in shown))
+    typer.echo(f"{'':>80}" + "".join(f"{name:>9}" for name in shown))
     for way in names:
-        typer.echo(f"{way:>65}" + "".join(f"{rows[way]:>9.1f}" for rows in shown.values()))
+        typer.echo(f"{way:>80}" + "".join(f"{rows[way]:>9.1f}" for rows in shown.values()))
+
+
+def answers(heard: Predictions) -> dict[str, float]:
+    """Percent of clips that get an emotion of the shipped model, and how many of these get the right one."""
+    shipped = bundles.read(bundles.DEFAULT)
+    answered = evaluate.confident(heard, shipped.temperature, shipped.threshold)
+    return {
+        "answered": 100 * len(answered.files) / len(heard.files),
+        "right of these": 100 * evaluate.accuracy(answered.predicted, answered.targets),
+    }
 
 
 def ways(model: WhisperAdaptive, alone: Predictions, embeddings: Tensor) -> dict[str, Predictions]:

@@ -37,7 +37,7 @@ def test_company_changes_nothing(folder, clips, precision):
     recognizer = Recognizer.load(folder, "cpu", precision)
     together = recognizer.probabilities(clips)
     alone = np.concatenate([recognizer.probabilities([clip]) for clip in clips])
-    assert together == pytest.approx(alone, abs=1e-5)
+    assert together == pytest.approx(alone, abs=1e-5 if precision == "float32" else 2e-3)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -47,7 +47,9 @@ def test_an_embedding_is_the_same_in_any_company(folder, clips, precision):
     with torch.inference_mode():
         together = runtime.embed(*runtime.features(clips))
         alone = torch.cat([runtime.embed(*runtime.features([clip])) for clip in clips])
-    torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)  # in truth equal, from 70 ms on
+    # In truth equal, from 70 ms on; but with AMX, bfloat16 sums in an order that depends on the company.
+    atol = 1e-4 if precision == "float32" else 5e-3
+    torch.testing.assert_close(together, alone, atol=atol, rtol=0)
 
 
 def test_features_are_the_same_to_the_last_bit_in_any_company(folder):
