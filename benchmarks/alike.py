@@ -33,6 +33,7 @@ PLACES = ("as recorded", "each voice elsewhere")  # copy 0, and the first that a
 NEUTRAL = LABELS.index("neutral")
 OTHERS = 3 / 7  # clips for each neutral one, where seven of ten are neutral
 DRAWS = 5  # of these others
+NAMES = {"answered": "answered", "accuracy_of_answered": "right of these"}
 
 
 def main(
@@ -43,6 +44,7 @@ def main(
     """Prints and writes the table."""
     chosen = recipe.read(RECIPE)
     clips = corpora.read(data, chosen.corpora)
+    shipped = bundles.read(bundles.DEFAULT)
     told = json.loads((runs / PROTOCOL / "protocol.json").read_text(encoding="utf-8"))
     found: dict[str, dict[str, float]] = {}
     for split in protocols.splits(PROTOCOL, clips, chosen.seed):
@@ -58,7 +60,8 @@ def main(
             rows = ways(model, alone, embeddings) | mostly_neutral(model, alone, embeddings)
             for way, heard in rows.items():
                 found[corpus][f"{place}: {way}"] = uar(heard, labels)
-                found[corpus] |= {f"{place}: {way}, {key}": value for key, value in answers(heard).items()}
+                told_of = evaluate.answers(heard, shipped.temperature, shipped.threshold)
+                found[corpus] |= {f"{place}: {way}, {NAMES[key]}": value for key, value in told_of.items()}
     names = list(next(iter(found.values())))
     found["mean"] = {way: float(np.mean([rows[way] for rows in found.values()])) for way in names}
     shown = {name: {way: round(value, 1) for way, value in rows.items()} for name, rows in found.items()}
@@ -66,16 +69,6 @@ def main(
     typer.echo(f"{'':>80}" + "".join(f"{name:>9}" for name in shown))
     for way in names:
         typer.echo(f"{way:>80}" + "".join(f"{rows[way]:>9.1f}" for rows in shown.values()))
-
-
-def answers(heard: Predictions) -> dict[str, float]:
-    """Percent of clips that get an emotion of the shipped model, and how many of these get the right one."""
-    shipped = bundles.read(bundles.DEFAULT)
-    answered = evaluate.confident(heard, shipped.temperature, shipped.threshold)
-    return {
-        "answered": 100 * len(answered.files) / len(heard.files),
-        "right of these": 100 * evaluate.accuracy(answered.predicted, answered.targets),
-    }
 
 
 def ways(model: WhisperAdaptive, alone: Predictions, embeddings: Tensor) -> dict[str, Predictions]:

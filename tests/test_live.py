@@ -88,7 +88,7 @@ def test_in_bfloat16_too_live_sound_gives_what_its_file_gives(talk, tmp_path):
     live = [event.segment.probabilities for event in segments(events, final=True)]
     file = [segment.probabilities for segment in as_file(engine, tmp_path, sound, SAMPLE_RATE).segments]
     assert len(file) > 5
-    assert live == [pytest.approx(probabilities, abs=2e-3) for probabilities in file]
+    assert live == [pytest.approx(probabilities, abs=1e-5) for probabilities in file]
 
 
 @pytest.fixture(scope="module", params=[16_000, 48_000])

@@ -122,6 +122,20 @@ def confident(
     return rows_of(predictions, np.flatnonzero((highest >= threshold) & (highest < below)))
 
 
+def answers(predictions: Predictions, temperature: float, threshold: float) -> dict[str, float]:
+    """Percent of clips whose most probable class reaches `threshold`, and of these named right."""
+    answered = confident(predictions, temperature, threshold)
+    return {
+        "answered": percent(len(answered.files) / len(predictions.files)),
+        "accuracy_of_answered": right(answered),
+    }
+
+
+def right(found: Predictions) -> float:
+    """Percent of clips named right; 0 where there are none."""
+    return percent(accuracy(found.predicted, found.targets)) if found.files else 0.0
+
+
 def accuracy(predicted: NDArray[np.int64], targets: NDArray[np.int64]) -> float:
     """Share of clips named right, 0 to 1."""
     return float((predicted == targets).mean())

@@ -86,23 +86,16 @@ def export(run: Path, checkpoint: Path, measured: Sequence[Path] = (), version: 
 def calibration(unseen: Predictions, temperature: float) -> dict[str, Any]:
     """How far confidence can be trusted on `unseen`, and what abstaining below the threshold buys."""
     measured = evaluation.measure(unseen, temperature)
-    confident = evaluation.confident(unseen, temperature, THRESHOLD)
     nearly = evaluation.confident(unseen, temperature, THRESHOLD - NEARLY, THRESHOLD)
     return {
         "temperature": round(temperature, 4),
         "ece": measured["ece"],
         "ece_unscaled": evaluation.measure(unseen)["ece"],
         "threshold": THRESHOLD,
-        "answered": evaluation.percent(len(confident.files) / len(unseen.files)),
-        "accuracy_of_answered": _right(confident),
-        "accuracy_of_nearly_answered": _right(nearly),
+        **evaluation.answers(unseen, temperature, THRESHOLD),
+        "accuracy_of_nearly_answered": evaluation.right(nearly),
         "accuracy_of_surest_80": selective.accuracy_at(unseen, temperature),
     }
-
-
-def _right(found: Predictions) -> float:
-    """Percent of clips named right; 0 where there are none."""
-    return evaluation.percent(evaluation.accuracy(found.predicted, found.targets)) if found.files else 0.0
 
 
 def _temperature(known: Sequence[Predictions], unknown: Sequence[Predictions]) -> float:

@@ -62,9 +62,4 @@ def _measured(predictions: Predictions, classes: Sequence[str], bundle: Bundle) 
     if len(classes) < len(LABELS):
         among = evaluate.measure(evaluate.among(predictions, classes))
         found |= {f"{key}_among_its_classes": among[key] for key in ("accuracy", "uar", "uar_ci95")}
-    answered = evaluate.confident(predictions, bundle.temperature, bundle.threshold)
-    found["answered"] = evaluate.percent(len(answered.files) / len(predictions.files))
-    if answered.files:
-        right = evaluate.accuracy(answered.predicted, answered.targets)
-        found["accuracy_of_answered"] = evaluate.percent(right)
-    return found
+    return found | evaluate.answers(predictions, bundle.temperature, bundle.threshold)

@@ -3,7 +3,7 @@
 The steps of all clips stand one after another, so that every matrix product is one large one, and only
 attention and pooling are done clip by clip. What a clip gets does not depend on its company, to the last bit:
 no product's row depends on how many rows there are. Only with AMX it does, in bfloat16, and moves
-a probability by a thousandth; products of a fixed number of rows would take twice the time.
+a probability by a thousandth or so; products of a fixed number of rows would be slower.
 """
 
 from dataclasses import dataclass
