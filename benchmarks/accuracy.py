@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.pages import renew
-from train import evaluate, sessions
-from train.evaluate import percent
-from train.protocols import FOUR_CLASSES
+from train.protocols.crossval import FOUR_CLASSES
+from train.reports import evaluate, sessions
+from train.reports.evaluate import percent
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "whisper_base_adaptive"

@@ -19,13 +19,15 @@ import typer
 from torch import Tensor
 
 from benchmarks.sessions import RECIPE, RUNS, uar
-from ser_core import bundle as bundles
+from ser_core.checkpoint import bundle as bundles
 from ser_core.emotions import LABELS
 from ser_core.models.whisper_adaptive import WhisperAdaptive
-from train import corpora, evaluate, protocols, recipe, sessions
-from train.cache import FeatureCache, default_folder
-from train.embeddings import Embedder
-from train.evaluate import Predictions
+from train import corpora, recipe
+from train.data.cache import FeatureCache, default_folder
+from train.data.embeddings import Embedder
+from train.protocols import crossval
+from train.reports import evaluate, sessions
+from train.reports.evaluate import Predictions
 
 PROTOCOL = "leave_one_corpus_out"
 OUT = Path(__file__).parent / "results" / "alike.json"
@@ -47,7 +49,7 @@ def main(
     shipped = bundles.read(bundles.DEFAULT)
     told = json.loads((runs / PROTOCOL / "protocol.json").read_text(encoding="utf-8"))
     found: dict[str, dict[str, float]] = {}
-    for split in protocols.splits(PROTOCOL, clips, chosen.seed):
+    for split in crossval.splits(PROTOCOL, clips, chosen.seed):
         _, model = bundles.load(runs / PROTOCOL / split.name / "bundle")
         assert isinstance(model, WhisperAdaptive)
         corpus = split.name.removeprefix("without_")

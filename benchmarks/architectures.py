@@ -20,11 +20,11 @@ from torch import nn
 
 from benchmarks.pages import renew
 from benchmarks.speed import machine
-from ser_core.audio import SAMPLE_RATE
+from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.emotions import LABELS
-from ser_core.features import FeatureExtractor
-from ser_core.models import ARCHITECTURES, build
-from train import compare
+from ser_core.models.features import FeatureExtractor
+from ser_core.models.registry import ARCHITECTURES, build
+from train.reports import compare
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -1,8 +1,8 @@
 """What it costs to read strangers' recordings in a process of its own.
 
-`python -m benchmarks.decoder` reads the same files in this process and through `ser_core.decoder`, in turn,
-prints ms a file and writes benchmarks/results/decoder.json. It also tells how long a fresh worker takes to
-its first file, and what the worst files that are allowed take: the room under a worker's limits.
+`python -m benchmarks.decoder` reads the same files in this process and through `ser_core.audio.isolated`, in
+turn, prints ms a file and writes benchmarks/results/decoder.json. It also tells how long a fresh worker takes
+to its first file, and what the worst files that are allowed take: the room under a worker's limits.
 """
 
 import json
@@ -19,9 +19,9 @@ import soundfile
 import typer
 
 from benchmarks.speed import machine
-from ser_core import audio
-from ser_core.audio import DecodeLimits
-from ser_core.decoder import Decoder, WorkerLimits
+from ser_core.audio import decode
+from ser_core.audio.decode import DecodeLimits
+from ser_core.audio.isolated import Decoder, WorkerLimits
 
 OUT = Path(__file__).parent / "results" / "decoder.json"
 LIMITS = DecodeLimits(max_duration_s=3600.0)  # the page's
@@ -81,7 +81,7 @@ def compared(path: Path, decoder: Decoder, repeats: int) -> dict[str, float]:
     """Median ms of both ways, taken in turn so that neither has the quieter moments."""
     here, there = [], []
     for _ in range(repeats):
-        here.append(timed_ms(lambda: audio.stream(path, LIMITS)))
+        here.append(timed_ms(lambda: decode.stream(path, LIMITS)))
         there.append(timed_ms(lambda: decoder.stream(path, LIMITS)))
     ratio = median(b / a for a, b in zip(here, there, strict=True))
     return {"in_process_ms": median(here), "worker_ms": median(there), "ratio": ratio}
@@ -103,7 +103,7 @@ def worst(path: Path) -> dict[str, float]:
             status.parent
             for status in Path("/proc").glob("[0-9]*/status")
             if f"\nPPid:\t{os.getpid()}\n" in status.read_text()
-            and b"ser_core.decoder" in status.with_name("cmdline").read_bytes()
+            and b"ser_core.audio.isolated" in status.with_name("cmdline").read_bytes()
         )
         told = dict(
             line.split(":\t", 1) for line in (worker / "status").read_text().splitlines() if ":\t" in line

@@ -13,7 +13,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 with atheris.instrument_imports(include=["ser_core", "soundfile"]):
-    from ser_core.audio import SAMPLE_RATE, AudioError, DecodeLimits, decode
+    from ser_core.audio.decode import DecodeLimits, decode
+    from ser_core.audio.waveform import SAMPLE_RATE
+    from ser_core.errors import AudioError
 from bad_files import with_ogg_checksums
 
 LIMITS = DecodeLimits(max_duration_s=20.0)

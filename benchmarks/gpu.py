@@ -23,9 +23,9 @@ import typer
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.pages import renew
-from ser_core import bundle as bundles
-from ser_core.session import Session
-from ser_core.torch_runtime import BATCH_SAMPLES, TorchRuntime, batches
+from ser_core.checkpoint import bundle as bundles
+from ser_core.models.session import Session
+from ser_core.recognition.torch_runtime import BATCH_SAMPLES, TorchRuntime, batches
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "gpu.json"

@@ -23,7 +23,7 @@ from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from benchmarks.live_page import CHROMIUM, ROOT, join, ravdess_clips
 from benchmarks.running_app import running_app
-from ser_core.audio import SAMPLE_RATE
+from ser_core.audio.waveform import SAMPLE_RATE
 
 RESULTS = ROOT / "benchmarks" / "results" / "hour_page.json"
 TIMES = 20

@@ -37,9 +37,10 @@ from numpy.typing import NDArray
 
 from benchmarks.running_app import running_app
 from benchmarks.speed import RAVDESS, clip_paths, machine
-from ser_core.audio import SAMPLE_RATE, Resampler
-from ser_core.speech import SpeechStream
-from ser_core.vad import VadOptions
+from ser_core.audio.decode import Resampler
+from ser_core.audio.speech import SpeechStream
+from ser_core.audio.vad import VadOptions
+from ser_core.audio.waveform import SAMPLE_RATE
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "live.json"

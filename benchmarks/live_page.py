@@ -29,7 +29,7 @@ from scipy.signal import correlate
 
 from benchmarks.running_app import running_app
 from ser_core import Recognizer
-from ser_core.audio import SAMPLE_RATE
+from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.export.json import to_dict
 
 ROOT = Path(__file__).parents[1]

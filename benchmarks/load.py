@@ -33,7 +33,7 @@ from benchmarks.processes import peak_mb, tree_mb
 from benchmarks.running_app import running_app
 from benchmarks.speed import RAVDESS, clip_paths, machine
 from benchmarks.users import Sample, Tally
-from ser_core.recognizer import Recognizer
+from ser_core.recognition.recognizer import Recognizer
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "load.json"

@@ -25,7 +25,7 @@ HOUR_S = 3600
 BLOCK_S = 60  # the file is written in pieces
 CHILD = """
 import atexit, sys
-from ser_core.cli import app
+from ser_core.commands.cli import app
 def report():
     status = open("/proc/self/status").read()
     open(sys.argv[1], "w").write(status.split("VmHWM:")[1].split()[0])

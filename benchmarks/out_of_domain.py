@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.signal import butter, lfilter, sosfilt
 
 from ser_core import Recognizer
-from ser_core.audio import SAMPLE_RATE, Waveform
+from ser_core.audio.waveform import SAMPLE_RATE, Waveform
 from ser_core.emotions import NO_SPEECH, UNKNOWN
 
 OUT = Path(__file__).parent / "results" / "out_of_domain.json"

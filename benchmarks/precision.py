@@ -16,12 +16,14 @@ import typer
 
 from ser_core import Recognizer
 from ser_core.emotions import LABELS
-from ser_core.session import Session
-from train import corpora, onnx_export, protocols
-from train.cache import FeatureCache, default_folder
+from ser_core.models.session import Session
+from train import corpora
 from train.corpora import Clip
-from train.evaluate import accuracy, percent, unweighted_average_recall
-from train.speech import FULL_SCALE
+from train.data.cache import FeatureCache, default_folder
+from train.data.speech import FULL_SCALE
+from train.export import onnx
+from train.protocols import crossval
+from train.reports.evaluate import accuracy, percent, unweighted_average_recall
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "runs" / "whisper_base_adaptive" / "ravdess_5fold"
@@ -46,7 +48,7 @@ def main(
     heard: dict[str, list[np.ndarray]] = {}
     targets = []
     for number in range(folds):
-        split = protocols.split_named(f"ravdess_fold{number}", clips, 0)
+        split = crossval.split_named(f"ravdess_fold{number}", clips, 0)
         targets += [LABELS.index(clip.emotion) for clip in split.test]
         for name, answers in fold(runs / f"ravdess_fold{number}" / "bundle", split.test, number).items():
             heard.setdefault(name, []).append(answers)
@@ -78,7 +80,7 @@ def fold(folder: Path, clips: list[Clip], seed: int) -> dict[str, np.ndarray]:
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "model"
         shutil.copytree(folder, copy)
-        onnx_export.write(copy)
+        onnx.write(copy)
         for way, options in WAYS.items():
             recognizer = Recognizer.load(copy, **options)
             found[f"{way}, alone"] = recognizer.probabilities(speech).argmax(1)

@@ -25,7 +25,7 @@ import typer
 from benchmarks.processes import free_port, started
 from benchmarks.resume import make
 from benchmarks.speed import ROOT, machine
-from ser_core.batch.output import MANIFEST
+from ser_core.commands.batch.output import MANIFEST
 from ser_core.emotions import LABELS
 
 RESULTS = ROOT / "benchmarks" / "results" / "ray_nodes.json"

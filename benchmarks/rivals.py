@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ser_core.vad import segment
-from ser_core.waveform import Waveform
+from ser_core.audio.vad import segment
+from ser_core.audio.waveform import Waveform
 
 # The lineage's features: 3 s at 48 kHz, which give 282 frames.
 LINEAGE_RATE, LINEAGE_WINDOW_S, LINEAGE_MFCC, LINEAGE_FFT, LINEAGE_HOP = 48_000, 3.0, 40, 1024, 512

@@ -21,9 +21,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.pages import renew
 from benchmarks.speed import RAVDESS, ROOT, machine, recording
-from ser_core import Recognizer, audio
-from ser_core.batch.table import parquet
-from ser_core.speech import SpeechStream
+from ser_core import Recognizer
+from ser_core.audio import decode
+from ser_core.audio.speech import SpeechStream
+from ser_core.commands.batch.table import parquet
 
 RESULTS = ROOT / "benchmarks" / "results" / "scale.json"
 LIVE = ROOT / "benchmarks" / "results" / "live.json"
@@ -68,7 +69,7 @@ def measured(recognizer: Recognizer, path: Path, seconds: float) -> dict[str, An
 
     def front_end() -> None:
         stream = SpeechStream()
-        for block in audio.stream(path):
+        for block in decode.stream(path):
             stream.push(block)
         stream.flush()
 

@@ -1,4 +1,4 @@
-"""How much of what emotions explain of a session's mean should be taken back (`ser_core.session.EXPLAINED`).
+"""How much of what emotions explain of a session's mean to take back (`ser_core.models.session.EXPLAINED`).
 
 `python -m benchmarks.sessions` takes the models that `python -m train crossval` left in runs/, hears their
 unseen speakers in three kinds of session under several values, prints UAR in percent and writes
@@ -14,12 +14,14 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ser_core import bundle as bundles
+from ser_core.checkpoint import bundle as bundles
 from ser_core.emotions import LABELS
 from ser_core.models.whisper_adaptive import WhisperAdaptive
-from train import corpora, evaluate, protocols, recipe, sessions
-from train.cache import FeatureCache, default_folder
-from train.embeddings import Embedder
+from train import corpora, recipe
+from train.data.cache import FeatureCache, default_folder
+from train.data.embeddings import Embedder
+from train.protocols import crossval
+from train.reports import evaluate, sessions
 
 RECIPE = Path("train/recipes/whisper_base_adaptive.toml")
 RUNS = Path("runs/whisper_base_adaptive")
@@ -41,7 +43,7 @@ def main(
     found: dict[str, dict[str, list[float]]] = {name: {key: [] for key in columns} for name in PROTOCOLS}
     for name, protocol in PROTOCOLS.items():
         told = json.loads((runs / protocol / "protocol.json").read_text(encoding="utf-8"))
-        for split in protocols.splits(protocol, clips, chosen.seed):
+        for split in crossval.splits(protocol, clips, chosen.seed):
             _, model = bundles.load(runs / protocol / split.name / "bundle")
             assert isinstance(model, WhisperAdaptive)
             labels = told.get(split.name.removeprefix("without_"), {}).get("classes", LABELS)

@@ -27,7 +27,7 @@ from benchmarks.running_app import running_app
 from benchmarks.speed import clip_paths, machine
 from benchmarks.users import Sample, Tally
 from ser_core.export.json import to_dict
-from ser_core.recognizer import Recognizer
+from ser_core.recognition.recognizer import Recognizer
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "soak.json"

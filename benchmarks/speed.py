@@ -68,7 +68,9 @@ def main(
         # First what runs in other processes: on Linux a child's ru_maxrss starts at its parent's size, so
         # this one must not have loaded torch yet.
         found["import_s"] = import_time("import ser_core", repeats)
-        found["import_recognizer_s"] = import_time("from ser_core.torch_runtime import TorchRuntime", repeats)
+        found["import_recognizer_s"] = import_time(
+            "from ser_core.recognition.torch_runtime import TorchRuntime", repeats
+        )
         found["cold_start_s"] = cold_start(Path(folder), model, repeats)
         found["page_ready_s"] = page_ready(repeats)
         found["long_file"] = long_file(Path(folder), long_minutes, model)

@@ -35,11 +35,11 @@ from benchmarks.rivals import (
 )
 from benchmarks.speed import ROOT, clip_paths, machine
 from ser_core.emotions import LABELS
-from ser_core.models import build
+from ser_core.models.registry import build
 from train import corpora
-from train.cache import FeatureCache
 from train.corpora import Clip
-from train.data import LengthBatches, SpeechDataset, chunks
+from train.data.cache import FeatureCache
+from train.data.dataset import LengthBatches, SpeechDataset, chunks
 
 ARCHITECTURE = "parallel_2cnn_transformer"
 DATA = ROOT.parent / "shared" / "data"

@@ -25,9 +25,9 @@ from gradio_client.utils import QueueError
 from numpy.typing import NDArray
 
 from benchmarks.speed import clip_paths
-from ser_core.audio import SAMPLE_RATE
+from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.export.json import to_dict
-from ser_core.recognizer import Recognizer
+from ser_core.recognition.recognizer import Recognizer
 
 API = "/gradio_api"
 ANSWER_S = 60.0  # the longest wait for an answer; one that comes later is lost

@@ -3,7 +3,7 @@
     python benchmarks/vad.py --data ../shared/data
 
 prints its tables and writes benchmarks/results/vad.json. Every table has plain webrtcvad (mode 2, no gain, no
-gate, the same pauses and padding) beside `ser_core.vad`. Time is counted in steps of 10 ms:
+gate, the same pauses and padding) beside `ser_core.audio.vad`. Time is counted in steps of 10 ms:
 miss         speech in the reference without a span, in % of the reference's speech
 false alarm  a span without speech in the reference, in % of the reference's silence, and in % of all time
 """
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run from a clone, nothing installed
 
-from ser_core import vad
-from ser_core.audio import SAMPLE_RATE, Waveform
+from ser_core.audio import vad
+from ser_core.audio.waveform import SAMPLE_RATE, Waveform
 
 RESULTS = Path(__file__).parent / "results" / "vad.json"
 CORPORA = ("ravdess", "emovo", "nemo", "tess")

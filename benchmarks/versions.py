@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.speed import ROOT, recording
-from ser_core.bundle import CHECKPOINTS, DEFAULT
+from ser_core.checkpoint.bundle import CHECKPOINTS, DEFAULT
 
 CODE = """
 import sys, time

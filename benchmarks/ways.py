@@ -69,14 +69,15 @@ def ways(
 
 def exported(model: str, folder: Path) -> dict[str, Any]:
     """The recognisers of the checkpoint's ONNX files; none where they cannot be made."""
-    from ser_core import Recognizer, bundle
-    from train import onnx_export
+    from ser_core import Recognizer
+    from ser_core.checkpoint import bundle
     from train.errors import RunError
+    from train.export import onnx
 
     copy = folder / "onnx"
     shutil.copytree(bundle.read(model).path, copy)
     try:
-        onnx_export.write(copy)
+        onnx.write(copy)
     except RunError as error:
         print(error, file=sys.stderr)
         return {}
@@ -87,17 +88,18 @@ def stages(path: Path, model: str, repeats: int) -> dict[str, float]:
     """Seconds of each stage on its way through the file."""
     import torch
 
-    from ser_core import Recognizer, audio
-    from ser_core.quality import QualityMeter
-    from ser_core.session import Session
-    from ser_core.speech import SpeechStream
-    from ser_core.torch_runtime import batches
-    from ser_core.vad import Segmenter
+    from ser_core import Recognizer
+    from ser_core.audio import decode
+    from ser_core.audio.quality import QualityMeter
+    from ser_core.audio.speech import SpeechStream
+    from ser_core.audio.vad import Segmenter
+    from ser_core.models.session import Session
+    from ser_core.recognition.torch_runtime import batches
 
     def each(block_taker: Any) -> list[Any]:
         return [found for block in blocks for found in block_taker.push(block) or []]
 
-    blocks = list(audio.stream(path))
+    blocks = list(decode.stream(path))
     clips = [clip.samples for clip in each(SpeechStream())]
     runtime = Recognizer.load(model, "cpu").runtime
 
@@ -112,7 +114,7 @@ def stages(path: Path, model: str, repeats: int) -> dict[str, float]:
         return timed(lambda: runtime.in_sessions(clips, [session] * len(clips), [True] * len(clips)), repeats)
 
     found = {
-        "decoding": timed(lambda: list(audio.stream(path)), repeats),
+        "decoding": timed(lambda: list(decode.stream(path)), repeats),
         "speech detection": timed(lambda: each(Segmenter()), repeats),
         "quality": timed(lambda: each(QualityMeter()), repeats),
         "features": timed(features, repeats),

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ser_core.analysis import Analysis, Segment, Verdict
-    from ser_core.audio import SAMPLE_RATE, AudioError, DecodeLimits, Waveform, decode
-    from ser_core.bundle import Bundle, BundleError
+    from ser_core.audio.decode import DecodeLimits, decode
+    from ser_core.audio.quality import Quality
+    from ser_core.audio.waveform import SAMPLE_RATE, Waveform
+    from ser_core.checkpoint.bundle import Bundle, BundleError
     from ser_core.emotions import LABELS
-    from ser_core.live import LiveSession
-    from ser_core.live_engine import LiveEngine, LiveError
-    from ser_core.quality import Quality
-    from ser_core.recognizer import Recognizer
+    from ser_core.errors import AudioError
+    from ser_core.recognition.live import LiveSession
+    from ser_core.recognition.live_engine import LiveEngine, LiveError
+    from ser_core.recognition.recognizer import Recognizer
 
 __version__ = "0.1.0"  # also in pyproject.toml and CITATION.cff
 
@@ -39,21 +41,23 @@ __all__ = [
     "decode",
 ]
 
-_HOMES = {
+_MODULES = {
     "analysis": ("Analysis", "Segment", "Verdict"),
-    "audio": ("SAMPLE_RATE", "AudioError", "DecodeLimits", "Waveform", "decode"),
-    "bundle": ("Bundle", "BundleError"),
+    "audio.decode": ("DecodeLimits", "decode"),
+    "audio.quality": ("Quality",),
+    "audio.waveform": ("SAMPLE_RATE", "Waveform"),
+    "checkpoint.bundle": ("Bundle", "BundleError"),
     "emotions": ("LABELS",),
-    "live": ("LiveSession",),
-    "live_engine": ("LiveEngine", "LiveError"),
-    "quality": ("Quality",),
-    "recognizer": ("Recognizer",),
+    "errors": ("AudioError",),
+    "recognition.live": ("LiveSession",),
+    "recognition.live_engine": ("LiveEngine", "LiveError"),
+    "recognition.recognizer": ("Recognizer",),
 }
 
 
 def __getattr__(name: str) -> Any:
     # torch takes seconds to import, and `doctor --repair` must run before torchaudio can be.
-    for module, names in _HOMES.items():
+    for module, names in _MODULES.items():
         if name in names:
             return getattr(import_module(f"ser_core.{module}"), name)
     raise AttributeError(f"module 'ser_core' has no attribute {name!r}")

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ser_core.audio import AudioError
+from ser_core.audio.quality import Quality
 from ser_core.emotions import BY_NAME, NO_SPEECH, UNKNOWN
-from ser_core.quality import Quality
+from ser_core.errors import AudioError
 
 SCHEMA = 1  # of the JSON in DESIGN.md; raised when a field changes its meaning
 

@@ -7,24 +7,15 @@ sheet of its own to assets/ (`theme.STYLES`).
 
 import gradio as gr
 
-from ser_core.recognizer import Recognizer
-from ser_ui import (
-    about_tab,
-    api,
-    compare_tab,
-    files_tab,
-    live_tab,
-    models_tab,
-    recording_tab,
-    text,
-    uploads,
-    words,
-)
+from ser_core.recognition.recognizer import Recognizer
+from ser_ui import text, words
 from ser_ui.layout import html, script
+from ser_ui.server import api, uploads
 from ser_ui.shelf import Shelf
+from ser_ui.tabs import about, compare, files, live, models, recording
 
 # In the order in which the page shows them.
-TABS = (recording_tab, files_tab, live_tab, compare_tab, models_tab, about_tab)
+TABS = (recording, files, live, compare, models, about)
 
 
 def build(recognizer: Recognizer | None, trouble: str = "") -> gr.Blocks:
@@ -58,8 +49,8 @@ def translations(shelf: Shelf | None, trouble: str) -> gr.I18n:
             "page.notes": text.notes(phrases),
             "page.welcome": text.welcome(phrases),
             "page.not_ready": text.not_ready(trouble, phrases),
-            "page.about": about_tab.content(phrases),
-            "page.compare": compare_tab.content(shelf, phrases) if shelf else "",
-            "page.models": models_tab.content(shelf, phrases) if shelf else "",
+            "page.about": about.content(phrases),
+            "page.compare": compare.content(shelf, phrases) if shelf else "",
+            "page.models": models.content(shelf, phrases) if shelf else "",
         }
     return words.translations(pages)

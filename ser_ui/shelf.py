@@ -3,9 +3,9 @@
 from collections import OrderedDict
 from threading import Lock
 
-from ser_core import bundle
-from ser_core.bundle import Bundle, BundleError
-from ser_core.recognizer import Recognizer
+from ser_core.checkpoint import bundle
+from ser_core.checkpoint.bundle import Bundle, BundleError
+from ser_core.recognition.recognizer import Recognizer
 
 WEIGHT_BYTES = 4  # float32
 KEPT_BYTES = 500_000_000  # of the weights of models beside the server's own

@@ -16,14 +16,15 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from ser_core import explain, overview
 from ser_core.analysis import Analysis
-from ser_core.audio import Waveform
+from ser_core.audio.waveform import Waveform
 from ser_core.emotions import BY_NAME, LABELS, UNKNOWN, UNKNOWN_COLOR
 from ser_core.export import WRITERS
 from ser_core.export.json import to_dict
 from ser_core.export.text import TIME_DIGITS, utf8
-from ser_core.recognizer import Recognizer
+from ser_core.pictures import overview
+from ser_core.recognition import explain
+from ser_core.recognition.recognizer import Recognizer
 from ser_ui.corrections import sound_name
 from ser_ui.layout import html, script, template
 from ser_ui.words import Phrases

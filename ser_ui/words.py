@@ -63,7 +63,7 @@ class Phrases:
         return self.known(f"{LIBRARY}{kind}.{error.code}", error.message)
 
     def warning(self, warning: str) -> str:
-        """A warning of `ser_core.quality`, which begins with the fault's name and a colon."""
+        """A warning of `ser_core.audio.quality`, which begins with the fault's name and a colon."""
         return self.known(f"{LIBRARY}warning.{warning.partition(':')[0]}", warning)
 
 

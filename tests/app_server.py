@@ -36,21 +36,8 @@ def app_process(
     python: str = sys.executable,
 ) -> Iterator[tuple[str, subprocess.Popen, list[str]]]:
     """As `app_server`: the app's address, its process, and the lines that it says, as they come."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [python, "app.py", "--model", model],
-        cwd=root,
-        env={
-            **environment,
-            "GRADIO_SERVER_PORT": str(port),
-            "GRADIO_TEMP_DIR": str(folder / "uploads"),
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    port = free_port()
+    process = start(port, model, folder, root, environment, python)
     said = []
     try:
         for line in process.stdout:
@@ -66,3 +53,33 @@ def app_process(
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start(
+    port: int,
+    model: str,
+    folder: Path,
+    root: Path = ROOT,
+    environment: Mapping[str, str] = os.environ,
+    python: str = sys.executable,
+) -> subprocess.Popen:
+    """The process of an app that begins to start; see `app_process`."""
+    return subprocess.Popen(
+        [python, "app.py", "--model", model],
+        cwd=root,
+        env={
+            **environment,
+            "GRADIO_SERVER_PORT": str(port),
+            "GRADIO_TEMP_DIR": str(folder / "uploads"),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )

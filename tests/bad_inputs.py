@@ -119,12 +119,12 @@ def zipped() -> bytes:
 
 
 @cache
-def silent_hour() -> bytes:
-    """An hour of silence at 48 kHz in about 500 kB of FLAC; 691 MB as float32."""
+def silent_hours(count: int = 1) -> bytes:
+    """Hours of silence at 48 kHz, each in about 500 kB of FLAC; 691 MB as float32."""
     file = io.BytesIO()
     second = np.zeros(48_000, np.int16)
     with soundfile.SoundFile(file, "w", 48_000, 1, format="FLAC", subtype="PCM_16") as flac:
-        for _ in range(3600):
+        for _ in range(count * 3600):
             flac.write(second)
     return file.getvalue()
 
@@ -227,4 +227,4 @@ if __name__ == "__main__":
     folder.mkdir(parents=True, exist_ok=True)
     for name, bad in BAD.items():
         (folder / name).write_bytes(bad.make())
-    (folder / "silent_hour.flac").write_bytes(silent_hour())
+    (folder / "silent_hours.flac").write_bytes(silent_hours())

@@ -9,7 +9,7 @@ from mcp.client.streamable_http import streamable_http_client
 from support import run
 from typer.testing import CliRunner
 
-from ser_core.cli import app
+from ser_core.commands.cli import app
 
 TOOL = "analyze_speech_emotion"
 

@@ -3,9 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support import random_bundle
-
-SHARED = Path(__file__).parents[2] / "shared"
+from support import SHARED, random_bundle
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from ser_core.live_engine import LiveEngine
-from ser_ui import live_socket
+from ser_core.recognition.live_engine import LiveEngine
+from ser_ui.server import live_socket
 
 PATIENCE_S = 60  # for messages that must come
 
@@ -37,9 +37,7 @@ def serving(app: FastAPI) -> Iterator[str]:
 @contextmanager
 def live_server(engine: LiveEngine, **options: float) -> Iterator[str]:
     """The address of `/live` in an app of its own."""
-    app = FastAPI()
-    live_socket.add_route(app, engine, **options)
-    with serving(app) as address:
+    with serving(FastAPI(routes=[live_socket.route(engine, **options)])) as address:
         yield address + live_socket.PATH
 
 

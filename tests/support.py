@@ -12,10 +12,13 @@ import numpy as np
 import soundfile
 import torch
 
-from ser_core import bundle, models
-from ser_core.bundle import Bundle
+from ser_core.checkpoint import bundle
+from ser_core.checkpoint.bundle import Bundle
 from ser_core.emotions import LABELS
+from ser_core.models import registry
 
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
 SAMPLE_RATE = 16_000
 PATIENCE_S = 60.0  # for what must come
 FORMANTS_HZ = (700, 1220, 2600)  # of the vowel in "father" (Peterson & Barney 1952, men)
@@ -24,7 +27,7 @@ FORMANTS_HZ = (700, 1220, 2600)  # of the vowel in "father" (Peterson & Barney 1
 def random_bundle(folder: Path, architecture: str = "parallel_cnn_transformer", **changes) -> Path:
     """A checkpoint with random weights, saved in `folder`; `changes` are fields of its `Bundle`."""
     torch.manual_seed(7)
-    model = models.build(architecture, len(LABELS))
+    model = registry.build(architecture, len(LABELS))
     described = Bundle("random", "0.1", architecture, LABELS, model.features)
     bundle.save(folder, replace(described, **changes), model)
     return folder
@@ -33,7 +36,7 @@ def random_bundle(folder: Path, architecture: str = "parallel_cnn_transformer", 
 def stubborn_bundle(folder: Path, label: str, **changes) -> Path:
     """A small checkpoint that hears `label` in all speech; `changes` are fields of its `Bundle`."""
     torch.manual_seed(7)
-    model = models.build("stacked_cnn_lstm", len(LABELS))
+    model = registry.build("stacked_cnn_lstm", len(LABELS))
     with torch.no_grad():
         model.head[-1].bias[LABELS.index(label)] = 10.0
     described = Bundle(folder.name, "0.1", "stacked_cnn_lstm", LABELS, model.features)

@@ -1,21 +1,30 @@
-"""The import rules of DESIGN.md section 2, and that nothing here can unpickle."""
+"""The import rules of docs/architecture.md, the size of files, and that nothing here can unpickle."""
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from support import ROOT
 
-ROOT = Path(__file__).parents[1]
 # Who must not be imported by whom: app -> ser_ui -> ser_core, train -> ser_core, never the other way.
 FORBIDDEN = {
     "ser_core": {"gradio", "train", "ser_ui", "app"},
     "ser_ui": {"train", "app"},
     "train": {"gradio", "ser_ui", "app"},
 }
+# The rooms of each package and the files beside them, from the lowest. Each imports only those before it.
+ROOMS = {
+    "ser_core": "errors emotions audio analysis models checkpoint recognition pictures export commands",
+    "ser_ui": "theme words layout examples corrections comparison text timeline shelf server tabs page "
+    "launch",
+    "train": "processes errors corpora augment recipe data reports fitting protocols export cli",
+}
+MAX_LINES = 350  # of a file
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 # Reads published state dicts, pinned by their hash, as tensors alone; the name from pickle is an error's.
-DOWNLOADS = ROOT / "ser_core" / "pretrained.py"
+DOWNLOADS = ROOT / "ser_core" / "models" / "pretrained.py"
 WALL_CLOCKS = ("time.time(", "time.time_ns(", "datetime.now(", "datetime.datetime.now(", "date.today(")
 UNPICKLING_CALLS = {"torch.load", "torch.hub.load", "read_pickle", "torch.export.load"}
 
@@ -56,11 +65,70 @@ def test_a_room_imports_only_what_lies_below_it(room):
         assert not names & FORBIDDEN[room], f"{path.relative_to(ROOT)} imports {names & FORBIDDEN[room]}"
 
 
+def modules(package: str) -> dict[str, Path]:
+    """The modules of `package`, by their dotted names."""
+    paths = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sources(package)}
+    return {name.removesuffix(".__init__"): path for name, path in paths.items()}
+
+
+def imports_within(package: str) -> dict[str, set[str]]:
+    """Of each module of `package`, the modules of the same package that it imports, also inside functions."""
+    known = modules(package)
+    graph = {}
+    for name, path in known.items():
+        tree = ast.parse(path.read_text())
+        named = set(imported(tree))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                parts = {f"{node.module}.{alias.name}" for alias in node.names}
+                named |= parts
+                if parts <= set(known):
+                    named.discard(str(node.module))
+        graph[name] = named & set(known) - {name, package}
+    return graph
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_a_room_imports_only_rooms_below_it(package):
+    order = {room: number for number, room in enumerate(ROOMS[package].split())}
+    for name, others in imports_within(package).items():
+        if name in (package, f"{package}.__main__"):
+            continue
+        rank = order[name.split(".")[1]]
+        upward = {other for other in others if order[other.split(".")[1]] > rank}
+        assert not upward, f"{name} imports {upward}"
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_no_modules_import_each_other_in_a_circle(package):
+    graph = imports_within(package)
+    graph.pop(package)  # offers the public names of the others
+    order = list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+    assert set(graph) <= set(order)
+
+
+def test_the_check_for_circles_sees_imports():
+    graph = imports_within("ser_core")
+    assert "ser_core.audio.vad" in graph["ser_core.audio.speech"]
+    assert "ser_core.commands.analyze" in graph["ser_core.commands.cli"]
+
+
+def test_no_file_is_long():
+    paths = [*sources("ser_core", "ser_ui", "train", "tests", "benchmarks"), ROOT / "app.py"]
+    paths += [path for path in (ROOT / "assets").rglob("*") if path.suffix in (".js", ".css", ".html")]
+    long = {
+        str(path.relative_to(ROOT)): n
+        for path in paths
+        if (n := len(path.read_text().splitlines())) > MAX_LINES
+    }
+    assert not long
+
+
 def test_the_page_reads_what_strangers_send_in_no_process_of_its_own():
     for path in sources("ser_ui"):
         tree = ast.parse(path.read_text())
         used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.alias)}
-        assert not used & {"audio.decode", "audio.stream", "decode", "stream"}, path.relative_to(ROOT)
+        assert not used & {"decode.decode", "decode.stream", "decode", "stream"}, path.relative_to(ROOT)
 
 
 def test_nothing_unpickles():

@@ -2,20 +2,18 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from support import SAMPLE_RATE, random_bundle, syllables
+from support import ROOT, SAMPLE_RATE, random_bundle, syllables
 
-from ser_core.recognizer import Recognizer
-from ser_core.session import Session
+from ser_core.models.session import Session
+from ser_core.recognition.recognizer import Recognizer
 
 THERE = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 GPUS = [name for name, there in THERE.items() if there]
 needs_gpu = pytest.mark.skipif(not GPUS, reason="needs a GPU")
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +48,6 @@ def test_a_machine_without_decoders_can_run_the_model():
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['soundfile', 'av', 'soxr', 'webrtcvad', 'scipy'])); "
     )
-    command = [sys.executable, "-c", code + "import ser_core.torch_runtime"]
+    command = [sys.executable, "-c", code + "import ser_core.recognition.torch_runtime"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr

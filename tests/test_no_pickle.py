@@ -6,11 +6,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from support import random_bundle
+from support import ROOT, random_bundle
 
-from ser_core import bundle
+from ser_core.checkpoint import bundle
 
-ROOT = Path(__file__).parents[1]
 # Raises wherever an unpickler looks up a class or function, which is how a pickle runs code.
 GUARD = """
     import sys
@@ -33,9 +32,9 @@ def test_no_checkpoint_is_unpickled(tmp_path):
     done = run(
         """
         import numpy as np
-        from ser_core import bundle
-        from ser_core.audio import SAMPLE_RATE
-        from ser_core.recognizer import Recognizer
+        from ser_core.checkpoint import bundle
+        from ser_core.audio.waveform import SAMPLE_RATE
+        from ser_core.recognition.recognizer import Recognizer
         for folder in sys.argv[1:]:
             bundle.verify(folder)
             clip = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)

@@ -8,10 +8,11 @@ import pytest
 
 from benchmarks import architectures, growth
 from benchmarks.accuracy import BEGIN, END, METRICS, README, RESULTS, ROOT, recompute, table
-from ser_core import bundle as bundles
-from ser_core.bundle import CHECKPOINTS, DEFAULT
-from train import evaluate, export, report, sessions
-from train.splits import RAVDESS_TEST
+from ser_core.checkpoint import bundle as bundles
+from ser_core.checkpoint.bundle import CHECKPOINTS, DEFAULT
+from train.corpora.splits import RAVDESS_TEST
+from train.export import checkpoint
+from train.reports import evaluate, report, sessions
 
 KEPT_IN = ROOT / "benchmarks" / "results"
 KEPT = sorted(path.parent for path in KEPT_IN.rglob("metrics.json"))
@@ -55,9 +56,9 @@ def test_the_card_says_how_far_it_can_be_believed_of_strangers(metrics):
     assert set(told["strangers"]) == {"ravdess", "emovo", "nemo", "tess"}
     for corpus, values in told["strangers"].items():
         run = RESULTS / "leave_one_corpus_out" / f"without_{corpus}"
-        found = export.calibration(evaluate.read(run / "predictions.csv"), temperature)
+        found = checkpoint.calibration(evaluate.read(run / "predictions.csv"), temperature)
         in_session = evaluate.read(run / sessions.file_of("every_emotion"))
-        assert values == found | {"in_sessions": export.calibration(in_session, temperature)}
+        assert values == found | {"in_sessions": checkpoint.calibration(in_session, temperature)}
         assert f"{found['answered']:.0f}, {found['accuracy_of_answered']:.0f}, {found['ece']:.2f} |" in card
 
 

@@ -14,8 +14,8 @@ from gradio_client import Client, handle_file
 from packaging.requirements import Requirement
 from support import random_bundle, syllables, write_wav
 
-from ser_core.bundle import CHECKPOINTS, DEFAULT
-from ser_ui.limits import BURST
+from ser_core.checkpoint.bundle import CHECKPOINTS, DEFAULT
+from ser_ui.server.limits import BURST
 
 SPACE = {"SYSTEM": "spaces", "SPACE_ID": "someone/ser-studio", "GRADIO_SERVER_NAME": "0.0.0.0"}
 

@@ -9,23 +9,25 @@ from typing import Annotated
 
 import typer
 
-from ser_core.bundle import BundleError
-from ser_core.pretrained import PretrainedError
-from train import compare as comparison
+from ser_core.checkpoint.bundle import BundleError
+from ser_core.models.pretrained import PretrainedError
 from train import corpora as corpora_module
-from train import effects as effect_runs
-from train import evaluate as evaluation
-from train import export as exports
-from train import fit as fitting
-from train import onnx_export, protocols, report, strangers
 from train import recipe as recipes
 from train.augment import sheet
-from train.cache import FeatureCache, default_folder
 from train.corpora import CORPORA, Clip, CorpusError
-from train.fit import RunError
+from train.corpora.splits import LeakError, SplitError
+from train.data.cache import FeatureCache, default_folder
+from train.errors import RunError
+from train.export import checkpoint as exports
+from train.export import onnx as onnx_export
+from train.fitting import fit as fitting
 from train.processes import is_first
+from train.protocols import crossval as protocols
+from train.protocols import effects as effect_runs
 from train.recipe import RecipeError
-from train.splits import LeakError, SplitError
+from train.reports import compare as comparison
+from train.reports import evaluate as evaluation
+from train.reports import report, strangers
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train and measure speech emotion models.")
 ERRORS = (PretrainedError, CorpusError, RecipeError, SplitError, LeakError, RunError, BundleError)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from ser_core.models import ARCHITECTURES
+from ser_core.models.registry import ARCHITECTURES
 from train.augment import Augmentation, from_table
 from train.corpora import CORPORA
 

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from ser_core.audio import SAMPLE_RATE
+from ser_core.audio.waveform import SAMPLE_RATE
 
 PEAK = 0.5
 ROOM = 0.003  # root mean square of the noise of a quiet room, -50 dBFS

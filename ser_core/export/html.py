@@ -72,8 +72,8 @@ def _section(number: int, analysis: Analysis) -> str:
     notes = f"<ul>{noted}</ul>\n" if noted else ""
     if not analysis.segments:
         return f"{heading}{notes}<p>No speech was found.</p>\n</section>\n"
-    from ser_core import plots  # here, because importing matplotlib takes a while
-    from ser_core.svg import describe_probabilities, inline_svg
+    from ser_core.pictures import plots  # here, because importing matplotlib takes a while
+    from ser_core.pictures.svg import describe_probabilities, inline_svg
 
     timeline = plots.timeline_figure(analysis.segments, analysis.duration)
     bars = plots.probability_figure(analysis.summary)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ser_core.analysis import SCHEMA, Analysis, Segment, Verdict
+from ser_core.audio.quality import Quality
 from ser_core.export.text import PROBABILITY_DIGITS, TIME_DIGITS, utf8
-from ser_core.quality import Quality
 
 LEVEL_DIGITS = 1  # dB
 SHARE_DIGITS = 6  # of samples

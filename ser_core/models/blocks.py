@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ser_core.features import FeatureSpec, frame_mask
+from ser_core.models.feature_spec import FeatureSpec
+from ser_core.models.features import frame_mask
 
 # 128 bands every 5 ms: close to the 5.3 ms (256 samples at 48 kHz) of the parallel and stacked networks of
 # Bautista, Lee and Shin (2022), so that their layers see speech at about the published scale.

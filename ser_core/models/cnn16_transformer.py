@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from ser_core.features import FeatureSpec
 from ser_core.models.blocks import ConvStack, MaskedTransformer, pooled_sequence, time_bins
+from ser_core.models.feature_spec import FeatureSpec
 
 CNN_CHANNELS = (16, 32, 64, 64)
 CNN_POOLS = (2, (4, 2), (4, 4), (2, 4))  # 64 in both directions: one band is left of 64

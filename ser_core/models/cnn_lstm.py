@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from ser_core.features import FeatureSpec
 from ser_core.models.blocks import ConvStack, MaskedLstm, last_valid, over_time
+from ser_core.models.feature_spec import FeatureSpec
 
 CNN_CHANNELS = (32, 64, 128)
 CNN_POOLS = ((4, 1), (4, 2), (4, 2))  # bands, frames: 64 bands become one, 10 ms become 40 ms

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from ser_core.features import FeatureSpec
 from ser_core.models.blocks import ConvStack, MaskedTransformer, pooled_sequence, time_bins
+from ser_core.models.feature_spec import FeatureSpec
 
 CNN_CHANNELS = (16, 32, 64)
 CNN_POOLS = (2, 4, 4)  # 32 in both directions: 5 rows are left of 168

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 import torchaudio.models as published
 from torch import Tensor, nn
 
-from ser_core import pretrained
-from ser_core.features import FeatureSpec, frame_mask
+from ser_core.models import pretrained
 from ser_core.models.blocks import AttentiveStatistics
+from ser_core.models.feature_spec import FeatureSpec
+from ser_core.models.features import frame_mask
 
 SHORTEST = 400  # samples (25 ms): what the convolutions need for one step
 HIDDEN = 256  # width of the head

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser_core import pretrained
-from ser_core.features import FeatureSpec, frame_mask
+from ser_core.models import pretrained
 from ser_core.models.blocks import blocks_of, masked_mean
+from ser_core.models.feature_spec import FeatureSpec
+from ser_core.models.features import frame_mask
 
 LAYERS = (
     64,

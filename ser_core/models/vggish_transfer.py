@@ -8,9 +8,10 @@ import torch.nn.functional as F
 import torchaudio
 from torch import Tensor, nn
 
-from ser_core import pretrained
-from ser_core.features import FeatureSpec, frame_mask
+from ser_core.models import pretrained
 from ser_core.models.blocks import blocks_of
+from ser_core.models.feature_spec import FeatureSpec
+from ser_core.models.features import frame_mask
 
 LAYERS = (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool")
 PATCH_FRAMES = 96  # 0.96 s

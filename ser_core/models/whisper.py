@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser_core import pretrained
-from ser_core.features import FeatureSpec, frame_mask
+from ser_core.models import pretrained
 from ser_core.models.blocks import AttentiveStatistics
+from ser_core.models.feature_spec import FeatureSpec
+from ser_core.models.features import frame_mask
 
 MAX_STEPS = 1500  # encoder steps of 20 ms: the 30 s that Whisper knows positions for
 

@@ -5,17 +5,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ser_core import pretrained
+from ser_core.models import pretrained
 from ser_core.models.blocks import LONGEST_PERIOD, mean_and_deviation
+from ser_core.models.session import EXPLAINED, MODESTY, TRUST_CLIPS
 from ser_core.models.whisper import MAX_STEPS, WhisperClassifier, WhisperEncoder
-from ser_core.session import EXPLAINED, MODESTY, TRUST_CLIPS
 
 PRINCIPAL = 64  # directions in which a sound is compared with the clips the model was fitted on
 READ_LAYERS = 3  # the top ones that are kept: what is below tells microphones apart, not emotions
 
 
 class WhisperAdaptive(nn.Module):
-    """Emotion as it stands out from the rest of a session (see `ser_core.session`).
+    """Emotion as it stands out from the rest of a session (see `ser_core.models.session`).
 
     Voices, rooms and microphones differ more than emotions do. Taking away the mean of a speaker's embeddings
     takes most of that away (cepstral mean subtraction, Atal 1974, one floor higher), and what remains of a
@@ -23,9 +23,9 @@ class WhisperAdaptive(nn.Module):
     The embedding is the mean and deviation over time of the upper hidden states of the encoder.
 
     `base` has the lower 4 of whisper-base's 6 layers, 14.3 M parameters; the upper ones may be tuned once the
-    heads are fitted (`train.tune`). `distilled`, for weak machines, has the stem and the lowest layer of
-    whisper-tiny with half its feed-forward cells, 1.9 M parameters with its heads; it is trained to give what
-    `base` hears as it was published (`train.distil`).
+    heads are fitted (`train.fitting.tune`). `distilled`, for weak machines, has the stem and the lowest layer
+    of whisper-tiny with half its feed-forward cells, 1.9 M parameters with its heads; it is trained to give
+    what `base` hears as it was published (`train.fitting.distil`).
     """
 
     features = WhisperClassifier.features
@@ -138,7 +138,7 @@ class WhisperAdaptive(nn.Module):
     def judge(self, embeddings: Tensor, states: Tensor, explained: float = EXPLAINED) -> Tensor:
         """Log-probabilities `(batch, class)` of clips, each against what its session held before it.
 
-        `embeddings` `(batch, size)`; `states` `(batch, state_size)`; `explained`: see `ser_core.session`.
+        `embeddings` `(batch, size)`; `states` `(batch, state_size)`; `explained`: see `session`.
         """
         alone = self.read_alone(embeddings).log_softmax(-1)
         clips = states[:, :1] + 1

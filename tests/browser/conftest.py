@@ -14,7 +14,7 @@ from app_server import app_server
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from support import random_bundle, stubborn_bundle, syllables, write_wav
 
-from ser_core.bundle import CHECKPOINTS, DEFAULT
+from ser_core.checkpoint.bundle import CHECKPOINTS, DEFAULT
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = Path("/usr/bin/chromium")

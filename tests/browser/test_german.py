@@ -12,7 +12,7 @@ from support import syllables, write_wav
 
 from ser_core.emotions import LABELS, UNKNOWN
 from ser_ui import page as layout
-from ser_ui.limits import MAX_BODY_BYTES
+from ser_ui.server.limits import MAX_BODY_BYTES
 from ser_ui.words import PHRASES
 
 GERMAN = PHRASES["de"]

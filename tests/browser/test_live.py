@@ -16,10 +16,10 @@ from websockets.sync.client import connect
 
 from benchmarks import live_page
 from ser_core import Recognizer
-from ser_core.audio import SAMPLE_RATE
+from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.export.json import to_dict
-from ser_core.live_engine import MAX_SESSIONS
-from ser_ui.live_tab import SOURCES
+from ser_core.recognition.live_engine import MAX_SESSIONS
+from ser_ui.tabs.live import SOURCES
 
 LABEL = re.compile(r"^(Neutral|Calm|Happy|Sad|Angry|Fearful|Disgust|Surprised|Not sure, .+)$")
 RECORDING_S = 12.0  # of the one that is compared with the file; the five minutes are in benchmarks/

@@ -11,7 +11,7 @@ from browser.steps import drop, wait_for_figures
 from playwright.sync_api import expect
 from support import syllables, write_wav
 
-from ser_core.audio import SAMPLE_RATE
+from ser_core.audio.waveform import SAMPLE_RATE
 
 ANSWER = re.compile(r"— \d+% sure|Not sure — |Several emotions —|No speech found")
 

@@ -11,7 +11,7 @@ from browser.steps import drop, wait_for_figures
 from playwright.sync_api import Page, expect
 from support import syllables, write_wav
 
-from ser_core.audio import SAMPLE_RATE
+from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.emotions import LABELS
 from ser_core.export import EXTENSIONS, WRITERS
 from train.corpora import read_corpus

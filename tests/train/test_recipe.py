@@ -1,13 +1,12 @@
 """Recipes are checked before anything is trained."""
 
-from pathlib import Path
-
 import pytest
+from support import ROOT
 
 from train.augment.awgn import Awgn
 from train.recipe import RecipeError, read
 
-RECIPES = sorted((Path(__file__).parents[2] / "train" / "recipes").glob("*.toml"))
+RECIPES = sorted((ROOT / "train" / "recipes").glob("*.toml"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

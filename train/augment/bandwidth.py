@@ -6,7 +6,7 @@ import numpy as np
 import soxr
 from audiomentations import BandPassFilter as Transform
 
-from ser_core.audio import SAMPLE_RATE
+from ser_core.audio.waveform import SAMPLE_RATE
 from train.augment.technique import Draw, Range, Samples, WaveformTechnique, check_range, replay
 
 TELEPHONE_RATE = 8000  # Hz

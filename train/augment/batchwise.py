@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ser_core.features import frame_mask
+from ser_core.models.features import frame_mask
 from train.augment.augmentation import Augmentation
 from train.augment.spec_augment import MASKS, row_mean, stretch
 

@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from ser_core.audio import SAMPLE_RATE
+from ser_core.audio.waveform import SAMPLE_RATE
 from train.augment.technique import Draw, Range, Samples, WaveformTechnique, check_range
 
 # libsndfile's container and coding, and the rate in Hz at which the codec is used

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import fftconvolve, firwin2
 
-from ser_core.audio import SAMPLE_RATE
+from ser_core.audio.waveform import SAMPLE_RATE
 from train.augment.technique import Draw, Range, Samples, WaveformTechnique, check_range
 
 KNOTS_HZ = (0, 200, 500, 1000, 2000, 4000, 6000, 8000)  # gains are drawn here, and linear in between

@@ -9,8 +9,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ser_core.audio import SAMPLE_RATE, AudioError, decode
-from ser_core.features import TOP_DB, FeatureExtractor, FeatureSpec
+from ser_core.audio.decode import decode
+from ser_core.audio.waveform import SAMPLE_RATE
+from ser_core.errors import AudioError
+from ser_core.models.feature_spec import FeatureSpec
+from ser_core.models.features import TOP_DB, FeatureExtractor
 from train.augment import chain, spec_augment
 from train.augment.augmentation import TECHNIQUES, Augmentation
 from train.augment.copies import Copy

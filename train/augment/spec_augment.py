@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ser_core.features import frame_mask
+from ser_core.models.features import frame_mask
 from train.augment.technique import ClipTechnique, Draw, check_number
 
 MASKS = 2  # of each kind

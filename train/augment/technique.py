@@ -12,7 +12,7 @@ import numpy as np
 from audiomentations.core.transforms_interface import BaseWaveformTransform
 from numpy.typing import NDArray
 
-from ser_core.audio import SAMPLE_RATE
+from ser_core.audio.waveform import SAMPLE_RATE
 
 Samples = NDArray[np.float32]  # (n_samples,) mono at SAMPLE_RATE, full scale at ±1
 Range = tuple[float, float]  # smallest and largest value; drawn uniformly between

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from audiomentations import Shift as Transform
 
-from ser_core.audio import SAMPLE_RATE
+from ser_core.audio.waveform import SAMPLE_RATE
 from train.augment.technique import Draw, Range, Samples, WaveformTechnique, check_range, replay
 
 MAX_SHARE = 0.25  # of a clip that may leave its window, so that short ones keep their words

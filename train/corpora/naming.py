@@ -17,7 +17,7 @@ from pathlib import Path
 from ser_core.emotions import LABELS
 from train.corpora.clip import Clip, CorpusError
 
-FOLDER = Path(__file__).parents[1] / "labels"
+FOLDER = Path(__file__).with_name("labels")
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ser_core.commands.inputs import SUFFIXES
 from ser_core.emotions import LABELS, canonical
-from ser_core.inputs import SUFFIXES
 from train.corpora.clip import UNKNOWN_SPEAKER, Clip, CorpusError
 from train.corpora.naming import FOLDER as LABEL_FILES
 from train.corpora.naming import Naming, namings

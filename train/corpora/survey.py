@@ -8,8 +8,10 @@ from pathlib import Path
 
 import soundfile
 
-from ser_core.audio import SAMPLE_RATE, AudioError, DecodeLimits, stream
+from ser_core.audio.decode import DecodeLimits, stream
+from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.emotions import LABELS
+from ser_core.errors import AudioError
 from train.corpora.clip import Clip
 from train.corpora.reading import Reading
 

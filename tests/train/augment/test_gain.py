@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from support import syllables
 
-from ser_core.features import FeatureExtractor, FeatureSpec
+from ser_core.models.feature_spec import FeatureSpec
+from ser_core.models.features import FeatureExtractor
 from train.augment.gain import Gain
 
 VOICE = syllables(1)

@@ -10,21 +10,22 @@ from support import syllables, write_wav
 from torch.utils.data import DataLoader
 
 from ser_core.emotions import LABELS
-from ser_core.features import FeatureExtractor, FeatureSpec
+from ser_core.models.feature_spec import FeatureSpec
+from ser_core.models.features import FeatureExtractor
 from train.augment import TECHNIQUES, Augmentation, chain, copies_of, mixup
 from train.augment.awgn import Awgn
 from train.augment.mixup import Mixup
 from train.augment.spec_augment import SpecAugment, tensor_of
-from train.cache import FeatureCache
 from train.corpora import Clip, classes_of
-from train.data import LengthBatches, SpeechDataset
-from train.fit import fit
-from train.loss import masked_cross_entropy
-from train.module import EmotionModule
+from train.corpora.splits import Split
+from train.data.cache import FeatureCache
+from train.data.dataset import LengthBatches, SpeechDataset
+from train.data.speech import FULL_SCALE
+from train.fitting.fit import fit
+from train.fitting.loss import masked_cross_entropy
+from train.fitting.module import EmotionModule
+from train.fitting.training import loaders
 from train.recipe import Recipe
-from train.speech import FULL_SCALE
-from train.splits import Split
-from train.training import loaders
 
 SPEC = FeatureSpec(normalization="whisper")
 ALL = Augmentation(**{name: technique(p=0.7) for name, technique in TECHNIQUES.items()})

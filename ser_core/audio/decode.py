@@ -1,0 +1,165 @@
+"""Waveforms, and decoding of untrusted audio bytes into them.
+
+A file is refused by its header where it can be, before anything is read; where the header lies or does not
+say, reading stops at the limit. The codes of `AudioError` are in `ser_core.errors`.
+"""
+
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soxr
+
+from ser_core.audio.containers import (
+    FORMATS,
+    Recording,
+    Samples,
+    bad_sample_rate,
+    open_recording,
+    too_many_channels,
+    truncated,
+)
+from ser_core.audio.waveform import SAMPLE_RATE, Waveform, join
+from ser_core.errors import AudioError
+
+MIN_SHARE_PRESENT = 0.9  # of the declared frames; with fewer, the file was cut off
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What a recording may be. Rate, channels and declared length are checked before anything is read."""
+
+    min_duration_s: float = 0.1
+    max_duration_s: float | None = None  # None: as long as it likes, for callers that stream
+    min_sample_rate: int = 4_000  # Hz
+    max_sample_rate: int = 384_000  # Hz
+    max_channels: int = 8
+
+
+def decode(source: Path | str | bytes, limits: DecodeLimits = DecodeLimits()) -> Waveform:
+    """The whole recording as mono at 16 kHz: the blocks of `stream`, joined.
+
+    Args:
+        source: path of a file, or its content.
+        limits: give `max_duration_s` for files of strangers; 500 kB of FLAC can hold an hour.
+
+    Raises:
+        AudioError: with one of the codes in `ser_core.errors`.
+    """
+    return join(stream(source, limits))
+
+
+def stream(source: Path | str | bytes, limits: DecodeLimits = DecodeLimits()) -> Iterator[Samples]:
+    """Yield the recording block by block: mono at 16 kHz, shape (n_samples,), about 10 s each.
+
+    Memory stays bounded however long the recording is. Channels are averaged, samples clipped to [-1, 1].
+
+    Raises:
+        AudioError: on the first block if the header is out of limits, later where the data are.
+    """
+    with _open(source) as file, open_recording(file) as recording:
+        _check_header(recording, limits)
+        yield from _resampled(_checked(recording, limits), recording.sample_rate)
+
+
+def _open(source: Path | str | bytes) -> BinaryIO:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    path = Path(source)
+    try:
+        if path.is_dir():
+            raise AudioError("is_directory", "This is a folder, not a recording. Choose a file inside it.")
+        if path.exists() and not path.is_file():  # a pipe or device would block or never end
+            raise AudioError("unsupported_format", f"This is not an ordinary file. Choose a {FORMATS} file.")
+        return path.open("rb")
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+        raise AudioError("not_found", "There is no such file. Check its name and folder.") from None
+    except OSError:
+        raise AudioError(
+            "no_permission",
+            "The system does not allow this file to be opened. Check its permissions, or copy it elsewhere.",
+        ) from None
+
+
+def _check_header(recording: Recording, limits: DecodeLimits) -> None:
+    if not limits.min_sample_rate <= recording.sample_rate <= limits.max_sample_rate:
+        raise bad_sample_rate(recording.sample_rate)
+    if recording.channels > limits.max_channels:
+        raise too_many_channels()
+    if recording.frames is not None:
+        _check_length(recording.frames / recording.sample_rate, limits, complete=True)
+
+
+def _check_length(seconds: float, limits: DecodeLimits, complete: bool) -> None:
+    if limits.max_duration_s is not None and seconds > limits.max_duration_s:
+        raise AudioError(
+            "too_long",
+            f"The recording is {'' if complete else 'at least '}{_words(seconds)} long; the longest that is "
+            f"accepted here is {_words(limits.max_duration_s)}. Cut it into shorter pieces.",
+        )
+    if complete and seconds < limits.min_duration_s:
+        raise AudioError(
+            "too_short",
+            f"The recording holds {seconds:.2f} s of sound; at least {limits.min_duration_s:g} s are needed. "
+            "Record it again, a little longer.",
+        )
+
+
+def _checked(recording: Recording, limits: DecodeLimits) -> Iterator[Samples]:
+    """The recording's blocks, as long as they are finite and within the limits: headers can lie."""
+    read = 0
+    for block in recording.blocks:
+        read += len(block)
+        _check_length(read / recording.sample_rate, limits, complete=False)
+        if not np.isfinite(block).all():
+            raise AudioError(
+                "not_finite",
+                "The recording holds samples that are not numbers (NaN or infinity). Export it again.",
+            )
+        yield block
+    if recording.frames is not None and read < MIN_SHARE_PRESENT * recording.frames:
+        raise truncated(read / recording.sample_rate)
+    _check_length(read / recording.sample_rate, limits, complete=True)
+
+
+def _resampled(blocks: Iterator[Samples], sample_rate: int) -> Iterator[Samples]:
+    resampler = Resampler(sample_rate)
+    yield from map(resampler.push, blocks)
+    yield resampler.flush()
+
+
+class Resampler:
+    """Brings sound that arrives in blocks to 16 kHz and into [-1, 1]; where it is cut makes no difference.
+
+    >>> resampler = Resampler(48_000)
+    >>> len(resampler.push(np.zeros(48_000, np.float32))) + len(resampler.flush())
+    16000
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self._stream = None
+        if sample_rate != SAMPLE_RATE:
+            self._stream = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32")
+
+    def push(self, block: Samples) -> Samples:
+        """What can be said of `block`, mono of shape (n_samples,); some 20 ms stay in the filter."""
+        return self._convert(block, last=False)
+
+    def flush(self) -> Samples:
+        """What the filter still holds; push nothing after it."""
+        return self._convert(np.zeros(0, np.float32), last=True)
+
+    def _convert(self, block: Samples, last: bool) -> Samples:
+        if self._stream is not None:
+            block = self._stream.resample_chunk(block, last=last)
+        return block.clip(-1.0, 1.0)
+
+
+def _words(seconds: float) -> str:
+    """A duration as people say it: `45 s`, `1 min 30 s`, `60 min`."""
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    return " ".join(filter(None, (f"{minutes} min" if minutes else "", f"{rest} s" if rest else "")))

@@ -1,0 +1,1 @@
+"""Checkpoints: reading and writing them, listing the shipped ones, calibration."""

@@ -1,0 +1,251 @@
+"""A checkpoint: one folder with `model.safetensors` and `bundle.json`. No pickle, ever.
+
+`bundle.json` says everything that turns sound into probabilities with these weights, and where they come
+from; `metrics.json` beside it, where there is one, holds the measured results. Descriptions are read without
+torch, which machines that run the model with ONNX Runtime may lack.
+"""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ser_core.emotions import BY_NAME
+from ser_core.errors import CodedError
+from ser_core.models.feature_spec import FeatureSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT = 1  # of bundle.json; raised when older programs can no longer read it
+WEIGHTS = "model.safetensors"
+DESCRIPTION = "bundle.json"
+METRICS = "metrics.json"
+ONNX, ONNX_INT8 = "model.onnx", "model.int8.onnx"  # where `train export --onnx` has made them
+CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
+DEFAULT = "default"  # the checkpoint the app uses
+
+
+class BundleError(CodedError):
+    """A checkpoint that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything but the weights: what `bundle.json` holds, and the content of `metrics.json`."""
+
+    name: str
+    version: str
+    architecture: str  # a name in `models.ARCHITECTURES`
+    labels: tuple[str, ...]  # in the order of the logits
+    features: FeatureSpec
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the architecture
+    window_s: float = 10.0  # longest stretch the model is given at once
+    temperature: float = 1.0  # logits are divided by it
+    threshold: float = 0.0  # confidence below which the answer is `unknown`, 0 to 1
+    training_data: tuple[str, ...] = ()
+    licence: str = ""
+    parameters: int = 0
+    size_bytes: int = 0  # of the weights file
+    sha256: str = ""  # of the weights file
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None  # the folder it was read from
+
+
+NOT_IN_FILE = ("metrics", "path")
+WINDOW_S = (0.1, 60.0)
+TEMPERATURE = (1e-3, 1e3)
+MAX_REASON = 300  # characters of what torch says of weights that do not fit
+MISFITS = (RuntimeError, TypeError, ValueError, KeyError, ArithmeticError, AssertionError)  # of wrong options
+
+
+def read(name_or_path: str | Path) -> Bundle:
+    """The description of a checkpoint, by its name under `checkpoints/` or its folder; weights stay unread.
+
+    Raises BundleError with code `not_found`, `bad_description`, `newer_format` or `bad_labels`.
+    """
+    folder = _folder(name_or_path)
+    raw = _json(folder / DESCRIPTION)
+    if raw.get("format") != FORMAT:
+        raise BundleError(
+            "newer_format",
+            f"{folder.name} has format {raw.get('format')!r}, this program reads format {FORMAT}: "
+            "update SER Studio or export the checkpoint again",
+        )
+    known = {f.name for f in fields(Bundle)} - set(NOT_IN_FILE)
+    try:
+        values = {key: value for key, value in raw.items() if key in known}
+        values["features"] = FeatureSpec(**values["features"])
+        values["labels"] = tuple(values["labels"])
+        values["training_data"] = tuple(values.get("training_data", ()))
+        bundle = Bundle(**values, path=folder)
+    except (KeyError, TypeError) as error:
+        raise BundleError(
+            "bad_description", f"{folder.name}/{DESCRIPTION} is incomplete ({error}): export it again"
+        ) from None
+    if wrong := [name for name, right in _checks(bundle) if not right]:
+        raise BundleError(
+            "bad_description",
+            f"{folder.name}/{DESCRIPTION} has no sensible {', '.join(wrong)}: fetch or export it again",
+        )
+    strangers = [label for label in bundle.labels if label not in BY_NAME]
+    if strangers or not bundle.labels or len(set(bundle.labels)) != len(bundle.labels):
+        raise BundleError(
+            "bad_labels",
+            f"{folder.name} has labels {list(bundle.labels)}; known are {', '.join(BY_NAME)}: "
+            "export it again, or update SER Studio",
+        )
+    metrics = _json(folder / METRICS) if (folder / METRICS).is_file() else {}
+    return replace(bundle, metrics=metrics)
+
+
+def load(name_or_path: str | Path) -> tuple[Bundle, "nn.Module"]:
+    """A checkpoint's description and its model in float32, in evaluation mode, on the CPU.
+
+    Raises BundleError as `read` and `verify` do, and with code `unknown_architecture`, or `wrong_weights`
+    where the weights are not of the architecture.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from ser_core.models.registry import ARCHITECTURES, undrawn
+
+    bundle = read(name_or_path)
+    assert bundle.path is not None
+    if bundle.architecture not in ARCHITECTURES:
+        raise BundleError(
+            "unknown_architecture",
+            f"{bundle.path.name} needs the architecture {bundle.architecture!r}; "
+            f"this program has {', '.join(ARCHITECTURES)}: update SER Studio",
+        )
+    _check_hash(bundle)
+    try:
+        weights = {  # copies: what was loaded may be the file itself, which can change
+            key: value.to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
+            for key, value in load_file(bundle.path / WEIGHTS).items()
+        }
+        if not all(torch.stack(value.aminmax()).isfinite().all() for value in weights.values()):
+            raise ValueError("some are not finite")
+        model = undrawn(bundle.architecture, len(bundle.labels), **bundle.options)
+        model.load_state_dict(weights, assign=True)
+        wanted: FeatureSpec = model.features  # type: ignore[assignment]
+        if (bundle.features.kind, bundle.features.bands) != (wanted.kind, wanted.bands):
+            raise ValueError(f"they read {wanted.bands} rows of {wanted.kind}, other features are described")
+    except (SafetensorError, *MISFITS) as error:
+        why = " ".join(str(error).split())[:MAX_REASON]
+        raise BundleError(
+            "wrong_weights",
+            f"{bundle.path.name}: the weights do not fit {bundle.architecture} ({why}): "
+            "fetch or export it again",
+        ) from None
+    return bundle, model.eval()
+
+
+def save(folder: Path, bundle: Bundle, model: "nn.Module") -> Bundle:
+    """Writes matrices in float16, vectors in float32, and the description; returns the whole bundle."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        key: (value.half() if value.is_floating_point() and value.ndim > 1 else value)
+        .detach()
+        .cpu()
+        .contiguous()
+        for key, value in model.state_dict().items()
+    }
+    partial = folder / (WEIGHTS + ".partial")
+    save_file(weights, partial)
+    bundle = replace(
+        bundle,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        size_bytes=partial.stat().st_size,
+        sha256=_sha256(partial),
+        path=folder,
+    )
+    os.replace(partial, folder / WEIGHTS)
+    described = {"format": FORMAT, **asdict(bundle)}
+    for key in NOT_IN_FILE:
+        described.pop(key)
+    (folder / DESCRIPTION).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    return bundle
+
+
+def verify(name_or_path: str | Path) -> None:
+    """Raises BundleError where a checkpoint is missing, incomplete or was changed since it was saved."""
+    _check_hash(read(name_or_path))
+
+
+def shipped() -> list[Bundle]:
+    """The checkpoints that come with the program, the default first.
+
+    Raises BundleError as `read` does.
+    """
+    folders = sorted(path.parent for path in CHECKPOINTS.glob(f"*/{DESCRIPTION}"))
+    return [read(folder) for folder in sorted(folders, key=lambda folder: folder.name != DEFAULT)]
+
+
+def _checks(bundle: Bundle) -> Iterator[tuple[str, bool]]:
+    """Fields of a description, and whether they hold what they should: anyone can have written it."""
+    for name in ("name", "version", "architecture", "licence", "sha256"):
+        yield name, isinstance(getattr(bundle, name), str)
+    for name in ("labels", "training_data"):
+        yield name, all(isinstance(one, str) for one in getattr(bundle, name))
+    for name in ("parameters", "size_bytes"):
+        yield name, _is_number(getattr(bundle, name), 0, math.inf)
+    yield "options", isinstance(bundle.options, dict)
+    yield "window_s", _is_number(bundle.window_s, *WINDOW_S)
+    yield "temperature", _is_number(bundle.temperature, *TEMPERATURE)
+    yield "threshold", _is_number(bundle.threshold, 0, 1)
+    yield "features", bundle.features.sensible
+
+
+def _is_number(value: object, least: float, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def _folder(name_or_path: str | Path) -> Path:
+    folder = Path(name_or_path)
+    if not (folder / DESCRIPTION).is_file():
+        folder = CHECKPOINTS / name_or_path
+    if not (folder / DESCRIPTION).is_file():
+        there = sorted(path.parent.name for path in CHECKPOINTS.glob(f"*/{DESCRIPTION}"))
+        raise BundleError(
+            "not_found",
+            f"there is no checkpoint {str(name_or_path)!r}; shipped: {', '.join(there) or 'none'}",
+        )
+    return folder
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        name = f"{path.parent.name}/{path.name}"
+        raise BundleError("bad_description", f"{name} cannot be read ({error}): fetch it again") from None
+    if not isinstance(content, dict):
+        raise BundleError(
+            "bad_description", f"{path.parent.name}/{path.name} is no JSON object: fetch it again"
+        )
+    return content
+
+
+def _check_hash(bundle: Bundle) -> None:
+    assert bundle.path is not None
+    weights = bundle.path / WEIGHTS
+    if not weights.is_file():
+        raise BundleError("not_found", f"{bundle.path.name} has no {WEIGHTS}: fetch the checkpoint again")
+    if _sha256(weights) != bundle.sha256:
+        raise BundleError(
+            "hash_mismatch",
+            f"{bundle.path.name}/{WEIGHTS} is not the file that was saved (SHA-256 differs): fetch it again",
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

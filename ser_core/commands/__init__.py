@@ -1,0 +1,1 @@
+"""The commands of `ser-studio` and `python -m ser_core`."""

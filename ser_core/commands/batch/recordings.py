@@ -1,0 +1,139 @@
+"""Which recordings an archive holds, wherever it lies, and how one comes to the machine that works on it.
+
+`s3://` and `gs://` are read by Arrow's own clients (region and endpoint may stand in the URL:
+`s3://bucket/calls?region=eu-central-1`), everything else with `://` by the fsspec file system of that name,
+such as `hf://datasets/USER/NAME`. Credentials are found where these look for them.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import fsspec
+from fsspec.implementations.arrow import ArrowFSWrapper
+
+from ser_core.commands import inputs
+from ser_core.errors import AudioError, CodedError
+
+ARROW_SCHEMES = ("s3", "gs", "gcs")
+CHUNK_FILES = 64  # recordings of a chunk: seconds to minutes of work
+CHUNK_BYTES = 256_000_000  # and their size together, unless a single one is larger
+
+
+class ListingError(CodedError):
+    """A place whose recordings cannot be listed."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording of an archive, or the reason why there is none; plain values, to be sent anywhere."""
+
+    source: str  # what it is called in the results
+    path: str  # within its file system
+    url: str | None = None  # what opens its file system; None for this machine's, or a drive all share
+    size: int = 0  # bytes; 0 where nobody knows
+    error: tuple[str, str] | None = None  # code and message of `AudioError`
+
+
+def expand(arguments: Sequence[str]) -> list[Recording]:
+    """The recordings `arguments` name (files, folders, patterns, URLs of these), in order, each once.
+
+    Raises ListingError with code `not_listed`.
+    """
+    found: dict[str, Recording] = {}
+    for argument in arguments:
+        for recording in _remote(argument) if "://" in argument else _local(argument):
+            found.setdefault(recording.source, recording)
+    return list(found.values())
+
+
+def chunks(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
+    """`recordings` in order, in pieces of at most CHUNK_FILES and, if possible, CHUNK_BYTES.
+
+    >>> [len(chunk) for chunk in chunks([Recording(f"{n}.wav", "") for n in range(100)])]
+    [64, 36]
+    """
+    chunk: list[Recording] = []
+    size = 0
+    for recording in recordings:
+        if chunk and (len(chunk) == CHUNK_FILES or size + recording.size > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(recording)
+        size += recording.size
+    if chunk:
+        yield chunk
+
+
+def fetch(recording: Recording, folder: Path, name: str) -> Path:
+    """The recording as a file of this machine: where it lies, else a copy in `folder`.
+
+    Raises AudioError; its code is `not_fetched` where the network or the store is at fault.
+    """
+    if recording.error:
+        raise AudioError(*recording.error)
+    if recording.url is None:
+        return Path(recording.path)
+    try:
+        with _filesystem(recording.url)[0].open(recording.path) as remote, (folder / name).open("wb") as copy:
+            shutil.copyfileobj(remote, copy, 1 << 20)
+    except FileNotFoundError:
+        raise AudioError("not_found", "There is no such file. Check its name and folder.") from None
+    except Exception as error:  # noqa: BLE001  # every file system has errors of its own
+        raise AudioError(
+            "not_fetched", f"It could not be fetched ({error}). Check the network and try again."
+        ) from None
+    return folder / name
+
+
+def _local(argument: str) -> Iterator[Recording]:
+    for item in inputs.expand([argument]):
+        error = (item.error.code, item.error.message) if item.error else None
+        size = os.path.getsize(item.path) if os.path.isfile(item.path) else 0
+        yield Recording(item.path, os.path.abspath(item.path), size=size, error=error)
+
+
+def _remote(url: str) -> Iterator[Recording]:
+    try:
+        system, path = _filesystem(url)
+        matches = sorted(system.glob(path)) if "*" in path else [path]
+        files = [file for match in matches for file in _walk(system, match)]
+    except (OSError, ValueError, ImportError) as error:
+        raise ListingError("not_listed", f"{url} cannot be listed: {error}") from None
+    if not files:
+        yield Recording(
+            url.partition("?")[0],
+            path,
+            url,
+            error=("not_found", "No recordings are there. Check the address."),
+        )
+    start = url[: url.index("://") + 3]
+    for name, size in files:
+        yield Recording(start + name.lstrip("/"), name, url, size)
+
+
+def _walk(system: Any, path: str) -> Iterator[tuple[str, int]]:
+    """Name and size of the recording at `path`, or of those in that folder."""
+    if not system.isdir(path):
+        if system.exists(path):
+            yield path, system.info(path)["size"] or 0
+        return
+    for name, about in sorted(system.find(path, detail=True).items()):
+        hidden = any(part.startswith(".") for part in name[len(path) :].split("/"))
+        if name.lower().endswith(inputs.SUFFIXES) and not hidden:
+            yield name, about["size"] or 0
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    """The file system of `url`, with fsspec's methods, and the path in it."""
+    if urlsplit(url).scheme not in ARROW_SCHEMES:
+        system, path = fsspec.core.url_to_fs(url)
+        return system, path
+    from pyarrow.fs import FileSystem
+
+    store, path = FileSystem.from_uri(url)
+    return ArrowFSWrapper(store), path

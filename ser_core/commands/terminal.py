@@ -1,0 +1,75 @@
+"""How commands speak: lines on stderr, exit codes, and how they end over wrong usage."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from ser_core.recognition.recognizer import Recognizer
+
+SOME_FAILED, USAGE = 1, 2  # exit codes
+CLEAR_LINE = "\r\x1b[K"
+
+
+def say(message: str) -> None:
+    """One line on stderr, in place of an unfinished progress line."""
+    from ser_core.export.text import utf8
+
+    line = utf8(" ".join(message.split()))
+    typer.echo((CLEAR_LINE if sys.stderr.isatty() else "") + line, err=True)
+
+
+def stop(message: str) -> NoReturn:
+    """Ends the command over how it was called."""
+    say(f"Error: {message}")
+    raise typer.Exit(USAGE)
+
+
+def load(model: str, device: str, precision: str = "float32", runtime: str = "torch") -> "Recognizer":
+    """The checkpoint `model`, see `Recognizer.load`; ends the command where it cannot be used."""
+    from ser_core.checkpoint.bundle import BundleError
+    from ser_core.errors import DeviceError
+    from ser_core.recognition.recognizer import Recognizer
+
+    try:
+        return Recognizer.load(model, device, precision, runtime=runtime)
+    except (BundleError, DeviceError) as error:
+        stop(str(error))
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Makes the folder of `path`; ends the command where `path`, given as `option`, could not be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        stop(f"{option} {path} cannot be written: {error.strerror}")
+    if not os.access(path.parent, os.W_OK):
+        stop(f"{option} {path} cannot be written: no permission")
+    if path.is_dir():
+        stop(f"{option} {path} cannot be written: it is a folder")
+
+
+def write(target: Path | None, text: str) -> None:
+    """Puts `text` in `target`, or on stdout; UTF-8 whatever the terminal's encoding."""
+    from ser_core.export import files
+
+    if target is None:
+        sys.stdout.buffer.write(text.encode("utf-8"))
+        sys.stdout.flush()
+        return
+    with writing(target):
+        files.write(target, text)
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Ends the command where what is done inside cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        stop(f"--out {target} cannot be written: {error.strerror}")

@@ -1,0 +1,55 @@
+"""What a model wants to hear, as its bundle says it. Readable without torch; `features` computes it."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ser_core.audio.waveform import SAMPLE_RATE
+
+MOST = 65_536  # of samples in a window, bands, coefficients: more is a slip of the hand
+Kind = Literal["log_mel", "mfcc", "mfcc_log_mel", "waveform"]
+Scale = Literal["slaney", "htk"]
+Normalization = Literal["whisper", "utterance"]
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """How a model wants its input; stored in its bundle. Window and hop in samples."""
+
+    # mfcc_log_mel: MFCC above log-mel rows; waveform: the samples themselves, one row, a sample a frame
+    kind: Kind = "log_mel"
+    sample_rate: int = SAMPLE_RATE  # Hz
+    n_fft: int = 400  # 25 ms at 16 kHz; also the length of the Hann window
+    hop_length: int = 160  # 10 ms at 16 kHz
+    n_mels: int = 80
+    n_mfcc: int = 40  # only for the kinds with MFCC
+    f_min: float = 0.0  # Hz
+    f_max: float = 8000.0  # Hz
+    mel_scale: Scale = "slaney"  # also decides the filters' area normalisation
+    # whisper: (log10 power, clamped at TOP_DB under its maximum, + 4) / 4; utterance: every coefficient
+    # to zero mean and unit variance over the utterance's frames (a waveform always)
+    normalization: Normalization = "utterance"
+
+    @property
+    def bands(self) -> int:
+        """Rows of the feature matrix."""
+        return {
+            "log_mel": self.n_mels,
+            "mfcc": self.n_mfcc,
+            "mfcc_log_mel": self.n_mfcc + self.n_mels,
+            "waveform": 1,
+        }[self.kind]
+
+    @property
+    def sensible(self) -> bool:
+        """Whether features can be computed by it: who reads one from a file cannot know."""
+        counts = (self.sample_rate, self.n_fft, self.hop_length, self.n_mels, self.n_mfcc)
+        return (
+            all(type(count) is int and 0 < count <= MOST for count in counts)
+            and all(type(hz) in (int, float) for hz in (self.f_min, self.f_max))
+            and 0 <= self.f_min < self.f_max <= self.sample_rate / 2
+            and self.sample_rate == SAMPLE_RATE
+            and self.n_mfcc <= self.n_mels <= self.n_fft
+            and self.kind in get_args(Kind)
+            and self.mel_scale in get_args(Scale)
+            and self.normalization in get_args(Normalization)
+        )

@@ -1,0 +1,101 @@
+"""Log-mel and MFCC features: batched, on any device, indifferent to padding.
+
+Samples are `(batch, n_samples)` at `FeatureSpec.sample_rate` with their true lengths beside them; features
+are `(batch, band, frame)`. Each utterance is brought to one level first, so that neither the distance to the
+microphone nor its gain matters, and is never normalised per (coefficient, frame) cell.
+"""
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+
+from ser_core.models.feature_spec import FeatureSpec as FeatureSpec
+
+LEVEL_RMS = 0.08  # every utterance is scaled to this root mean square (-22 dBFS)
+POWER_FLOOR = 1e-10  # keeps the logarithm finite
+TOP_DB = 80.0  # quieter than this below an utterance's loudest cell counts as silence
+
+
+class FeatureExtractor(nn.Module):
+    """Turns samples into the features a `FeatureSpec` describes.
+
+    >>> extract = FeatureExtractor(FeatureSpec(n_mels=80, normalization="whisper"))
+    >>> features, lengths = extract(torch.randn(2, 16000), torch.tensor([16000, 8000]))
+    >>> features.shape, lengths.tolist()
+    (torch.Size([2, 80, 100]), [100, 50])
+    """
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        if spec.kind == "waveform":
+            return
+        self.mel = torchaudio.transforms.MelSpectrogram(
+            sample_rate=spec.sample_rate,
+            n_fft=spec.n_fft,
+            hop_length=spec.hop_length,
+            f_min=spec.f_min,
+            f_max=spec.f_max,
+            n_mels=spec.n_mels,
+            power=2.0,
+            pad_mode="constant",  # so that a clip's last frames do not depend on the padding behind it
+            norm="slaney" if spec.mel_scale == "slaney" else None,
+            mel_scale=spec.mel_scale,
+        )
+        self.dct: Tensor
+        if spec.kind != "log_mel":
+            dct = torchaudio.functional.create_dct(spec.n_mfcc, spec.n_mels, norm="ortho")
+            self.register_buffer("dct", dct, persistent=False)
+
+    @torch.no_grad()
+    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features `(batch, band, frame)`, zero in the padding, and their lengths in frames `(batch,)`.
+
+        `samples`: `(batch, n_samples)` float32; what lies behind `lengths` (in samples, at least one each)
+        is ignored.
+        """
+        spec = self.spec
+        samples = set_level(samples, lengths)
+        if spec.kind == "waveform":
+            inside = frame_mask(lengths, samples.shape[-1])[:, None, :]
+            return standardise(samples[:, None], inside).masked_fill(~inside, 0.0), lengths
+        n_frames = torch.clamp(lengths // spec.hop_length, min=1)
+        frames = max(1, samples.shape[-1] // spec.hop_length)
+        power: Tensor = self.mel(samples)[..., :frames]  # (batch, mel, frame)
+        valid = frame_mask(n_frames, power.shape[-1])[:, None, :]
+        log_power = power.clamp(min=POWER_FLOOR).log10()
+        loudest = log_power.masked_fill(~valid, -torch.inf).amax(dim=(1, 2), keepdim=True)
+        log_power = torch.maximum(log_power, loudest - TOP_DB / 10)
+        features = log_power
+        if spec.kind != "log_mel":
+            features = torch.einsum("bmt,mc->bct", 10 * log_power, self.dct)
+        if spec.kind == "mfcc_log_mel":
+            features = torch.cat([features, log_power], dim=1)
+        features = (features + 4) / 4 if spec.normalization == "whisper" else standardise(features, valid)
+        return features.masked_fill(~valid, 0.0), n_frames
+
+
+def set_level(samples: Tensor, lengths: Tensor) -> Tensor:
+    """Each row of `samples` `(batch, n_samples)` brought to `LEVEL_RMS` over its length, silent behind."""
+    samples = samples * frame_mask(lengths, samples.shape[-1])
+    rms = (samples.square().sum(-1) / lengths).sqrt()
+    return samples * (LEVEL_RMS / rms.clamp(min=1e-6))[:, None]
+
+
+def standardise(features: Tensor, valid: Tensor) -> Tensor:
+    """Zero mean and unit variance per coefficient over the valid frames of each utterance."""
+    count = valid.sum(-1, keepdim=True)
+    mean = (features * valid).sum(-1, keepdim=True) / count
+    variance = ((features - mean).square() * valid).sum(-1, keepdim=True) / count
+    return (features - mean) / (variance + 1e-5).sqrt()
+
+
+def frame_mask(lengths: Tensor, size: int) -> Tensor:
+    """True where a position lies within its row's length: `(batch,)` to `(batch, size)`."""
+    return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
+
+
+def pad(rows: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Rows of different lengths `(n_samples,)` as one zero-padded batch, and their lengths."""
+    lengths = torch.tensor([len(row) for row in rows])
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths

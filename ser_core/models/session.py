@@ -1,0 +1,68 @@
+"""What a model learns of a session while it goes on: a recording, a call, a person at the microphone.
+
+Every clip is judged with what was heard up to and including it, so that files and live sound agree. The
+first clip is judged by itself. After it, the mean embedding of the session stands for its voice, room and
+microphone, and clips are judged by how they differ from it (`WhisperAdaptive.judge`).
+
+A session in which one emotion prevails would be taken for a voice that sounds like that. So the mean is
+moved back by what the emotions heard so far explain of it, by half: all of it loses more where the first
+impression is wrong about a new language than it gains (benchmarks/results/README.md has the numbers).
+
+Answers grow surer as a session goes on. Of a voice and a room that nothing is known of the model is far too
+sure, and of the clip after it less so: log-probabilities with `n` clips heard are divided by
+`1 + MODESTY / n`. More would be right for recordings unlike all that it was trained on, but would understate
+what it knows of unseen voices in known rooms.
+
+Recordings that are all there already need not be judged in some order: a session that was heard once is
+settled, and each of its clips is then judged with all the others.
+"""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TRUST_CLIPS = 1.0  # a session of so many clips counts half, its mean and the head that reads against it
+EXPLAINED = 0.5  # share of what emotions explain of the mean that is taken back, 0 to 1
+MODESTY = 0.4  # at least 0; of the first clip, and of later ones the less the more were heard
+
+
+class SessionModel(Protocol):
+    """What a session asks of a model: see `ser_core.models.whisper_adaptive.WhisperAdaptive`."""
+
+    def unheard(self) -> "Tensor":
+        """The state `(state_size,)` of a session without clips."""
+
+    def noted(self, embeddings: "Tensor") -> "Tensor":
+        """What each of `embeddings` `(batch, size)` adds to a state, `(batch, state_size)`."""
+
+    def judge(self, embeddings: "Tensor", states: "Tensor", explained: float = EXPLAINED) -> "Tensor":
+        """Log-probabilities `(batch, class)` of clips, each after the clips in its state."""
+
+
+class Session:
+    """What was heard of one session so far. It belongs to one model and one thread at a time."""
+
+    def __init__(self, explained: float = EXPLAINED) -> None:
+        self.state: Any = None  # (state_size,), an array of the runtime; None before the first clip
+        self.settled = False
+        self._explained = explained
+
+    def settle(self) -> None:
+        """All clips were heard once: heard again, each is judged with the others, and nothing is added."""
+        self.settled = True
+
+    def judge(self, model: SessionModel, embedding: "Tensor") -> "Tensor":
+        """Log-probabilities `(class,)` of the next clip, `embedding` `(size,)`; nothing is kept.
+
+        Of a settled session it must be a clip that was kept.
+        """
+        state = model.unheard() if self.state is None else self.state
+        if self.settled:
+            state = state - model.noted(embedding[None])[0]
+        return model.judge(embedding[None], state[None], self._explained)[0]
+
+    def keep(self, model: SessionModel, embedding: "Tensor") -> None:
+        """Counts a clip that has ended, `embedding` `(size,)`, for those that follow."""
+        noted = model.noted(embedding[None])[0]
+        self.state = noted if self.state is None else self.state + noted

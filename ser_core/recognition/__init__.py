@@ -1,0 +1,1 @@
+"""From speech to probabilities: files, live sound, PyTorch and ONNX runtimes, explanations."""

@@ -1,0 +1,98 @@
+"""Probabilities with ONNX Runtime, for machines without torch: `train export --onnx` makes the files."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser_core.audio.waveform import Samples, windows_of
+from ser_core.checkpoint.bundle import Bundle, BundleError
+from ser_core.errors import DeviceError
+from ser_core.models.session import Session
+
+WEIGHTS_SHA256 = "weights_sha256"  # key in the file's metadata: which weights it was made from
+
+
+class OnnxRuntime:
+    """A checkpoint's ONNX file, on the CPU. It hears one clip at a time: nothing is spent on padding.
+
+    Inputs and outputs of the file are described in the checkpoint's model card.
+    """
+
+    device = "cpu"
+
+    def __init__(self, bundle: Bundle, file: str, device: str = "auto") -> None:
+        """`file`: its name in the bundle's folder. Raises BundleError and DeviceError.
+
+        BundleError has code `no_onnx` where the file is not there, `bad_onnx` where it is damaged,
+        `stale_onnx` where it was made from other weights, and `no_onnxruntime` without ONNX Runtime.
+        """
+        if device not in ("auto", "cpu"):
+            raise DeviceError(f"ONNX files run on the cpu here, not on {device!r}: use --runtime torch")
+        self.bundle = bundle
+        self._session = _opened(bundle, file)
+        inputs = {found.name: found.shape for found in self._session.get_inputs()}
+        self._state_size = inputs["session"][1] if "session" in inputs else None
+        self.adapts = self._state_size is not None
+
+    def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
+        """See `Recognizer.probabilities`."""
+        total = np.zeros((len(clips), len(self.bundle.labels)))
+        for row, window in windows_of(clips, self.bundle.window_s):
+            found = self._run(window, None)
+            total[row] += found["probabilities" if self._state_size is None else "alone"]
+        mean: NDArray[np.float64] = total / total.sum(axis=1, keepdims=True)
+        return mean
+
+    def in_sessions(
+        self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
+    ) -> NDArray[np.float64]:
+        """Class probabilities `(clip, class)`; a model that does not adapt judges each clip by itself."""
+        if self._state_size is None:
+            return self.probabilities(clips)
+        rows = np.zeros((len(clips), len(self.bundle.labels)))
+        for row, clip, session, ended in zip(rows, clips, sessions, final, strict=True):
+            found = self._run(clip, session.state)
+            if session.settled and session.state is not None:  # it holds the clip itself: against the others
+                found = self._run(clip, 2 * session.state - found["session_after"])
+            row[:] = found["probabilities"] / found["probabilities"].sum(dtype=np.float64)
+            if ended and not session.settled:
+                session.state = found["session_after"]
+        return rows
+
+    def _run(self, clip: Samples, state: NDArray[np.float32] | None) -> dict[str, NDArray[np.float32]]:
+        """The file's outputs for one clip, by name; `state` None is a session that begins."""
+        given = {"samples": clip[None], "lengths": np.array([len(clip)], np.int64)}
+        if self._state_size is not None:
+            given["session"] = np.zeros((1, self._state_size), np.float32) if state is None else state[None]
+        names = [output.name for output in self._session.get_outputs()]
+        return {name: found[0] for name, found in zip(names, self._session.run(names, given), strict=True)}
+
+
+def _opened(bundle: Bundle, file: str) -> Any:
+    """The `onnxruntime.InferenceSession` of a bundle's file."""
+    try:
+        import onnxruntime
+        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
+    except ImportError as error:
+        raise BundleError(
+            "no_onnxruntime", f"ONNX Runtime cannot be used ({error}): pip install -r requirements-onnx.txt"
+        ) from None
+    assert bundle.path is not None
+    path = bundle.path / file
+    if not path.is_file():
+        raise BundleError(
+            "no_onnx",
+            f"{bundle.path.name} has no {file}: make it with `python -m train export {bundle.path} --onnx` "
+            "where torch is installed",
+        )
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except (Fail, InvalidGraph, InvalidProtobuf) as error:
+        raise BundleError(
+            "bad_onnx", f"{bundle.path.name}/{file} cannot be used ({error}): export it again"
+        ) from None
+    if session.get_modelmeta().custom_metadata_map.get(WEIGHTS_SHA256) != bundle.sha256:
+        raise BundleError("stale_onnx", f"{bundle.path.name}/{file} is of other weights: export it again")
+    return session

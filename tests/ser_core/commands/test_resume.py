@@ -1,0 +1,203 @@
+"""`analyze` killed on its way goes on with --resume: no recording twice, none missed, no half file."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import ROOT, random_bundle, syllables, write_wav
+from typer.testing import CliRunner
+
+from ser_core.commands.cli import app
+from ser_core.commands.journal import Journal
+
+RECORDINGS, BROKEN_EACH = 100, 10  # every tenth is broken
+# Kills itself where it is about to do something for the n-th time, as nothing that it could prepare for.
+KILLED = """
+import os, signal, sys
+event, ending, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def watch(name, args):
+    global times
+    if name == event and str(args[name == "os.rename"]).endswith(ending):  # a rename's second is the new name
+        times -= 1
+        if not times:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(watch)
+from ser_core.commands.cli import app
+app(sys.argv[4:])
+"""
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory) -> Path:
+    """A folder of short recordings, some of them broken."""
+    folder = tmp_path_factory.mktemp("calls")
+    for number in range(RECORDINGS):
+        path = folder / f"{number:03d}.wav"
+        if number % BROKEN_EACH:
+            write_wav(path, syllables(1, seed=number))
+        else:
+            path.write_text("no recording")
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["analyze", *map(str, arguments)])
+
+
+def killed(event: str, ending: str, times: int, *arguments) -> None:
+    command = [sys.executable, "-c", KILLED, event, ending, str(times), "analyze", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=240)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
+def noted(path: Path) -> set[str]:
+    """Which recordings the whole lines of the notes name."""
+    lines = path.read_bytes().split(b"\n")[1:-1]
+    return {json.loads(line)["path"] for line in lines}
+
+
+def analysed(stderr: str, calls: Path) -> list[str]:
+    """Which recordings a run told about, in its order."""
+    return [
+        str(calls / f"{number:03d}.wav")
+        for line in stderr.splitlines()
+        for number in range(RECORDINGS)
+        if f"{calls}/{number:03d}.wav: " in line
+    ]
+
+
+def test_a_folder_of_results_goes_on_where_a_kill_stopped_it(calls, model, tmp_path):
+    out = tmp_path / "results"
+    killed("os.rename", ".json", 30, calls, "--out", out, "--model", model)
+    for path in out.glob("[!.]*"):
+        json.loads(path.read_text())  # whole
+    before = noted(out / ".progress")
+    assert len(before) == len(list(out.glob("[!.]*"))) == 29
+    assert list(out.glob(".*.partial"))
+
+    resumed = run(calls, "--out", out, "--model", model, "--resume")
+    again = analysed(resumed.stderr, calls)
+    assert len(again) == len(set(again))
+    assert not before & set(again)
+    assert before | set(again) == {str(path) for path in calls.iterdir()}
+    assert resumed.exit_code == 1  # the broken ones, of before the kill too
+    results = [json.loads(path.read_text())[0] for path in sorted(out.glob("[!.]*"))]
+    assert [entry["source"] for entry in results] == sorted(str(path) for path in calls.iterdir())
+    assert sum(entry["error"] is not None for entry in results) == RECORDINGS // BROKEN_EACH
+    assert not list(out.glob(".*.partial"))
+
+
+def test_one_file_of_all_results_is_absent_until_it_is_whole_and_as_without_a_kill(calls, model, tmp_path):
+    whole, out = tmp_path / "whole.csv", tmp_path / "all.csv"
+    killed("open", ".wav", 95, calls, "--out", out, "--format", "csv", "--model", model)
+    before = noted(tmp_path / ".all.csv.progress")
+    assert before
+    assert not out.exists()
+
+    resumed = run(calls, "--out", out, "--format", "csv", "--model", model, "--resume")
+    assert sorted([*before, *analysed(resumed.stderr, calls)]) == sorted(map(str, calls.iterdir()))
+    run(calls, "--out", whole, "--format", "csv", "--model", model)
+    assert_same_rows(out, whole)
+
+
+def assert_same_rows(left: Path, right: Path) -> None:
+    """The same but for the last digit, which depends on what shares a batch."""
+    a, b = (list(csv.DictReader(path.open(newline=""))) for path in (left, right))
+    assert [(row["source"], row["start"], row["label"]) for row in a] == [
+        (row["source"], row["start"], row["label"]) for row in b
+    ]
+    for left_row, right_row in zip(a, b, strict=True):
+        numbers = [(left_row[key], right_row[key]) for key in left_row if key not in ("source", "label")]
+        assert all(x == y or float(x) == pytest.approx(float(y), abs=2e-4) for x, y in numbers)
+
+
+@pytest.fixture
+def few(tmp_path) -> Path:
+    """Three recordings, the second of which is broken."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    write_wav(folder / "a.wav", syllables(1))
+    (folder / "b.wav").write_text("no recording")
+    write_wav(folder / "c.wav", syllables(1, seed=1))
+    return folder
+
+
+@pytest.mark.parametrize(("format_", "out"), [("json", "all.json"), ("json", "out"), ("textgrid", "out")])
+def test_what_is_done_is_not_done_again_and_its_failures_still_count(few, model, tmp_path, format_, out):
+    arguments = (few, "--format", format_, "--out", tmp_path / out, "--model", model, "--resume")
+    first, second = run(*arguments), run(*arguments)
+    assert len(first.stderr.splitlines()) == 4
+    assert "3 of them done before" in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+    assert (first.exit_code, second.exit_code) == (1, 1)
+
+
+def test_what_was_changed_or_came_or_lost_its_result_is_done(few, model, tmp_path):
+    arguments = (few, "--out", tmp_path / "out", "--model", model, "--resume")
+    run(*arguments)
+    write_wav(few / "b.wav", syllables(2))  # mended
+    write_wav(few / "d.wav", syllables(1))
+    (tmp_path / "out" / "a.wav.json").unlink()
+    second = run(*arguments)
+    told = [line.split("few/")[1][:5] for line in second.stderr.splitlines()[1:]]
+    assert told == ["a.wav", "b.wav", "d.wav"]
+    assert second.exit_code == 0
+    assert len(list((tmp_path / "out").glob("*.json"))) == 4
+
+
+def test_a_finished_run_leaves_no_notes(few, model, tmp_path):
+    run(few, "--out", tmp_path / "out", "--model", model)
+    run(few, "--out", tmp_path / "all.json", "--model", model)
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.wav.json", "b.wav.json", "c.wav.json"]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_results_of_another_model_or_format_are_not_mixed(few, model, tmp_path):
+    run(few, "--out", tmp_path / "out", "--model", model, "--resume")
+    other = random_bundle(tmp_path / "other", version="0.2")
+    same = ["--model", model]
+    for changed in (["--model", other], [*same, "--format", "csv"], [*same, "--precision", "bfloat16"]):
+        refused = run(few, "--out", tmp_path / "out", *changed, "--resume")
+        assert refused.exit_code == 2
+        assert "other work" in refused.stderr
+    assert len(list((tmp_path / "out").glob("*.csv"))) == 0
+
+
+def test_results_of_recordings_judged_together_are_not_mixed_with_others(few, model, tmp_path):
+    out = tmp_path / "out"
+    killed("os.rename", ".json", 2, few, "--out", out, "--model", model, "--alike")
+    refused = run(few, "--out", out, "--model", model, "--resume")
+    assert refused.exit_code == 2
+    assert "other work" in refused.stderr
+
+
+def test_stdout_cannot_be_resumed(few, model):
+    refused = run(few, "--model", model, "--resume")
+    assert refused.exit_code == 2
+    assert "--resume needs --out" in refused.stderr
+    assert refused.stdout == ""
+
+
+def test_notes_that_break_off_are_gone_on_with(few, model, tmp_path):
+    arguments = (few, "--out", tmp_path / "out", "--model", model, "--resume")
+    run(*arguments)
+    notes = tmp_path / "out" / ".progress"
+    notes.write_bytes(notes.read_bytes()[:-20])  # killed within a line
+    second = run(*arguments)
+    assert "2 of them done before" in second.stderr
+    assert noted(notes) == {str(path) for path in few.iterdir()}
+
+
+def test_two_runs_at_once_into_one_place_are_refused(few, model, tmp_path):
+    (tmp_path / "out").mkdir()
+    running = Journal(tmp_path / "out" / ".progress", {})
+    refused = run(few, "--out", tmp_path / "out", "--model", model, "--resume")
+    assert refused.exit_code == 2
+    assert "another run" in refused.stderr
+    running.close()
+    assert os.listdir(tmp_path / "out") == [".progress"]

@@ -1,0 +1,168 @@
+"""REST, MCP and `/health` of a real server: the command line's answers, and no file that is not theirs."""
+
+import json
+import re
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from app_server import ROOT, app_server
+from clients import ask_tool, by_command, by_rest, upload
+from gradio_client import Client, handle_file
+from support import syllables, write_wav
+from typer.testing import CliRunner
+
+import ser_core
+from ser_core.checkpoint import bundle
+from ser_core.commands.cli import app
+
+TOOL = "analyze_speech_emotion"
+
+
+@pytest.fixture(scope="module")
+def server(model, tmp_path_factory):
+    with app_server(model, tmp_path_factory.mktemp("server")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def client(server) -> Client:
+    return Client(server, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory) -> Path:
+    return write_wav(tmp_path_factory.mktemp("speech") / "Grüße, 50%.wav", syllables(3))
+
+
+def test_command_line_rest_and_mcp_give_the_same_json(server, client, speech, model, monkeypatch):
+    expected = by_command(speech, model, monkeypatch)
+    assert expected["segments"]
+    assert client.predict(audio=handle_file(speech), api_name="/analyze") == expected
+    uploaded = upload(server, speech)
+    file = {"path": uploaded, "orig_name": speech.name, "meta": {"_type": "gradio.FileData"}}
+    assert by_rest(server, {"audio": file}) == ("complete", [expected])
+    for place in (uploaded, f"{server}/gradio_api/file={uploaded}"):
+        failed, text = ask_tool(server, {"audio": place})
+        assert not failed
+        assert json.loads(text) == expected
+
+
+def test_a_bad_file_is_an_error_object_the_same_everywhere(server, client, tmp_path, model, monkeypatch):
+    bad = tmp_path / "not a recording.wav"
+    bad.write_text("This is a text file that calls itself a recording. " * 20)
+    expected = by_command(bad, model, monkeypatch)
+    assert expected["error"]["code"] == "unsupported_format"
+    assert client.predict(audio=handle_file(bad), api_name="/analyze") == expected
+    assert json.loads(ask_tool(server, {"audio": upload(server, bad)})[1]) == expected
+
+
+def test_the_page_limits_hold(client, tmp_path):
+    """The guard: `limits.DECODE_LIMITS`."""
+    soundfile.write(tmp_path / "long.flac", np.zeros(3601 * 4_000, np.int16), 4_000)
+    found = client.predict(audio=handle_file(tmp_path / "long.flac"), api_name="/analyze")
+    assert found["error"]["code"] == "too_long"
+    assert client.config["max_file_size"] == 200 * 1024**2
+
+
+def test_models_are_those_of_the_command(client):
+    told = json.loads(CliRunner().invoke(app, ["models", "--format", "json"]).stdout)
+    assert client.predict(api_name="/models") == told
+
+
+@pytest.mark.skipif(
+    not bundle.CHECKPOINTS.joinpath(bundle.DEFAULT).is_dir(), reason="needs the default model"
+)
+def test_another_model_can_be_asked(client, speech):
+    found = client.predict(audio=handle_file(speech), model=bundle.DEFAULT, api_name="/analyze")
+    assert found["model"]["name"] == bundle.DEFAULT
+
+
+@pytest.mark.parametrize("name", ["nonsense", "../checkpoints/default", "/etc"])
+def test_a_model_that_is_not_shipped_is_an_error_object(client, speech, name):
+    found = client.predict(audio=handle_file(speech), model=name, api_name="/analyze")
+    assert found["error"]["code"] == "unknown_model"
+    assert found["model"]["name"] == name
+
+
+def foreign(server: str, tmp_path: Path, folder: Path) -> list[str]:
+    """Places that no client uploaded: a file of the server, folders, traversals, other servers."""
+    mine = str(write_wav(tmp_path / "mine.wav", syllables(1)))
+    uploads = str(folder)
+    return [
+        *(mine, "/etc/passwd", "app.py", uploads, f"{uploads}/../../mine.wav", f"{uploads}/nothing.wav"),
+        *(f"{server}/gradio_api/file={mine}", "http://example.com/a.wav", "file:///etc/passwd", "a\0b"),
+        *("x" * 5000, ""),
+    ]
+
+
+def test_nothing_is_read_that_was_not_uploaded(server, tmp_path, speech):
+    folder = Path(upload(server, speech)).parents[1]
+    for place in foreign(server, tmp_path, folder):
+        found = json.loads(ask_tool(server, {"audio": place})[1])
+        assert found["error"]["code"] == "not_uploaded", place
+        for marked in ({}, {"meta": {"_type": "gradio.FileData"}}):
+            kind, answer = by_rest(server, {"audio": {"path": place} | marked})
+            assert kind == "error", place
+            assert answer["error"].startswith("not_uploaded"), place
+            assert str(ROOT) not in answer["error"]
+    disguised = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+    failed, text = ask_tool(server, {"audio": disguised})
+    assert failed
+    assert "not of type 'string'" in text
+
+
+def test_the_page_itself_fetches_nothing_either(server, client):
+    """Its own events are private, but whoever knows their number can send them anything."""
+    number = next(d["id"] for d in client.config["dependencies"] if d["targets"][0:1] and d["inputs"])
+    file = {"path": "http://example.com/a.wav", "meta": {"_type": "gradio.FileData"}}
+    body = {"data": [file, {"width": 800, "bars": 300}], "fn_index": number, "session_hash": "stranger"}
+    assert httpx.post(f"{server}/gradio_api/queue/join", json=body).status_code == 200
+    with httpx.stream("GET", f"{server}/gradio_api/queue/data?session_hash=stranger", timeout=60) as events:
+        told = next(line for line in events.iter_lines() if "process_completed" in line)
+    assert "not_uploaded" in told
+
+
+@pytest.mark.parametrize("audio", ["abc", None, 3, [], {"path": 3}])
+def test_what_is_no_file_is_refused_in_words(server, audio):
+    kind, answer = by_rest(server, {"audio": audio})
+    assert kind == "error"
+    assert "uploaded" in answer["error"]
+
+
+def test_health_tells_version_model_and_device_and_takes_no_place_in_the_queue(server):
+    answer = httpx.get(f"{server}/health")
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told.pop("device") in ("cpu", "cuda", "cuda:0", "mps")
+    assert told == {
+        "ok": True,
+        "version": ser_core.__version__,
+        "model": {"name": "random", "version": "0.1"},
+    }
+
+
+def test_openapi_and_tools_offer_the_api_and_nothing_of_the_page(server):
+    paths = httpx.get(f"{server}/gradio_api/openapi.json").json()["paths"]
+    calls = {path.rpartition("/")[2] for path in paths if "/call/v2/" in path}
+    assert calls == {"analyze", "models", TOOL}
+    tools = httpx.get(f"{server}/gradio_api/mcp/schema").json()
+    assert [tool["name"] for tool in tools] == [TOOL]
+    assert tools[0]["inputSchema"]["required"] == ["audio"]
+    assert "no" in ask_tool(server, {}, "models")[1].lower()
+
+
+def test_the_example_in_the_readme_runs(server, speech, monkeypatch, capsys):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (example,) = [block for block in blocks if "gradio_client" in block]
+    monkeypatch.chdir(speech.parent)
+    (speech.parent / "interview.wav").write_bytes(speech.read_bytes())
+    exec(compile(example.replace("http://127.0.0.1:7860", server), "README.md", "exec"), {})
+    assert re.search(r"^\w+ \[.*\]$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_the_version_is_one():
+    written = [(ROOT / name).read_text(encoding="utf-8") for name in ("pyproject.toml", "CITATION.cff")]
+    assert all(re.search(rf"^version\W+{ser_core.__version__}\b", text, re.MULTILINE) for text in written)

@@ -1,0 +1,59 @@
+"""On a ZeroGPU Space, recordings are analysed by what `spaces.GPU` lends."""
+
+import sys
+
+import pytest
+from support import random_bundle, syllables
+
+from app import load
+from ser_core.audio.isolated import Decoder
+from ser_core.audio.waveform import Waveform
+from ser_core.recognition.recognizer import Recognizer
+from ser_ui.server import zero_gpu
+
+# As the package where there is no GPU to lend: it calls the function. Here it also counts.
+SPACES = """
+calls = []
+def GPU(duration):
+    def lend(function):
+        def lent(*arguments):
+            calls.append((duration, arguments))
+            return function(*arguments)
+        return lent
+    return lend
+"""
+
+
+@pytest.fixture
+def spaces(tmp_path, monkeypatch):
+    """The package `spaces`, as a file on the path."""
+    (tmp_path / "spaces.py").write_text(SPACES)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "spaces", raising=False)
+    import spaces
+
+    yield spaces
+    sys.modules.pop("spaces", None)
+
+
+@pytest.fixture(scope="module")
+def name(tmp_path_factory) -> str:
+    return str(random_bundle(tmp_path_factory.mktemp("model") / "random"))
+
+
+def test_a_recording_is_analysed_on_the_lent_gpu_and_live_sound_is_not(spaces, name, monkeypatch):
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    recognizer = load(name, Decoder())
+    sound = Waveform(syllables(2))
+    found = recognizer.analyze(sound, "a.wav", lambda *_: None)
+    assert spaces.calls == [(zero_gpu.DURATION_S, (sound, "a.wav"))]
+    assert found == Recognizer.load(name, "cpu").analyze(sound, "a.wav")
+    recognizer.probabilities([sound.samples])
+    assert len(spaces.calls) == 1
+    assert recognizer.device.type == "cpu"
+
+
+def test_elsewhere_nothing_is_lent(spaces, name, monkeypatch):
+    monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
+    assert type(load(name, Decoder())) is Recognizer
+    assert not spaces.calls

@@ -1,0 +1,125 @@
+"""A checkpoint as ONNX says what torch says, and runs on a machine without torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import ROOT, SAMPLE_RATE, random_bundle, syllables, write_wav
+from typer.testing import CliRunner
+
+from ser_core.checkpoint.bundle import ONNX, ONNX_INT8, BundleError
+from ser_core.errors import DeviceError
+from ser_core.models.session import Session
+from ser_core.recognition.recognizer import Recognizer
+from train.cli import app
+from train.export import onnx
+
+pytest.importorskip("onnxscript")
+WITHOUT_TORCH = """
+import sys
+sys.modules.update(dict.fromkeys(["torch", "torchaudio", "safetensors", "librosa", "scipy"]))
+from ser_core.commands.cli import app
+app(sys.argv[1:])
+"""
+
+
+@pytest.fixture(scope="module")
+def adaptive(tmp_path_factory) -> Path:
+    """A checkpoint of the default's architecture, with its ONNX files."""
+    folder = random_bundle(tmp_path_factory.mktemp("adaptive"), "whisper_base_adaptive", temperature=1.7)
+    done = CliRunner().invoke(app, ["export", str(folder), "--onnx"])
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def result_of(recognizer: Recognizer, path: Path) -> np.ndarray:
+    analysis = recognizer.analyze_file(path)
+    return np.array([list(segment.probabilities.values()) for segment in analysis.segments])
+
+
+def test_a_session_goes_as_with_torch(adaptive, tmp_path):
+    path = write_wav(tmp_path / "a.wav", syllables(6, seed=3))
+    exact = result_of(Recognizer.load(adaptive, "cpu", "float32"), path)
+    assert len(exact) == 6
+    assert result_of(Recognizer.load(adaptive, runtime="onnx"), path) == pytest.approx(exact, abs=1e-4)
+    assert result_of(Recognizer.load(adaptive, runtime="onnx-int8"), path) == pytest.approx(exact, abs=0.02)
+
+
+def test_a_settled_session_goes_as_with_torch(adaptive, tmp_path):
+    paths = [write_wav(tmp_path / f"{seed}.wav", syllables(2, seed)) for seed in range(2)]
+    found = []
+    for recognizer in (
+        Recognizer.load(adaptive, "cpu", "float32"),
+        Recognizer.load(adaptive, runtime="onnx"),
+    ):
+        session = Session()
+        for path in paths:
+            recognizer.analyze_file(path, session=session)
+        session.settle()
+        again = [recognizer.analyze_file(path, session=session) for path in paths]
+        found.append([list(part.probabilities.values()) for one in again for part in one.segments])
+    assert len(found[0]) == 4
+    assert np.array(found[1]) == pytest.approx(np.array(found[0]), abs=1e-4)
+
+
+def test_clips_of_any_length_by_themselves(adaptive):
+    clips = [syllables(9)[:length] for length in (1, 700, 3 * SAMPLE_RATE)]
+    exact = Recognizer.load(adaptive, "cpu", "float32").probabilities(clips)
+    assert Recognizer.load(adaptive, runtime="onnx").probabilities(clips) == pytest.approx(exact, abs=1e-4)
+
+
+def test_a_network_that_does_not_adapt(tmp_path):
+    folder = random_bundle(tmp_path / "cnn", "parallel_2cnn_transformer")
+    assert max(onnx.write(folder).values()) < 0.05
+    path = write_wav(tmp_path / "a.wav", syllables(4, seed=3))
+    exact = result_of(Recognizer.load(folder, "cpu"), path)
+    assert result_of(Recognizer.load(folder, runtime="onnx"), path) == pytest.approx(exact, abs=1e-4)
+
+
+def test_the_command_runs_without_torch(adaptive, tmp_path):
+    path = write_wav(tmp_path / "a.wav", syllables(2))
+    command = [sys.executable, "-c", WITHOUT_TORCH, "analyze", str(path), "--model", str(adaptive)]
+    done = subprocess.run(
+        [*command, "--runtime", "onnx"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    exact = Recognizer.load(adaptive, "cpu", "float32").analyze_file(path)
+    (found,) = json.loads(done.stdout)
+    assert found["error"] is None
+    assert found["summary"]["probabilities"] == pytest.approx(exact.summary.probabilities, abs=1e-3)
+
+
+@pytest.mark.parametrize(("file", "runtime"), [(ONNX, "onnx"), (ONNX_INT8, "onnx-int8")])
+def test_without_its_file_the_command_to_make_it_is_named(tmp_path, file, runtime):
+    with pytest.raises(BundleError, match=rf"no {file}.*export .* --onnx") as caught:
+        Recognizer.load(random_bundle(tmp_path), runtime=runtime)
+    assert caught.value.code == "no_onnx"
+
+
+def test_a_file_of_other_weights_is_refused(adaptive, tmp_path):
+    folder = random_bundle(tmp_path)
+    (folder / ONNX).symlink_to(adaptive / ONNX)
+    with pytest.raises(BundleError) as caught:
+        Recognizer.load(folder, runtime="onnx")
+    assert caught.value.code == "stale_onnx"
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    folder = random_bundle(tmp_path)
+    (folder / ONNX).write_bytes(b"not a model")
+    with pytest.raises(BundleError) as caught:
+        Recognizer.load(folder, runtime="onnx")
+    assert caught.value.code == "bad_onnx"
+
+
+def test_a_gpu_is_left_to_torch(adaptive):
+    with pytest.raises(DeviceError, match="--runtime torch"):
+        Recognizer.load(adaptive, "cuda", runtime="onnx")
+
+
+def test_a_run_without_a_place_to_go_is_usage():
+    done = CliRunner().invoke(app, ["export", "somewhere"])
+    assert done.exit_code == 1
+    assert "name the checkpoint" in done.output

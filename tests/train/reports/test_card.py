@@ -1,0 +1,37 @@
+"""The model card tells how fairly a model hears."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from ser_core.checkpoint import bundle as bundles
+from train.reports.card import model_card
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return bundles.read(bundles.DEFAULT)
+
+
+def test_languages_and_actors_are_told_with_how_far_they_lie_apart(shipped):
+    text = model_card(shipped, "")
+    found = shipped.metrics["protocols"]["leave_one_corpus_out"]
+    english = (found["ravdess"]["uar"] + found["tess"]["uar"]) / 2
+    each = (english, found["emovo"]["uar"], found["nemo"]["uar"])
+    told = re.search(r"English ([\d.]+), Italian ([\d.]+), Polish ([\d.]+); ([\d.]+) points apart", text)
+    assert told
+    assert [float(number) for number in told.groups()] == pytest.approx(
+        [*each, max(each) - min(each)], abs=0.06
+    )
+    voices = shipped.metrics["protocols"]["ravdess_5fold"]["speakers"].values()
+    assert f"{max(voices) - min(voices):.1f} points apart" in text
+
+
+def test_a_corpus_whose_language_is_not_known_is_told_by_its_name(shipped):
+    protocols = dict(shipped.metrics["protocols"])
+    out = dict(protocols["leave_one_corpus_out"])
+    out["mine"] = out.pop("nemo")
+    text = model_card(replace(shipped, metrics={"protocols": protocols | {"leave_one_corpus_out": out}}), "")
+    assert "By language" not in text
+    assert "| mine | 6 |" in text

@@ -1,0 +1,1 @@
+"""Speech as networks are trained on it: cached features, embeddings, batches."""

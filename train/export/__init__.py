@@ -1,0 +1,1 @@
+"""From a run to a checkpoint, and from a checkpoint to ONNX."""

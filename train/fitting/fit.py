@@ -1,0 +1,180 @@
+"""One training run: fit on a split's training part, choose the epoch by its validation part, report its test.
+
+A run's folder holds `recipe.json`, `split.csv`, `curves.csv`, Lightning's checkpoints (for resuming only),
+TensorBoard's curves, and at the end a bundle, `predictions.csv`, pictures, tables, a card (`README.md`) and
+`metrics.json`, which comes last: a run that has it is finished.
+"""
+
+import csv
+import json
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ser_core.checkpoint import bundle as bundles
+from ser_core.checkpoint.bundle import Bundle
+from ser_core.emotions import LABELS
+from ser_core.models.features import FeatureExtractor
+from ser_core.models.whisper_adaptive import WhisperAdaptive
+from ser_core.models.whisper_probe import WhisperProbe
+from train.corpora.splits import Split, check_leaks
+from train.data.cache import FeatureCache
+from train.data.embeddings import Embedder
+from train.errors import RunError as RunError
+from train.fitting import adaptive, distil
+from train.fitting.module import EmotionModule
+from train.fitting.probe import add_probe
+from train.fitting.teaches import check_teaches
+from train.fitting.training import BEST, LAST, loaders, train, trainer_for
+from train.fitting.tune import tune
+from train.processes import is_first
+from train.recipe import Recipe
+from train.reports import curves, evaluate, report, sessions
+from train.reports.run_card import run_card
+
+log = logging.getLogger(__name__)
+VERSION = "1"  # of the bundles a run leaves
+
+
+def fit(
+    recipe: Recipe,
+    split: Split,
+    folder: Path,
+    device: str = "auto",
+    cache: FeatureCache = FeatureCache(),
+    devices: int = 1,
+    nodes: int = 1,
+) -> dict[str, Any]:
+    """Trains, or goes on from the last finished epoch in `folder`; returns what `metrics.json` holds.
+
+    The epoch with the lowest validation loss is kept; a split without validation keeps the last one. With
+    several `devices` (of each machine) or `nodes` (machines) every process calls this, and the first one
+    judges and writes while the others wait.
+    Raises LeakError for a split that leaks, RunError where `folder` holds a run of another recipe or split or
+    where the split cannot teach what the recipe asks for, and what `cache` raises.
+    """
+    check_leaks(split)
+    check_teaches(recipe, split)
+    if is_first():
+        _describe(recipe, split, folder)
+    path = folder / "metrics.json"
+    if path.is_file():
+        log.info("%s is finished", folder)
+    elif recipe.sessions:
+        taught = distil.fit_encoder(recipe, split.train, folder, cache) if recipe.teacher else None
+        embedder = Embedder(recipe, cache, model=taught)
+        model = adaptive.fit_heads(recipe, split.train, embedder)
+        if recipe.encoder_epochs:
+            model = tune(model, recipe, split.train, embedder, folder)
+        _report(model, recipe.epochs - 1, recipe, split, folder, cache)
+    else:
+        trainer = trainer_for(recipe, split, folder, device, devices, nodes)
+        module = train(trainer, recipe, split, folder, cache)
+        if is_first():
+            _report(*_kept(module, recipe, split, folder, cache), recipe, split, folder, cache)
+        trainer.strategy.barrier()
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _kept(
+    module: EmotionModule, recipe: Recipe, split: Split, folder: Path, cache: FeatureCache
+) -> tuple[nn.Module, int]:
+    """The model as it was in the epoch that is kept, and which epoch that is."""
+    kept = torch.load(folder / (BEST if split.validation else LAST), map_location="cpu", weights_only=True)
+    module.load_state_dict(kept["state_dict"])  # the averaged weights, where the recipe averages
+    module.settle(loaders(recipe, split, module.spec, cache)[0].dataset)
+    model: nn.Module = module.model
+    if recipe.probe_decay:
+        model = add_probe(model, recipe, split.train, cache)
+    return model, kept["epoch"]
+
+
+def _report(
+    model: nn.Module, epoch: int, recipe: Recipe, split: Split, folder: Path, cache: FeatureCache
+) -> None:
+    """The bundle, what it is worth, and `metrics.json`, the sign of the run's end."""
+    saved = _save_bundle(recipe, split, model, folder)
+    metrics: dict[str, Any] = {"run": folder.name, "split": split.name, "epoch": epoch}
+    if split.speaker_dependent:
+        metrics["speaker_dependent"] = True
+    if split.test:
+        metrics |= _test(saved, recipe, split, folder, cache)
+    curves.draw(folder, epoch, f"{recipe.name}, {split.name}")
+    (folder / "README.md").write_text(run_card(recipe, split, saved, metrics, folder), encoding="utf-8")
+    partial = folder / "metrics.json.partial"
+    partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, folder / "metrics.json")
+
+
+def _describe(recipe: Recipe, split: Split, folder: Path) -> None:
+    """Writes what is to be done; refuses a folder in which something else was begun."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "recipe.json"
+    wanted = json.dumps(recipe.to_dict() | {"split": split.name}, indent=2) + "\n"
+    if path.is_file():
+        usual = json.dumps(Recipe(recipe.name, recipe.architecture).to_dict())
+        began = json.loads(usual) | json.loads(path.read_text(encoding="utf-8"))  # it may lack newer keys
+        if began != json.loads(wanted):
+            raise RunError(
+                f"{folder} holds a run of another recipe or split: name another --out, or remove it"
+            )
+    path.write_text(wanted, encoding="utf-8")
+    with (folder / "split.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["part", "corpus", "speaker", "file"])
+        for part in ("train", "validation", "test"):
+            writer.writerows([part, c.corpus, c.speaker, c.file] for c in getattr(split, part))
+
+
+def _save_bundle(recipe: Recipe, split: Split, model: nn.Module, folder: Path) -> Bundle:
+    probed = isinstance(model, WhisperProbe)
+    speakers = {c.corpus: len({d.speaker for d in split.train if d.corpus == c.corpus}) for c in split.train}
+    return bundles.save(
+        folder / "bundle",
+        Bundle(
+            name=recipe.name,
+            version=VERSION,
+            architecture=f"{recipe.architecture}_probe" if probed else recipe.architecture,
+            labels=LABELS,
+            features=model.features,  # type: ignore[arg-type]
+            options=recipe.options,
+            training_data=tuple(f"{corpus} ({count} speakers)" for corpus, count in speakers.items()),
+        ),
+        model,
+    )
+
+
+def _test(saved: Bundle, recipe: Recipe, split: Split, folder: Path, cache: FeatureCache) -> dict[str, Any]:
+    """Predictions of the saved (float16) weights on unseen speakers, calibrated on the validation part."""
+    assert saved.path is not None
+    _, model = bundles.load(saved.path)
+    if isinstance(model, WhisperAdaptive):
+        embedder = Embedder(recipe, cache, model=model if recipe.changes_encoder else None)
+        heard = [embedder.embeddings(clips) for clips in (split.validation, split.test)]
+        validation, predictions = (
+            sessions.by_themselves(model, clips, embeddings)
+            for clips, embeddings in zip((split.validation, split.test), heard, strict=True)
+        )
+        in_session = sessions.in_sessions(model, validation, heard[0], sessions.every_emotion)
+        temperature = evaluate.temperature_of(evaluate.join([validation, in_session]))
+    else:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        extract = FeatureExtractor(saved.features)
+        validation, predictions = (
+            evaluate.predict(model, extract, clips, device, cache) for clips in (split.validation, split.test)
+        )
+        temperature = evaluate.temperature_of(validation)
+    bundles.save(saved.path, replace(saved, temperature=temperature), model.cpu())
+    evaluate.write(predictions, folder / "predictions.csv")
+    evaluate.write(validation, folder / "validation.csv")
+    report.files(predictions, split.test, folder, split.name)
+    metrics = {"temperature": round(temperature, 4)} | evaluate.measure(predictions, temperature)
+    if isinstance(model, WhisperAdaptive):
+        metrics["unfamiliar"] = evaluate.percent(1 - float(model.familiar(heard[1]).float().mean()))
+        metrics["in_sessions"] = sessions.test(model, predictions, heard[1], folder, temperature)
+    return metrics

@@ -1,0 +1,40 @@
+"""Whether a split can teach what is asked of it, said before time is spent on it."""
+
+import logging
+
+from ser_core.emotions import LABELS
+from train.corpora.splits import Split
+from train.errors import RunError
+from train.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+
+def check_teaches(recipe: Recipe, split: Split) -> None:
+    """Raises RunError where training is pointless; warns where it will teach less than it seems to."""
+    corpora = ", ".join(sorted({clip.corpus for clip in split.train}))
+    taught = {clip.emotion for clip in split.train}
+    if len(taught) == 1:
+        raise RunError(
+            f"{split.name}: every clip to train on is {min(taught)} ({corpora}): add clips of other classes"
+        )
+    if recipe.schedule == "plateau" and not split.validation:
+        raise RunError(
+            f"{split.name} has no validation part, which the plateau schedule follows: take one_cycle"
+        )
+    untaught = [label for label in LABELS if label not in taught]
+    if untaught:
+        log.warning(
+            "%s: no clip to train on (%s) is %s, so the model will not learn that: add a corpus that has it",
+            split.name,
+            corpora,
+            " or ".join(untaught),
+        )
+    speakers = {clip.speaker for clip in split.train}
+    if len(speakers) == 1:
+        log.warning(
+            "%s: all clips to train on are of one speaker (%s), so the model learns that voice alone: "
+            "add speakers or a corpus",
+            split.name,
+            min(speakers),
+        )

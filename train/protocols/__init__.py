@@ -1,0 +1,1 @@
+"""Experiments of several runs: cross-validation, the effect of each augmentation."""

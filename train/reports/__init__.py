@@ -1,0 +1,1 @@
+"""Measuring predictions, and the tables, figures and cards made of them."""

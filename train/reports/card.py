@@ -1,0 +1,232 @@
+"""The model card, made from what the bundle and its metrics say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ser_core.checkpoint.bundle import Bundle
+from train.reports.provenance import LANGUAGES, LICENCE, LICENCE_ID, described, recorded
+
+OTHER_RUNS = """All numbers are percent, on speakers the measured models never heard. The shipped weights were
+trained by the same recipe on all speakers, so these clips are no test of them: the numbers are the
+recipe's."""
+SOME_RUNS = """All numbers are percent. Runs of the same recipe were measured; each table says on whom."""
+OWN_RUN = """All numbers are percent, and are those of the shipped weights themselves, on clips they were not
+trained on."""
+NOT_MEASURED = """Not measured: these weights were trained on everybody, and no runs that leave speakers out
+are quoted."""
+DEPENDENT = """**Speaker-dependent**: recordings were split, not speakers, so the voices that are tested were
+also trained on. Expect much less from a voice it has never heard."""
+MEANING = """A score says how much a voice sounds like the training speech of that emotion; it does not say
+what a person feels. Expect worse results on spontaneous speech, other languages, children, and noisy or
+telephone recordings. Do not use it to judge people: not at work, in schools, in hiring, in health or in
+policing. In the European Union, emotion recognition at work and in education is forbidden save for medical
+and safety reasons (AI Act, Article 5), and people exposed to it elsewhere must be told (Article 50)."""
+
+ONNX = """`python -m train export CHECKPOINT --onnx` writes `model.onnx` and `model.int8.onnx`, which is
+smaller, quicker and less exact. Features and calibration are inside; any number of clips (batch) goes in."""
+
+ADAPTS = (
+    "Those are clips by themselves, the first that is heard of a voice. Within a recording the model gets to "
+    "know it, without being told a label; each clip is judged with those before it:"
+)
+SESSIONS = {
+    "every_emotion": "all clips of the speaker, in random order",
+    "mostly_neutral": "ten clips, seven of them neutral",
+    "one_emotion": "ten clips, all of one emotion: the hardest case for it",
+}
+
+
+def model_card(bundle: Bundle, origin: str) -> str:
+    """Markdown with the front matter the Hugging Face hub reads; `origin`: what training started from."""
+    corpora = [entry.partition(" ") for entry in bundle.training_data]
+    trained_on = "\n".join(f"- {described(name)} {speakers}" for name, _, speakers in corpora)
+    protocols = bundle.metrics.get("protocols", {})
+    parts = [
+        f"---\nlicense: {LICENCE_ID if bundle.licence == LICENCE else 'other'}\n"
+        "pipeline_tag: audio-classification\n---",
+        f"# {bundle.name}",
+        f"Names the emotion of a stretch of speech: {', '.join(bundle.labels)}.",
+        f"- Architecture: `{bundle.architecture}`, {bundle.parameters / 1e6:.1f} M parameters, "
+        f"{bundle.size_bytes / 1e6:.1f} MB (float16)\n"
+        f"- Input: speech at {bundle.features.sample_rate} Hz, up to {bundle.window_s:g} s at once\n"
+        f"- Version: {bundle.version}, SHA-256 of the weights `{bundle.sha256}`",
+        f"## Trained on\n\n{trained_on}\n\n{origin}",
+        f"## Measured\n\n{_measured(protocols)}",
+    ]
+    calibration = bundle.metrics.get("calibration", {})
+    for name, found in protocols.items():
+        if name == "leave_one_corpus_out":
+            parts.append(_corpora_out(found))
+        else:
+            parts.append(_by_clip(name, found, calibration if calibration.get("protocol") == name else {}))
+    parts.append(f"## As ONNX\n\n{_onnx(bundle)}")
+    speech = recorded(name for name, _, _ in corpora)
+    parts.append(f"## What a score means, and what this is not for\n\n{speech}\n{MEANING}")
+    parts.append(f"## Licence\n\n{bundle.licence}. The program's code is MIT.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _onnx(bundle: Bundle) -> str:
+    """What goes into the ONNX files and what comes out."""
+    classes, state = f"float32 (batch, {len(bundle.labels)})", "float32 (batch, state_size)"
+    speech = f"speech at {bundle.features.sample_rate} Hz in [-1, 1], at most {bundle.window_s:g} s"
+    rows = [
+        ("in", "samples", "float32 (batch, n_samples)", f"{speech}, zero behind a clip's end"),
+        ("in", "lengths", "int64 (batch,)", "samples of each clip, at least 1"),
+        ("out", "probabilities", classes, "of the labels in their order"),
+    ]
+    if bundle.architecture == "whisper_base_adaptive":
+        before = "what was heard of each clip's session before it; zeros at its start"
+        within = "of the labels in their order, within the session; all even for a sound unlike speech"
+        rows[2:] = [
+            ("in", "session", state, before),
+            ("out", "probabilities", classes, within),
+            ("out", "alone", classes, "the same of the clip by itself"),
+            ("out", "session_after", state, "`session` for the next clip of the same session"),
+        ]
+    table = "\n".join(f"| {way} | `{name}` | {shape} | {what} |" for way, name, shape, what in rows)
+    return f"{ONNX}\n\n| | name | type and shape | what |\n|---|---|---|---|\n{table}"
+
+
+def _measured(protocols: Mapping[str, Any]) -> str:
+    """What the numbers below are of."""
+    if not protocols:
+        return NOT_MEASURED
+    if all("runs" in found for found in protocols.values()):
+        return OWN_RUN
+    everyone = not any("runs" in found for found in protocols.values())
+    independent = not any(found.get("speaker_dependent") for found in protocols.values())
+    return OTHER_RUNS if everyone and independent else SOME_RUNS
+
+
+def _by_clip(name: str, found: Mapping[str, Any], calibration: Mapping[str, Any]) -> str:
+    """A protocol of folds by speaker or by clip, or the shipped weights' own test."""
+    voices = list(found["speakers"].items())  # the best first
+    best, worst = voices[0], voices[-1]
+    lines = [
+        f"### {_title(name, found)}",
+        *([DEPENDENT] if found.get("speaker_dependent") else []),
+        f"Epoch chosen by {found['selection']}; {found['interval']}.",
+        f"| | {'one run' if 'runs' in found else 'mean of the folds'} | 95 % interval |\n|---|---|---|\n"
+        + "\n".join(
+            f"| {title} | {found[key]['mean']:.1f} | {_range(found[key]['ci95'])} |"
+            for title, key in (("accuracy", "accuracy"), ("unweighted average recall", "uar"))
+        ),
+        f"Best {_voice(name)}: {best[0]} ({best[1]:.1f}); worst: {worst[0]} ({worst[1]:.1f}); "
+        f"{best[1] - worst[1]:.1f} points apart."
+        + "".join(
+            f" {gender.capitalize()} voices: accuracy {value['accuracy']:.1f}, UAR {value['uar']:.1f}."
+            for gender, value in found.get("genders", {}).items()
+        ),
+    ]
+    lines += [in_sessions(found["in_sessions"]).strip()] if "in_sessions" in found else []
+    if calibration:
+        lines.append(
+            "Expected calibration error {ece:.3f} at temperature {temperature:g} ({fitted_on}; "
+            "{ece_unscaled:.3f} without). Answers under {threshold:g} confidence become `unknown`: "
+            "{answered:.1f} % of clips get an emotion, {accuracy_of_answered:.1f} % of those rightly. Of the "
+            "80 % of clips it is surest of, {accuracy_of_surest_80:.1f} % are right.".format(**calibration)
+        )
+        if "in_sessions" in calibration:
+            lines.append(
+                "Within sessions: calibration error {ece:.3f}, {answered:.1f} % get an emotion, "
+                "{accuracy_of_answered:.1f} % of those rightly; of the surest 80 %, "
+                "{accuracy_of_surest_80:.1f} % are right.".format(**calibration["in_sessions"])
+            )
+        lines += _strangers(calibration.get("strangers", {}))
+        lines.append("![error against the share of clips that get an answer](risk_coverage.png)")
+    lines.append(f"`{found['command']}`")
+    return "\n\n".join(lines)
+
+
+def _strangers(found: Mapping[str, Any]) -> list[str]:
+    """How far it can be believed about voices of corpora it was not trained on, as the app answers."""
+    if not found:
+        return []
+    rows = "\n".join(
+        f"| {_spoken(corpus)} | {_answered(value)} | {_answered(value.get('in_sessions'))} |"
+        for corpus, value in found.items()
+    )
+    return [
+        "It is too sure of many voices unlike its corpora. Of a corpus that the measured model was not "
+        "trained on: percent of clips that get an emotion, percent of those rightly, and calibration "
+        "error.\n\n"
+        f"| test corpus | clips by themselves | within a session |\n|---|---|---|\n{rows}"
+    ]
+
+
+def _answered(found: Mapping[str, Any] | None) -> str:
+    return "{answered:.0f}, {accuracy_of_answered:.0f}, {ece:.2f}".format(**found) if found else "–"
+
+
+def in_sessions(found: Mapping[str, Any]) -> str:
+    """What a session-adaptive model is worth as it gets to know a speaker; empty for other models."""
+    if not found:
+        return ""
+    rows = "\n".join(
+        f"| {SESSIONS[kind]} | {value['accuracy']:.1f} ({_range(value['accuracy_ci95'])}) "
+        f"| {value['uar']:.1f} ({_range(value['uar_ci95'])}) |"
+        for kind, value in found.items()
+    )
+    return f"\n\n{ADAPTS}\n\n| session of one unseen speaker | accuracy | UAR |\n|---|---|---|\n{rows}"
+
+
+def _title(name: str, found: Mapping[str, Any]) -> str:
+    if name == "ravdess_5fold":
+        return "RAVDESS, eight emotions, five folds by actor"
+    if "runs" in found:
+        return f"{found['protocol']}: {found['clips']} clips of {len(found['speakers'])} speakers"
+    return str(found["protocol"])
+
+
+def _voice(name: str) -> str:
+    return "actor" if name.startswith("ravdess_") else "speaker"
+
+
+def _corpora_out(found: Mapping[str, Any]) -> str:
+    corpora = {name: value for name, value in found.items() if isinstance(value, Mapping)}
+    rows = "\n".join(
+        f"| {_spoken(name)} | {len(value['classes'])} | {value['uar']:.1f} | {_range(value['uar_ci95'])} "
+        f"({value['speakers']}) | {value['uar_four_classes']:.1f} |"
+        for name, value in corpora.items()
+    )
+    sessions = ""
+    if all("in_sessions" in value for value in corpora.values()):
+        cells = "\n".join(
+            f"| {name} | "
+            + " | ".join(f"{value['in_sessions'][kind]['uar']:.1f}" for kind in SESSIONS)
+            + " |"
+            for name, value in corpora.items()
+        )
+        means = " | ".join(f"{found[f'mean_uar_{kind}']:.1f}" for kind in SESSIONS)
+        sessions = (
+            f"\n\n{ADAPTS}\n\n| test corpus, UAR | {' | '.join(SESSIONS.values())} |\n|---|---|---|---|\n"
+            f"{cells}\n| mean | {means} |"
+        )
+    return (
+        "### A corpus never trained on\n\n"
+        "Trained on the other corpora, judged among the classes they share.\n\n"
+        "| test corpus | classes | UAR | 95 % interval over speakers (how many) | UAR of four classes |\n"
+        f"|---|---|---|---|---|\n{rows}\n\nMean UAR {found['mean_uar']:.1f}. {_by_language(corpora)}"
+        f"`{found['command']}`{sessions}"
+    )
+
+
+def _spoken(corpus: str) -> str:
+    return f"{corpus} ({LANGUAGES[corpus]})" if corpus in LANGUAGES else corpus
+
+
+def _by_language(corpora: Mapping[str, Any]) -> str:
+    """The mean UAR of each language's corpora and how far they lie apart; empty where one is not known."""
+    if not corpora.keys() <= LANGUAGES.keys():
+        return ""
+    of: dict[str, list[float]] = {}
+    for name, value in corpora.items():
+        of.setdefault(LANGUAGES[name], []).append(value["uar"])
+    means = {language: sum(found) / len(found) for language, found in of.items()}
+    told = ", ".join(f"{language} {mean:.1f}" for language, mean in means.items())
+    return f"By language: {told}; {max(means.values()) - min(means.values()):.1f} points apart. "
+
+
+def _range(ci95: list[float]) -> str:
+    return f"{ci95[0]:.1f}–{ci95[1]:.1f}"

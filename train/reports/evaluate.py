@@ -1,0 +1,235 @@
+"""What a model is worth on clips it has not seen: predictions in a table, and numbers made from them."""
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, f1_score
+from torch import Tensor, nn
+
+from ser_core.checkpoint.calibration import expected_calibration_error, fit_temperature, probabilities
+from ser_core.emotions import LABELS
+from ser_core.models.features import FeatureExtractor, pad
+from train.corpora import Clip
+from train.data.cache import FeatureCache
+from train.data.dataset import chunks
+from train.data.speech import FULL_SCALE
+
+BATCH_SIZE = 32
+RESAMPLES = 2000  # bootstrap draws of speakers
+INTERVAL = (2.5, 97.5)  # percentiles of a 95 % interval
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Logits of unseen clips, row by row beside who spoke them."""
+
+    files: tuple[str, ...]
+    corpora: tuple[str, ...]
+    speakers: tuple[str, ...]
+    targets: NDArray[np.int64]  # (clip,) index into LABELS
+    logits: NDArray[np.float64]  # (clip, class)
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The most probable class of each clip, `(clip,)`."""
+        return self.logits.argmax(1)
+
+
+def predict(
+    model: nn.Module,
+    extract: FeatureExtractor,
+    clips: Sequence[Clip],
+    device: str,
+    cache: FeatureCache = FeatureCache(),
+) -> Predictions:
+    """Logits of `clips`; see `heard`."""
+    logits = heard(model.eval().to(device), extract.to(device), clips, device, cache)
+    return predictions_of(clips, logits.double().numpy())
+
+
+def heard(
+    network: Callable[[Tensor, Tensor], Tensor],
+    extract: FeatureExtractor,
+    clips: Sequence[Clip],
+    device: str,
+    cache: FeatureCache = FeatureCache(),
+) -> Tensor:
+    """A row of what `network` makes of each of `clips` in float32, from its first to its last speech.
+
+    Features are made as in the app, in float32; `cache` gives the speech alone.
+    """
+    speech = cache.speech(clips)
+    order = np.argsort([len(samples) for samples in speech], kind="stable")
+    rows = []
+    with torch.inference_mode():
+        for indices in chunks(order, BATCH_SIZE):
+            samples, lengths = pad([torch.from_numpy(speech[i] / FULL_SCALE) for i in indices])
+            rows.append(network(*extract(samples.to(device), lengths.to(device))).float().cpu())
+    return torch.cat(rows)[np.argsort(order)]
+
+
+def predictions_of(clips: Sequence[Clip], logits: NDArray[np.float64]) -> Predictions:
+    """`logits` `(clip, class)` beside what is known of `clips`."""
+    return Predictions(
+        files=tuple(clip.file for clip in clips),
+        corpora=tuple(clip.corpus for clip in clips),
+        speakers=tuple(clip.speaker for clip in clips),
+        targets=np.array([LABELS.index(clip.emotion) for clip in clips]),
+        logits=logits,
+    )
+
+
+def join(parts: Sequence[Predictions]) -> Predictions:
+    """Predictions of several runs (folds) as one table."""
+    return Predictions(
+        files=tuple(file for part in parts for file in part.files),
+        corpora=tuple(corpus for part in parts for corpus in part.corpora),
+        speakers=tuple(speaker for part in parts for speaker in part.speakers),
+        targets=np.concatenate([part.targets for part in parts]),
+        logits=np.concatenate([part.logits for part in parts]),
+    )
+
+
+def among(predictions: Predictions, labels: Sequence[str]) -> Predictions:
+    """Only the clips of `labels`, judged among `labels` alone: the other logits become -inf."""
+    allowed = np.array([label in labels for label in LABELS])
+    kept = rows_of(predictions, np.flatnonzero(allowed[predictions.targets]))
+    return replace(kept, logits=np.where(allowed, kept.logits, -np.inf))
+
+
+def rows_of(predictions: Predictions, kept: Sequence[int] | NDArray[np.int64]) -> Predictions:
+    """The clips at the indices `kept`, in that order; one may come more than once."""
+    return Predictions(
+        files=tuple(predictions.files[i] for i in kept),
+        corpora=tuple(predictions.corpora[i] for i in kept),
+        speakers=tuple(predictions.speakers[i] for i in kept),
+        targets=predictions.targets[kept],
+        logits=predictions.logits[kept],
+    )
+
+
+def confident(
+    predictions: Predictions, temperature: float, threshold: float, below: float = np.inf
+) -> Predictions:
+    """Only the clips whose most probable class reaches `threshold` (0 to 1) and stays under `below`."""
+    probs = probabilities(torch.from_numpy(predictions.logits), temperature)
+    highest = probs.max(-1).values.numpy()
+    return rows_of(predictions, np.flatnonzero((highest >= threshold) & (highest < below)))
+
+
+def answers(predictions: Predictions, temperature: float, threshold: float) -> dict[str, float]:
+    """Percent of clips whose most probable class reaches `threshold`, and of these named right."""
+    answered = confident(predictions, temperature, threshold)
+    return {
+        "answered": percent(len(answered.files) / len(predictions.files)),
+        "accuracy_of_answered": right(answered),
+    }
+
+
+def right(found: Predictions) -> float:
+    """Percent of clips named right; 0 where there are none."""
+    return percent(accuracy(found.predicted, found.targets)) if found.files else 0.0
+
+
+def accuracy(predicted: NDArray[np.int64], targets: NDArray[np.int64]) -> float:
+    """Share of clips named right, 0 to 1."""
+    return float((predicted == targets).mean())
+
+
+def unweighted_average_recall(
+    predicted: Tensor | NDArray[np.int64], targets: Tensor | NDArray[np.int64]
+) -> float:
+    """Mean over the classes in `targets` of the share of their clips named right, 0 to 1."""
+    guessed, wanted = np.asarray(predicted), np.asarray(targets)
+    return float(np.mean([(guessed[wanted == label] == label).mean() for label in np.unique(wanted)]))
+
+
+def macro_f1(predicted: NDArray[np.int64], targets: NDArray[np.int64]) -> float:
+    """Mean F1 over the classes in `targets`, 0 to 1."""
+    return float(f1_score(targets, predicted, labels=np.unique(targets), average="macro", zero_division=0))
+
+
+Metric = Callable[[NDArray[np.int64], NDArray[np.int64]], float]
+
+
+def interval(predictions: Predictions, metric: Metric, seed: int = 0) -> tuple[float, float]:
+    """95 % interval of `metric` over speakers: percentiles of a bootstrap that draws whole speakers.
+
+    With one or two speakers it says little; the tables then give their number beside it.
+    """
+    rng = np.random.default_rng(seed)
+    rows = [np.flatnonzero(np.array(predictions.speakers) == s) for s in sorted(set(predictions.speakers))]
+    values = []
+    for _ in range(RESAMPLES):
+        drawn = np.concatenate([rows[i] for i in rng.integers(0, len(rows), len(rows))])
+        values.append(metric(predictions.predicted[drawn], predictions.targets[drawn]))
+    low, high = np.percentile(values, INTERVAL)
+    return float(low), float(high)
+
+
+def measure(predictions: Predictions, temperature: float = 1.0) -> dict[str, object]:
+    """The numbers of one test part; accuracy, UAR and F1 in percent, with 95 % intervals over speakers."""
+    predicted, targets = predictions.predicted, predictions.targets
+    return {
+        "clips": len(targets),
+        "speakers": len(set(predictions.speakers)),
+        "accuracy": percent(accuracy(predicted, targets)),
+        "accuracy_ci95": [percent(value) for value in interval(predictions, accuracy)],
+        "uar": percent(unweighted_average_recall(predicted, targets)),
+        "uar_ci95": [percent(value) for value in interval(predictions, unweighted_average_recall)],
+        "macro_f1": percent(macro_f1(predicted, targets)),
+        "ece": round(calibration_error(predictions, temperature), 4),
+    }
+
+
+def calibration_error(predictions: Predictions, temperature: float) -> float:
+    """The expected calibration error at `temperature`, 0 to 1."""
+    probs = probabilities(torch.from_numpy(predictions.logits), temperature)
+    return expected_calibration_error(probs, torch.from_numpy(predictions.targets))
+
+
+def temperature_of(predictions: Predictions) -> float:
+    """The temperature that calibrates these predictions; from speakers the model has not seen."""
+    return fit_temperature(torch.from_numpy(predictions.logits), torch.from_numpy(predictions.targets))
+
+
+def confusion(predictions: Predictions) -> NDArray[np.int64]:
+    """Counts `(class, class)`: rows are what was meant, columns what was heard."""
+    table: NDArray[np.int64] = confusion_matrix(
+        predictions.targets, predictions.predicted, labels=range(len(LABELS))
+    )
+    return table
+
+
+def percent(share: float) -> float:
+    """A share as percent with two decimals."""
+    return round(100 * share, 2)
+
+
+def write(predictions: Predictions, path: Path) -> None:
+    """One row a clip: file, corpus, speaker, emotion, and a logit for each class."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "corpus", "speaker", "emotion", *LABELS])
+        for i, name in enumerate(predictions.files):
+            logits = [f"{value:.5f}" for value in predictions.logits[i]]
+            label = LABELS[predictions.targets[i]]
+            writer.writerow([name, predictions.corpora[i], predictions.speakers[i], label, *logits])
+
+
+def read(path: Path) -> Predictions:
+    """What `write` wrote."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return Predictions(
+        files=tuple(row["file"] for row in rows),
+        corpora=tuple(row["corpus"] for row in rows),
+        speakers=tuple(row["speaker"] for row in rows),
+        targets=np.array([LABELS.index(row["emotion"]) for row in rows]),
+        logits=np.array([[float(row[label]) for label in LABELS] for row in rows]),
+    )
