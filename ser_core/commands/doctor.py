@@ -4,13 +4,13 @@ Everything is imported inside the check that is about it, so that one broken pac
 """
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
+
+from ser_core.models import torchaudio_import
 
 MIN_PYTHON = (3, 11)
 NEEDED_FORMATS = {"WAV", "FLAC", "OGG", "MP3"}  # libsndfile's names
@@ -19,9 +19,12 @@ UNUSED_SUFFIX = ".unused"
 REINSTALL = "run `make setup` again"
 # In a process of its own: a failed import leaves half a package in sys.modules.
 PROBE = (
-    "import torch, torchaudio; "
     "torchaudio.transforms.MelSpectrogram(16000, n_mels=40)(torch.zeros(16000)); "
     "print(torchaudio.__version__)"
+)
+IMPORT_AS_IT_IS = "import torch, torchaudio; "
+IMPORT_AS_USED_HERE = (
+    "import torch; from ser_core.models import torchaudio_import; torchaudio = torchaudio_import.load(); "
 )
 
 
@@ -75,11 +78,9 @@ def check_torch() -> Check:
 
 
 def check_torchaudio() -> Check:
-    """Whether torchaudio can be imported and computes a spectrogram."""
-    works, text = probe_torchaudio()
-    if works:
-        return Check("torchaudio", True, text)
-    return Check("torchaudio", False, f"{text}; run `python -m ser_core doctor --repair`")
+    """Whether torchaudio computes a spectrogram, imported as this program imports it."""
+    works, text = probe_torchaudio(IMPORT_AS_USED_HERE)
+    return Check("torchaudio", works, text if works else f"{text}; {REINSTALL}")
 
 
 def check_soundfile() -> Check:
@@ -160,9 +161,10 @@ def check_checkpoint(folder: Path) -> Check:
     return Check(name, True, "SHA-256 matches")
 
 
-def probe_torchaudio() -> tuple[bool, str]:
-    """Import torchaudio in a fresh process: whether it works, and its version or the error's last line."""
-    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=False)
+def probe_torchaudio(statement: str = IMPORT_AS_IT_IS) -> tuple[bool, str]:
+    """Whether torchaudio works in a fresh process, and its version or the error's last line."""
+    command = [sys.executable, "-c", statement + PROBE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = (done.stderr if done.returncode else done.stdout).strip().splitlines()
     return done.returncode == 0, lines[-1] if lines else f"the process ended with {done.returncode}"
 
@@ -176,13 +178,12 @@ def repair_torchaudio() -> Check:
     works, text = probe_torchaudio()
     if works:
         return Check("torchaudio", True, f"{text}, nothing to repair")
-    spec = find_spec("torchaudio")
-    if spec is None or not spec.submodule_search_locations:
+    package = torchaudio_import.folder()
+    if package is None:
         return Check("torchaudio", False, f"not installed; {REINSTALL}")
     import torch
 
-    package = Path(spec.submodule_search_locations[0])
-    if not text.startswith("OSError") or torch.version.cuda == built_for(package):
+    if not text.startswith("OSError") or torch.version.cuda == torchaudio_import.built_for(package):
         return Check("torchaudio", False, f"cannot be repaired here ({text}); {REINSTALL}")
     try:
         moved = set_aside_cuda_extensions(package)
@@ -193,27 +194,6 @@ def repair_torchaudio() -> Check:
         return Check("torchaudio", False, f"still broken ({text}); {REINSTALL}")
     names = ", ".join(path.name for path in moved)
     return Check("torchaudio", True, f"{text}; set aside what this torch cannot load: {names}")
-
-
-def spare_torchaudio() -> None:
-    """Lets a later `import torchaudio` work beside a torch without its CUDA, where nobody ran `--repair`.
-
-    Raises OSError where the package may not be changed.
-    """
-    import torch
-
-    spec = find_spec("torchaudio")
-    if spec and spec.submodule_search_locations:
-        package = Path(spec.submodule_search_locations[0])
-        if torch.version.cuda != built_for(package):
-            set_aside_cuda_extensions(package)
-
-
-def built_for(package: Path) -> str | None:
-    """The version of CUDA that torchaudio's extensions are for, such as 13.0; None where it tells none."""
-    path = package / "version.py"
-    found = re.search(r"\+cu(\d+)(\d)", path.read_text(encoding="utf-8")) if path.is_file() else None
-    return f"{found[1]}.{found[2]}" if found else None
 
 
 def set_aside_cuda_extensions(package: Path) -> list[Path]:

@@ -6,10 +6,12 @@ microphone nor its gain matters, and is never normalised per (coefficient, frame
 """
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 
+from ser_core.models import torchaudio_import
 from ser_core.models.feature_spec import FeatureSpec as FeatureSpec
+
+torchaudio = torchaudio_import.load()
 
 LEVEL_RMS = 0.08  # every utterance is scaled to this root mean square (-22 dBFS)
 POWER_FLOOR = 1e-10  # keeps the logarithm finite

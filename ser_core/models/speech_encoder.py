@@ -6,13 +6,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-import torchaudio.models as published
 from torch import Tensor, nn
 
-from ser_core.models import pretrained
+from ser_core.models import pretrained, torchaudio_import
 from ser_core.models.blocks import AttentiveStatistics
 from ser_core.models.feature_spec import FeatureSpec
 from ser_core.models.features import frame_mask
+
+published = torchaudio_import.load().models
 
 SHORTEST = 400  # samples (25 ms): what the convolutions need for one step
 HIDDEN = 256  # width of the head

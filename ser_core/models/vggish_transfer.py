@@ -5,13 +5,14 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-import torchaudio
 from torch import Tensor, nn
 
-from ser_core.models import pretrained
+from ser_core.models import pretrained, torchaudio_import
 from ser_core.models.blocks import blocks_of
 from ser_core.models.feature_spec import FeatureSpec
 from ser_core.models.features import frame_mask
+
+torchaudio = torchaudio_import.load()
 
 LAYERS = (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool")
 PATCH_FRAMES = 96  # 0.96 s

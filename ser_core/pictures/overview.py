@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform
+from ser_core.models import torchaudio_import
 from ser_core.pictures.plots import AGAINST, FOR, SALIENCY_ALPHA, SMOOTHING
 
 if TYPE_CHECKING:
@@ -70,9 +71,8 @@ def log_mel(waveform: Waveform) -> Image:
     the mean power of several, so that nothing between two columns is missed.
     """
     import torch  # here, because importing both takes a while
-    from torchaudio.transforms import MelSpectrogram
 
-    transform = MelSpectrogram(
+    transform = torchaudio_import.load().transforms.MelSpectrogram(
         SAMPLE_RATE,
         N_FFT,
         hop_length=HOP_LENGTH,

@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from ser_core.analysis import Segment, Verdict
 from ser_core.audio.waveform import Waveform
 from ser_core.emotions import EMOTIONS, color_of
+from ser_core.models import torchaudio_import
 
 if TYPE_CHECKING:
     from ser_core.recognition.explain import Saliency
@@ -118,12 +119,11 @@ def _log_mel_axes(waveform: Waveform, width: int) -> tuple[Figure, Axes]:
     """A figure with the log-mel spectrogram of `waveform` on librosa's time and mel axes."""
     import librosa.display  # here, because importing both takes a while
     import torch
-    from torchaudio.transforms import MelSpectrogram
 
     rate, samples = waveform.sample_rate, waveform.samples
     hop_length = max(HOP_LENGTH, -(-len(samples) // MAX_FRAMES))
     # Not librosa's own transform: numba compiles it for 15 s at its first use on a machine.
-    transform = MelSpectrogram(
+    transform = torchaudio_import.load().transforms.MelSpectrogram(
         rate, N_FFT, hop_length=hop_length, n_mels=MEL_BANDS, norm="slaney", mel_scale="slaney"
     )
     power = transform(torch.from_numpy(samples)).numpy()  # (mel, frame)

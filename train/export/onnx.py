@@ -13,7 +13,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchaudio.transforms import MelSpectrogram
 
 from ser_core.audio.vad import VadOptions
 from ser_core.audio.waveform import SAMPLE_RATE
@@ -35,7 +34,7 @@ log = logging.getLogger(__name__)
 class ConvolvedMel(nn.Module):
     """The same numbers as torchaudio's `MelSpectrogram`, by one convolution."""
 
-    def __init__(self, mel: MelSpectrogram) -> None:
+    def __init__(self, mel: nn.Module) -> None:
         super().__init__()
         self.hop_length, self.n_fft = mel.hop_length, mel.n_fft
         turns = torch.outer(torch.arange(self.n_fft // 2 + 1), torch.arange(self.n_fft)).double() / self.n_fft

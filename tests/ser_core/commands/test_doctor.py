@@ -65,20 +65,25 @@ def test_repair_touches_nothing_when_another_thing_is_wrong(tmp_path):
     assert (lib / "x.so").is_file()
 
 
-@pytest.mark.parametrize(("cuda", "names"), [("13.0", ["x.so"]), ("12.8", ["x.so.unused"])])
-def test_an_extension_is_set_aside_where_torch_has_another_cuda(tmp_path, cuda, names):
+@pytest.mark.parametrize(("cuda", "state"), [("13.0", "loaded"), ("12.8", "not loaded")])
+def test_an_extension_is_left_alone_where_torch_has_another_cuda(tmp_path, cuda, state):
     lib = tmp_path / "torchaudio" / "lib"
     lib.mkdir(parents=True)
     (lib / "x.so").write_bytes(doctor.CUDA_LIBRARY)
-    (tmp_path / "torchaudio" / "__init__.py").touch()
+    (tmp_path / "torchaudio" / "__init__.py").write_text("from . import _extension")
+    (tmp_path / "torchaudio" / "_extension.py").write_text("print('loaded')")
     (tmp_path / "torchaudio" / "version.py").write_text("__version__ = '2.11.0+cu130'\n")
     code = f"""
 import torch; torch.version.cuda = '{cuda}'
-from ser_core.commands import doctor; doctor.spare_torchaudio()
+from ser_core.models import torchaudio_import
+torchaudio = torchaudio_import.load()
+if not getattr(torchaudio._extension, "_IS_TORCHAUDIO_EXT_AVAILABLE", True): print("not loaded")
 """
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
-    assert os.listdir(lib) == names
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == state
+    assert os.listdir(lib) == ["x.so"]
 
 
 def test_only_extensions_linked_against_cuda_are_set_aside(tmp_path):
