@@ -14,8 +14,9 @@ from typing import BinaryIO
 
 import soundfile
 
-from ser_core.audio import faults, formats
+from ser_core.audio import faults, formats, sizes
 from ser_core.audio.ffmpeg import with_av
+from ser_core.audio.sizes import Payload
 from ser_core.audio.stored import Block, Part, Recording, block_frames
 from ser_core.errors import AudioError
 
@@ -57,7 +58,7 @@ def open_recording(file: BinaryIO) -> AbstractContextManager[Recording]:
         raise faults.unsupported()
     part = Part(file, form.start, file.seek(0, os.SEEK_END))
     if form.kind == "ogg":
-        links, whole = formats.ogg_links(part)
+        links, whole = sizes.ogg_links(part)
         if len(links) > 1:
             return _chained(part, links[:MAX_LINKS], whole)
         return _open(part, "ogg", [] if whole else [faults.NO_END])
@@ -66,7 +67,7 @@ def open_recording(file: BinaryIO) -> AbstractContextManager[Recording]:
 
 def _open(file: Part, kind: str, warnings: list[str]) -> AbstractContextManager[Recording]:
     """The one recording in `file`, a container of one `kind`."""
-    size = formats.payload(file, kind) if kind in SIZED else None
+    size = sizes.payload(file, kind) if kind in SIZED else None
     file.seek(0)
     if kind in SOUNDFILE:
         sound = _open_soundfile(file)
@@ -82,7 +83,7 @@ def _open(file: Part, kind: str, warnings: list[str]) -> AbstractContextManager[
     return with_av(file, kind, warnings, size)
 
 
-def _beyond(size: formats.Payload | None, sound: soundfile.SoundFile) -> bool:
+def _beyond(size: Payload | None, sound: soundfile.SoundFile) -> bool:
     """Whether there is more sound than the header of `sound` says."""
     if size is None or not size.beyond or not size.declared:
         return False
@@ -103,7 +104,7 @@ def _open_soundfile(file: BinaryIO) -> soundfile.SoundFile | None:
 
 @contextmanager
 def _with_soundfile(
-    file: Part, kind: str, sound: soundfile.SoundFile, size: formats.Payload | None, warnings: list[str]
+    file: Part, kind: str, sound: soundfile.SoundFile, size: Payload | None, warnings: list[str]
 ) -> Iterator[Recording]:
     def blocks() -> Iterator[Block]:
         frames = block_frames(sound.samplerate)

@@ -18,7 +18,8 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from ser_core.audio import faults
-from ser_core.audio.formats import Payload, mp3_length_s
+from ser_core.audio.formats import mp3_length_s
+from ser_core.audio.sizes import Payload
 from ser_core.audio.stored import Block, Part, Recording, block_frames
 from ser_core.errors import AudioError
 

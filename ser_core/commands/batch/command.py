@@ -52,7 +52,7 @@ def batch(
 
     try:
         described = bundles.read(model)
-        found = recordings.expand(inputs)
+        found, remarks = recordings.expand(inputs)
         work = {"model": f"{described.name} {described.version} {described.sha256[:16]}"}
         output = Output(out, work | {"rows": ROWS, "ser_core": __version__})
     except (bundles.BundleError, recordings.ListingError, OutputError, JournalError) as error:
@@ -75,6 +75,8 @@ def batch(
     except ConnectionError as error:
         stop(f"the Ray cluster does not answer: {error}")
     output.close()
+    for remark in remarks:
+        say(remark)
     undone = [item.source for item in found if item.source not in output.done]
     if undone:
         say(f"{len(undone)} not done, as the workers died over them; given again they are tried: {undone[0]}")
