@@ -1,0 +1,342 @@
+"""The documentation is true: links lead somewhere, examples run, and commands, options and files exist."""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import typer
+from live_server import live_server
+from support import ROOT, syllables, write_wav
+
+from ser_core.checkpoint.bundle import CHECKPOINTS, DEFAULT
+from ser_core.commands.cli import app
+from ser_core.recognition.live_engine import LiveEngine
+from ser_core.recognition.recognizer import Recognizer
+
+GUIDES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = [*GUIDES, ROOT / "train" / "README.md"]
+PAGES += sorted([*ROOT.glob("benchmarks/results/*.md"), *ROOT.glob("checkpoints/*/README.md")])
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`([^`\n]+)`")
+# Why tests/test_docs.py does not run an example as it stands, in the line before it.
+ELSEWHERE = re.compile(r"<!-- not run by tests/test_docs\.py: .*; (tests/\S+\.py) runs it -->\n```python\n")
+LIVE = "ws://127.0.0.1:7860/live"
+# What begins a path in the repository.
+TOP = ("ser_core/", "ser_ui/", "train/", "tests/", "benchmarks/", "docs/", "assets/", "checkpoints/")
+PLACEHOLDER = re.compile(r"(^|[/.])[A-Z]{2,}\b(?!\.md)|[…*{]")  # NAME stands for any name
+MADE = {"checkpoints/mine"}  # by the commands of the page that names it
+BASH_ROOTS = ("ser-studio", "python -m ser_core", "python -m train", "python -m benchmarks.")
+needs_default = pytest.mark.skipif(
+    not (CHECKPOINTS / DEFAULT / "bundle.json").is_file(), reason="needs the default model"
+)
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def prose(page: Path) -> str:
+    """The page without its code blocks."""
+    return BLOCK.sub("", text_of(page))
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    return [body for _, language, body in BLOCK.findall(text_of(page)) if language in languages]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        anchor = base = re.sub(r"[^\w\- ]", "", words).strip().replace(" ", "-")
+        number = 0
+        while anchor in found:
+            number += 1
+            anchor = f"{base}-{number}"
+        found.add(anchor)
+    return found
+
+
+def broken_links(page: Path) -> list[str]:
+    broken = []
+    for link in LINK.findall(prose(page)):
+        place, _, anchor = link.partition("#")
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        target = (page.parent / place).resolve() if place else page
+        if not target.exists() or (anchor and (target.suffix != ".md" or anchor not in anchors(target))):
+            broken.append(link)
+    return broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_leads_to_a_file_and_a_heading_that_exist(page):
+    assert not broken_links(page)
+
+
+def test_a_link_that_leads_nowhere_is_seen(tmp_path):
+    (tmp_path / "a.md").write_text("# A b\n[x](a.md#a-b) [y](a.md#c) [z](no.md) [w](https://x.y)")
+    assert broken_links(tmp_path / "a.md") == ["a.md#c", "no.md"]
+
+
+def test_the_readme_names_every_page_of_the_documentation():
+    linked = {link.partition("#")[0] for link in LINK.findall(text_of(ROOT / "README.md"))}
+    assert {name_of(page) for page in ROOT.glob("docs/*.md")} <= linked
+    assert {"CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"} <= linked
+
+
+def examples(page: Path) -> list[str]:
+    """The Python of a page that runs here."""
+    kept = ELSEWHERE.sub("```text\n", text_of(page))
+    return [body for _, language, body in BLOCK.findall(kept) if language == "python"]
+
+
+EXAMPLES = [
+    pytest.param(body, id=f"{name_of(page)}-{number}")
+    for page in GUIDES
+    for number, body in enumerate(examples(page), start=1)
+]
+
+
+@pytest.fixture
+def recordings(tmp_path, monkeypatch) -> Path:
+    """A working folder with the recordings that examples name."""
+    monkeypatch.chdir(tmp_path)
+    speech = syllables(3)
+    for name in ("interview.wav", "interview.m4a"):  # the content decides the type
+        write_wav(tmp_path / "a.wav", speech).rename(tmp_path / name)
+    (tmp_path / "calls").mkdir()
+    for number in range(2):
+        write_wav(tmp_path / "calls" / f"{number}.wav", syllables(2, seed=number))
+    return tmp_path
+
+
+@needs_default
+@pytest.mark.parametrize("example", [each for each in EXAMPLES if LIVE not in each.values[0]])
+def test_every_example_runs(example, recordings):
+    exec(compile(example, "example", "exec"), {})
+
+
+@needs_default
+def test_the_live_example_gets_every_segment(recordings, capsys):
+    (example,) = [each.values[0] for each in EXAMPLES if LIVE in each.values[0]]
+    recognizer = Recognizer.load(device="cpu")
+    engine = LiveEngine(recognizer)
+    with live_server(engine) as address:
+        exec(compile(example.replace(LIVE, address), "example", "exec"), {})
+    engine.close()
+    *segments, summary = capsys.readouterr().out.splitlines()
+    expected = recognizer.analyze_file("interview.wav")
+    assert [line.split()[-1] for line in segments] == [segment.label for segment in expected.segments]
+    assert summary == expected.summary.label
+
+
+def test_examples_that_run_elsewhere_do():
+    places = [place for page in GUIDES for place in ELSEWHERE.findall(text_of(page))]
+    assert len(places) == 1
+    for place in places:
+        assert re.search(r'"docs" / "programs\.md".*?exec\(', text_of(ROOT / place), re.DOTALL)
+    assert len(EXAMPLES) > 10
+
+
+@dataclass
+class Interface:
+    """What a command takes."""
+
+    options: dict[str, tuple[str, ...]]  # each with the values it may have; none: any
+    flags: set[str] = field(default_factory=set)  # options without a value
+
+
+def typer_interface(command: typer.core.TyperCommand) -> Interface:
+    found = Interface({"--help": ()}, {"--help"})
+    for parameter in command.params:
+        for option in (*parameter.opts, *parameter.secondary_opts):
+            if option.startswith("--"):
+                metavar = parameter.metavar or ""
+                found.options[option] = tuple(metavar.split("|")) if "|" in metavar else ()
+                if getattr(parameter, "is_flag", False):
+                    found.flags.add(option)
+    return found
+
+
+def source_interface(function: ast.FunctionDef, aliases: dict[str, ast.expr]) -> Interface:
+    """The same from the source of a typer command, whose imports would take seconds."""
+    found = Interface({"--help": ()}, {"--help"})
+    for argument in function.args.args:
+        annotation = argument.annotation
+        if isinstance(annotation, ast.Name):
+            annotation = aliases.get(annotation.id, annotation)
+        text = ast.unparse(annotation) if annotation else ""
+        if "typer.Argument" in text:
+            continue
+        named = re.findall(r"'(--[\w-]+)'", text)
+        plain = "--" + argument.arg.replace("_", "-")
+        flag = bool(re.match(r"Annotated\[bool\b|bool$", text))
+        options = named or ([plain, "--no-" + plain[2:]] if flag else [plain])
+        found.options |= dict.fromkeys(options, ())
+        found.flags |= set(options) if flag else set()
+    return found
+
+
+def functions(path: Path) -> tuple[dict[str, ast.FunctionDef], dict[str, ast.expr]]:
+    tree = ast.parse(text_of(path))
+    aliases = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}, aliases
+
+
+def train_commands() -> dict[str, Interface]:
+    found, aliases = functions(ROOT / "train" / "cli.py")
+    commands = {}
+    for name, function in found.items():
+        for decorator in map(ast.unparse, function.decorator_list):
+            if named := re.fullmatch(r"app\.command\((?:'(\w+)')?\)", decorator):
+                commands[named[1] or name] = source_interface(function, aliases)
+    return commands
+
+
+def benchmark(name: str) -> Interface | None:
+    path = ROOT / "benchmarks" / f"{name}.py"
+    if not path.is_file():
+        return None
+    if "add_argument(" in text_of(path):
+        return Interface(dict.fromkeys(re.findall(r'add_argument\(\s*"(--[\w-]+)"', text_of(path)), ()))
+    found, aliases = functions(path)
+    return source_interface(found["main"], aliases) if "main" in found else None
+
+
+def ser_studio_commands() -> dict[str, Interface]:
+    group = typer.main.get_command(app)
+    found = {name: typer_interface(command) for name, command in group.commands.items()}
+    return {"page": Interface({"--model": (), "--port": (), "--help": ()}, {"--help"})} | found
+
+
+STUDIO, TRAIN = ser_studio_commands(), train_commands()
+
+
+def spoken_commands(page: Path) -> Iterator[list[str]]:
+    """The words of every command of ours in a page: of its shell blocks, and of code in its text."""
+    lines = []
+    for body in blocks(page, "sh", "bash"):
+        lines += body.replace("\\\n", " ").splitlines()
+    text = re.sub(r"\s*\n\s*", " ", prose(page))
+    lines += [code for code in CODE.findall(text) if code.startswith((*BASH_ROOTS, "python benchmarks/"))]
+    for line in lines:
+        line = re.sub(r"\S*bin/python", "python", line)
+        line = re.sub(r"python benchmarks/(\w+)\.py", r"python -m benchmarks.\1", line)
+        start = min((at for root in BASH_ROOTS if (at := line.find(root)) >= 0), default=None)
+        if start is None and "-m train" in line:  # torchrun
+            start = line.index("-m train")
+            line = line[:start] + "python " + line[start:]
+        if start is not None:
+            yield shlex.split(line[start:].partition(";")[0], comments=True)
+
+
+def problem(words: list[str]) -> str:
+    """Why a command cannot be given; empty where it can."""
+    if words[0] == "ser-studio":
+        known, rest = STUDIO, words[1:]
+    elif words[2] == "ser_core":
+        known, rest = STUDIO, words[3:]
+    elif words[2] == "train":
+        known, rest = TRAIN, words[3:]
+    else:
+        name = words[2].removeprefix("benchmarks.")
+        found = benchmark(name)
+        if found is None:
+            return f"there is no benchmark {name}"
+        known, rest = {name: found}, [name, *words[3:]]
+    if not rest or not re.fullmatch(r"[a-z_]+", rest[0]):  # the program as such, or `COMMAND`
+        return ""
+    if rest[0] not in known:
+        return f"there is no command {rest[0]}"
+    takes, values = known[rest[0]], iter(rest[1:])
+    for word in values:
+        if not word.startswith("--"):
+            continue
+        if word not in takes.options:
+            return f"{rest[0]} has no option {word}"
+        if word not in takes.flags:
+            value = next(values, "…")
+            if takes.options[word] and value not in (*takes.options[word], "…"):
+                return f"{rest[0]} {word} cannot be {value}"
+    return ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_exists_and_has_the_options_it_is_given(page):
+    problems = {" ".join(words): problem(words) for words in spoken_commands(page)}
+    assert not {command: why for command, why in problems.items() if why}
+
+
+@pytest.mark.parametrize(
+    ("command", "wrong"),
+    [
+        ("ser-studio analyze a.wav --format csv --alike", False),
+        ("ser-studio page --port 7861", False),
+        ("python -m train fit --recipe a.toml --devices 4", False),
+        ("python -m train report runs/a --keep b", False),
+        ("python -m benchmarks.architectures --no-measure", False),
+        ("python -m benchmarks.speed --write", False),
+        ("ser-studio analyze a.wav --format doc", True),
+        ("ser-studio listen --alike", True),
+        ("python -m ser_core divine", True),
+        ("python -m train fit --split", False),
+        ("python -m train fit --folds 3", True),
+        ("python -m benchmarks.vad --data a", False),
+        ("python -m benchmarks.vad --cats a", True),
+        ("python -m benchmarks.nothing", True),
+        ("python -m benchmarks.load --cats 3", True),
+    ],
+)
+def test_a_command_that_cannot_be_given_is_seen(command, wrong):
+    assert bool(problem(command.split())) == wrong
+
+
+def test_the_documentation_shows_every_command():
+    shown = {" ".join(words[:2]) for page in GUIDES for words in spoken_commands(page)}
+    assert {f"ser-studio {name}" for name in STUDIO} <= shown
+
+
+def named_files(page: Path) -> Iterator[str]:
+    """What in a page's text looks like a path in the repository."""
+    for code in CODE.findall(prose(page)):
+        if code.startswith(TOP) and " " not in code and not PLACEHOLDER.search(code):
+            yield code
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_file_that_is_named_exists(page):
+    assert not [path for path in named_files(page) if path not in MADE and not (ROOT / path).exists()]
+
+
+def test_a_file_that_is_not_there_is_seen(tmp_path):
+    (tmp_path / "a.md").write_text(
+        "`ser_core/decoder.py` `train/recipes/NAME.toml` `tests/` `benchmarks/*.py`"
+    )
+    assert list(named_files(tmp_path / "a.md")) == ["ser_core/decoder.py", "tests/"]
+
+
+@pytest.mark.parametrize("page", [ROOT / "docs" / "architecture.md"], ids=name_of)
+def test_whoever_wants_to_change_something_is_sent_to_the_file_that_has_it(page):
+    table = text_of(page).partition("## Where to change what")[2].partition("## Decisions")[0]
+    rows = re.findall(r"^\| [^`|]+ \| `([^`]+)` \| (.+) \|$", table, re.MULTILINE)
+    assert len(rows) > 10
+    for path, names in rows:
+        content = text_of(ROOT / path)
+        assert all(name in content for name in CODE.findall(names)), path
