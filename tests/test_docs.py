@@ -1,19 +1,18 @@
 """The documentation is true: links lead somewhere, examples run, and commands, options and files exist."""
 
-import ast
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import typer
+from interfaces import STUDIO, problem
 from live_server import live_server
 from support import ROOT, syllables, write_wav
+from test_architecture import ROOMS
 
+from ser_core import errors
 from ser_core.checkpoint.bundle import CHECKPOINTS, DEFAULT
-from ser_core.commands.cli import app
 from ser_core.recognition.live_engine import LiveEngine
 from ser_core.recognition.recognizer import Recognizer
 
@@ -149,86 +148,6 @@ def test_examples_that_run_elsewhere_do():
     assert len(EXAMPLES) > 10
 
 
-@dataclass
-class Interface:
-    """What a command takes."""
-
-    options: dict[str, tuple[str, ...]]  # each with the values it may have; none: any
-    flags: set[str] = field(default_factory=set)  # options without a value
-
-
-def typer_interface(command: typer.core.TyperCommand) -> Interface:
-    found = Interface({"--help": ()}, {"--help"})
-    for parameter in command.params:
-        for option in (*parameter.opts, *parameter.secondary_opts):
-            if option.startswith("--"):
-                metavar = parameter.metavar or ""
-                found.options[option] = tuple(metavar.split("|")) if "|" in metavar else ()
-                if getattr(parameter, "is_flag", False):
-                    found.flags.add(option)
-    return found
-
-
-def source_interface(function: ast.FunctionDef, aliases: dict[str, ast.expr]) -> Interface:
-    """The same from the source of a typer command, whose imports would take seconds."""
-    found = Interface({"--help": ()}, {"--help"})
-    for argument in function.args.args:
-        annotation = argument.annotation
-        if isinstance(annotation, ast.Name):
-            annotation = aliases.get(annotation.id, annotation)
-        text = ast.unparse(annotation) if annotation else ""
-        if "typer.Argument" in text:
-            continue
-        named = re.findall(r"'(--[\w-]+)'", text)
-        plain = "--" + argument.arg.replace("_", "-")
-        flag = bool(re.match(r"Annotated\[bool\b|bool$", text))
-        options = named or ([plain, "--no-" + plain[2:]] if flag else [plain])
-        found.options |= dict.fromkeys(options, ())
-        found.flags |= set(options) if flag else set()
-    return found
-
-
-def functions(path: Path) -> tuple[dict[str, ast.FunctionDef], dict[str, ast.expr]]:
-    tree = ast.parse(text_of(path))
-    aliases = {
-        target.id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}, aliases
-
-
-def train_commands() -> dict[str, Interface]:
-    found, aliases = functions(ROOT / "train" / "cli.py")
-    commands = {}
-    for name, function in found.items():
-        for decorator in map(ast.unparse, function.decorator_list):
-            if named := re.fullmatch(r"app\.command\((?:'(\w+)')?\)", decorator):
-                commands[named[1] or name] = source_interface(function, aliases)
-    return commands
-
-
-def benchmark(name: str) -> Interface | None:
-    path = ROOT / "benchmarks" / f"{name}.py"
-    if not path.is_file():
-        return None
-    if "add_argument(" in text_of(path):
-        return Interface(dict.fromkeys(re.findall(r'add_argument\(\s*"(--[\w-]+)"', text_of(path)), ()))
-    found, aliases = functions(path)
-    return source_interface(found["main"], aliases) if "main" in found else None
-
-
-def ser_studio_commands() -> dict[str, Interface]:
-    group = typer.main.get_command(app)
-    found = {name: typer_interface(command) for name, command in group.commands.items()}
-    return {"page": Interface({"--model": (), "--port": (), "--help": ()}, {"--help"})} | found
-
-
-STUDIO, TRAIN = ser_studio_commands(), train_commands()
-
-
 def spoken_commands(page: Path) -> Iterator[list[str]]:
     """The words of every command of ours in a page: of its shell blocks, and of code in its text."""
     lines = []
@@ -245,37 +164,6 @@ def spoken_commands(page: Path) -> Iterator[list[str]]:
             line = line[:start] + "python " + line[start:]
         if start is not None:
             yield shlex.split(line[start:].partition(";")[0], comments=True)
-
-
-def problem(words: list[str]) -> str:
-    """Why a command cannot be given; empty where it can."""
-    if words[0] == "ser-studio":
-        known, rest = STUDIO, words[1:]
-    elif words[2] == "ser_core":
-        known, rest = STUDIO, words[3:]
-    elif words[2] == "train":
-        known, rest = TRAIN, words[3:]
-    else:
-        name = words[2].removeprefix("benchmarks.")
-        found = benchmark(name)
-        if found is None:
-            return f"there is no benchmark {name}"
-        known, rest = {name: found}, [name, *words[3:]]
-    if not rest or not re.fullmatch(r"[a-z_]+", rest[0]):  # the program as such, or `COMMAND`
-        return ""
-    if rest[0] not in known:
-        return f"there is no command {rest[0]}"
-    takes, values = known[rest[0]], iter(rest[1:])
-    for word in values:
-        if not word.startswith("--"):
-            continue
-        if word not in takes.options:
-            return f"{rest[0]} has no option {word}"
-        if word not in takes.flags:
-            value = next(values, "…")
-            if takes.options[word] and value not in (*takes.options[word], "…"):
-                return f"{rest[0]} {word} cannot be {value}"
-    return ""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -332,11 +220,33 @@ def test_a_file_that_is_not_there_is_seen(tmp_path):
     assert list(named_files(tmp_path / "a.md")) == ["ser_core/decoder.py", "tests/"]
 
 
-@pytest.mark.parametrize("page", [ROOT / "docs" / "architecture.md"], ids=name_of)
-def test_whoever_wants_to_change_something_is_sent_to_the_file_that_has_it(page):
-    table = text_of(page).partition("## Where to change what")[2].partition("## Decisions")[0]
+def test_whoever_wants_to_change_something_is_sent_to_the_file_that_has_it():
+    page = text_of(ROOT / "docs" / "architecture.md")
+    table = page.partition("## Where to change what")[2].partition("## Decisions")[0]
     rows = re.findall(r"^\| [^`|]+ \| `([^`]+)` \| (.+) \|$", table, re.MULTILINE)
     assert len(rows) > 10
     for path, names in rows:
         content = text_of(ROOT / path)
         assert all(name in content for name in CODE.findall(names)), path
+
+
+def test_the_import_rules_are_those_that_are_tested():
+    page = text_of(ROOT / "docs" / "architecture.md")
+    told = {
+        name: order.split(", ") for name, order in re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.MULTILINE)
+    }
+    assert told == {package: order.split()[::-1] for package, order in ROOMS.items()}
+
+
+def test_programs_are_told_every_code_and_every_field():
+    told = set(CODE.findall(prose(ROOT / "docs" / "programs.md")))
+    listed = re.findall(r"^    (\w+(?:, \w+)*) {2,}\w", errors.__doc__, re.MULTILINE)
+    assert {code for codes in listed for code in codes.split(", ")} <= told
+    socket = text_of(ROOT / "ser_ui" / "server" / "live_socket.py")
+    engine = text_of(ROOT / "ser_core" / "recognition" / "live_engine.py")
+    codes = re.findall(r'(?:SocketError|LiveError|_\w+error)\(\s*"(\w+)"', socket + engine)
+    fields = re.findall(r'"(\w+)": ', socket.partition("class _Connection")[2])
+    assert len(set(codes)) > 10
+    assert len(set(fields)) > 10
+    assert set(codes) <= told
+    assert {each for each in fields if each not in ("name", "version", "type")} <= told
