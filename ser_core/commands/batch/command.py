@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ser_core.commands.terminal import SOME_FAILED, load, say, stop
+from ser_core.errors import how_to_install
 
 if TYPE_CHECKING:
     from ser_core.commands.batch.engines import Part
@@ -43,7 +44,7 @@ def batch(
         stop("the local engine works on one GPU: ask for --engine ray")
     for package in ("pyarrow", "fsspec", *(("ray",) if engine == "ray" else ())):
         if find_spec(package) is None:
-            stop(f"batch needs {package}, which is not installed: pip install -r requirements-scale.txt")
+            stop(f"batch needs {package}, which is not installed: {how_to_install('scale')}")
 
     from ser_core.commands.batch import engines, recordings
     from ser_core.commands.batch.output import Output, OutputError
