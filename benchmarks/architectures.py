@@ -1,10 +1,10 @@
-"""Every architecture in one table: `python -m benchmarks.architectures` measures it and writes the README's.
+"""Every architecture in one table of docs/accuracy.md: `python -m benchmarks.architectures` measures it.
 
 Parameters, size as shipped (float16), and milliseconds for a clip of 3 s, features included, on one core,
 with random weights. Accuracy is read from kept reports of runs, `benchmarks/results/NAME/PROTOCOL/`, which
 `python -m train crossval` made and `python -m train report RUN --keep benchmarks/results` copied; a row whose
 folds are not all there says which it has. Writes results/architectures.json, the figure
-assets/architectures.png, and the table between the marks in README.md.
+assets/architectures.png, and the table between the marks in docs/accuracy.md.
 """
 
 import json
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 MEASURED = RESULTS / "architectures.json"
 FIGURE = ROOT / "assets" / "architectures.png"
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "accuracy.md"
 BEGIN, END = "<!-- architectures -->", "<!-- /architectures -->"
 CLIP_S = 3.0
 REPEATS = 15
@@ -48,7 +48,7 @@ class Cost:
 
 
 def main(
-    readme: Annotated[Path, typer.Option(help="The page whose table is written.")] = README,
+    page: Annotated[Path, typer.Option(help="The page whose table is written.")] = PAGE,
     measure: Annotated[bool, typer.Option(help="Measure anew; else what was measured last.")] = True,
 ) -> None:
     if measure:
@@ -57,7 +57,7 @@ def main(
         MEASURED.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     costs = {name: Cost(**told) for name, told in measured()["costs"].items()}
     text = table(costs)
-    renew(readme, BEGIN, END, text)
+    renew(page, BEGIN, END, text)
     shown = [row for name in ranked(costs) for row in (unseen(name), by_file(name)) if row]
     compare.figure(shown).savefig(FIGURE, dpi=80)
     typer.echo(text)

@@ -7,7 +7,7 @@ from ser_core.audio.quality import Quality
 from ser_core.emotions import BY_NAME, NO_SPEECH, UNKNOWN, UNREADABLE
 from ser_core.errors import AudioError
 
-SCHEMA = 1  # of the JSON in DESIGN.md; raised when a field changes its meaning
+SCHEMA = 1  # of the JSON in docs/programs.md; raised when a field changes its meaning
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ def test_every_dependency_has_a_lowest_and_a_highest_version_and_says_what_it_is
         assert why, requirement
 
 
-def test_the_readme_says_what_each_dependency_of_the_app_is_for():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = readme.partition("\n| package | for |\n|---|---|\n")[2].partition("\n\n")[0]
+def test_the_documentation_says_what_each_dependency_of_the_app_is_for():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("\n| package | for |\n|---|---|\n")[2].partition("\n\n")[0]
     rows = [row.strip("|").split("|") for row in table.splitlines()]
     named = {name.strip() for names, why in rows if why.strip() for name in names.split(",")}
     assert named == {requirement.name for requirement, _ in lines(ROOT / "requirements.txt")}

@@ -116,7 +116,7 @@ def test_a_single_model_is_told_how_another_comes(tmp_path, monkeypatch):
     blocks = page.build(Recognizer.load("lonely"))
     for told in blocks.translations.translations.values():
         assert "lonely" in told["page.compare"]
-        assert "train/README.md" in told["page.compare"]
+        assert "docs/training.md" in told["page.compare"]
     shown = [component["props"] for component in blocks.get_config_file()["components"]]
     assert any(props.get("elem_id") == "agreement" for props in shown)
     assert not any(props.get("elem_id") == "drop-compared" for props in shown)
