@@ -1,10 +1,10 @@
-"""Untrusted bytes opened as a recording: what the header says, and the samples as they are stored.
+"""Opens untrusted bytes as a recording: header fields, and an iterator over the stored samples.
 
-The content decides what a file is, never its name. soundfile (libsndfile) reads WAV, FLAC, Ogg and Opus;
-PyAV (FFmpeg) reads MP4/M4A, WebM and MP3, and WAV or FLAC whose header was never completed, as recorders
-that stream leave it. MP3 is FFmpeg's because libsndfile loses half of a variable-rate MP3 without a Xing
-header and lets mpg123 write to stderr. FFmpeg is told the container and reads through our file object: it
-guesses no format and opens nothing else, be it a URL, a playlist or a file that another file names.
+The content decides the format, never the file name. soundfile (libsndfile) reads WAV, FLAC, Ogg and Opus;
+PyAV (FFmpeg) reads MP4/M4A, WebM and MP3. It also reads WAV or FLAC whose header was never completed, as
+streaming recorders leave it. FFmpeg reads MP3 because libsndfile loses half of a variable-rate MP3 without a
+Xing header and lets mpg123 write to stderr. FFmpeg gets the container format and our file object: it guesses
+no format and opens nothing else, such as a URL, a playlist or a file that another file refers to.
 """
 
 import os
@@ -25,12 +25,12 @@ from ser_core.errors import AudioError
 
 FORMATS = "WAV, FLAC, MP3, Ogg, Opus, M4A, MP4 or WebM"
 
-BLOCK_S = 10.0  # length of the blocks a recording is read in
+BLOCK_S = 10.0  # length of the blocks in which a recording is read
 MAX_BLOCK_FRAMES = 480_000  # 10 s at 48 kHz; bounds memory at higher rates
-HEAD_BYTES = 65_536  # enough to tell the format
+HEAD_BYTES = 65_536  # enough to detect the format
 
-# FFmpeg's names of the decoders that recordings of speech need, and the only ones that it may use. It looks
-# into every track to learn what it is: a cover picture of 50 kB in an MP3 took 400 MB.
+# FFmpeg's names of the decoders that recordings of speech need. FFmpeg may use no others: it probes every
+# track, and a cover picture of 50 kB in an MP3 took 400 MB.
 CODECS = (
     *("aac", "alac", "mp2", "mp3", "mp3float", "flac", "opus", "libopus", "vorbis", "ac3", "eac3", "amrnb"),
     *("amrwb", "libopencore_amrnb", "libopencore_amrwb", "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8"),
@@ -41,8 +41,8 @@ CODECS = (
 _SFE_BAD_RATE, _SFE_TOO_MANY_CHANNELS = 24, 33
 _FRAMES_UNKNOWN = 2**63 - 1  # libsndfile's SF_COUNT_MAX
 
-# Where the boxes of an MP4's index say how many samples there are: behind version, flags and, in the first, a
-# size that holds for all of them.
+# The sample count in the boxes of an MP4's index. It follows version and flags, and in `stsz` a size that all
+# samples share.
 _CLAIMED_SAMPLES = re.compile(rb"(?:stsz.{8}|trun.{4})(.{4})", re.DOTALL)
 
 Samples = NDArray[np.float32]
@@ -50,19 +50,19 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Recording:
-    """An opened recording: what its header says, and its samples."""
+    """An opened recording: its header fields, and its samples."""
 
     sample_rate: int  # Hz
     channels: int
-    frames: int | None  # as declared; None where the header does not know
+    frames: int | None  # as declared; None if the header does not say
     blocks: Iterator[Samples]  # mono, shape (n_frames,), at `sample_rate`, not yet checked
 
 
 def open_recording(file: BinaryIO) -> AbstractContextManager[Recording]:
-    """The recording in `file`, whatever its format; its header is read, its samples are not yet.
+    """The recording in `file`, in any supported format. Only the header is read; `blocks` reads the samples.
 
     Raises:
-        AudioError: here where nothing in the file can be played, later where its data end too soon.
+        AudioError: here if nothing in the file can be decoded; from `blocks` if the data end too soon.
     """
     head = file.read(HEAD_BYTES)
     file.seek(0)
@@ -75,20 +75,20 @@ def open_recording(file: BinaryIO) -> AbstractContextManager[Recording]:
             f"This is not a recording in a format that can be read here. Save or export it as {FORMATS}.",
         )
     if kind in ("wav", "flac", "ogg"):
-        sound = _open_soundfile(file)
-        if 0 < sound.frames < _FRAMES_UNKNOWN:
-            return _with_soundfile(sound)
-        sound.close()
-        file.seek(0)  # the length was never written: FFmpeg reads what is there
+        sound_file = _open_soundfile(file)
+        if 0 < sound_file.frames < _FRAMES_UNKNOWN:
+            return _with_soundfile(sound_file)
+        sound_file.close()
+        file.seek(0)  # the length was never written: FFmpeg reads to the end of the data
     if kind == "mov":
         _check_index(file)
-    # Only a Xing or Info header tells an MP3's length; FFmpeg's guess without one can be far off.
+    # Only a Xing or Info header holds an MP3's length; FFmpeg's estimate without one can be far off.
     length_known = kind != "mp3" or b"Xing" in head or b"Info" in head
     return _with_av(file, kind, length_known)
 
 
 def _kind(head: bytes) -> str | None:
-    """FFmpeg's name for the container that starts with `head`; None if it is not one that we read."""
+    """FFmpeg's name for the container that starts with `head`; None if the format is not supported."""
     if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
         return "wav"
     if head[4:8] == b"ftyp":
@@ -113,22 +113,25 @@ def _kind(head: bytes) -> str | None:
 
 
 def _check_index(file: BinaryIO) -> None:
-    """Refuses an MP4 whose index claims more samples than the file has bytes, and goes back to its start.
+    """Rejects an MP4 whose index claims more samples than the file has bytes; rewinds the file.
 
-    FFmpeg makes 24 bytes of each claimed sample before it looks for any: a damaged number of a file of 4 kB
-    takes gigabytes. A worker's limit (`ser_core.audio.isolated`) holds for what hides from this.
+    FFmpeg allocates 24 bytes for each claimed sample before it reads any: one damaged number in a file of
+    4 kB takes gigabytes. The worker's memory limit (`ser_core.audio.isolated`) covers what this check misses.
+
+    Raises:
+        AudioError: with code `corrupt`.
     """
-    size, at = file.seek(0, os.SEEK_END), 0
-    while at + 8 <= size:
-        file.seek(at)
+    size, offset = file.seek(0, os.SEEK_END), 0
+    while offset + 8 <= size:
+        file.seek(offset)
         length, name = struct.unpack(">I4s", file.read(8))
-        if length == 1:  # it follows, in 64 bits
+        if length == 1:  # the length follows, in 64 bits
             length = int.from_bytes(file.read(8))
         if name in (b"moov", b"moof"):
             index = file.read(min(length or size, size))
             if any(int.from_bytes(claimed) > size for claimed in _CLAIMED_SAMPLES.findall(index)):
                 raise _corrupt()
-        at = at + length if length >= 8 else size  # 0: up to the end of the file
+        offset = offset + length if length >= 8 else size  # 0: up to the end of the file
     file.seek(0)
 
 
@@ -140,7 +143,7 @@ def _corrupt() -> AudioError:
 
 
 def truncated(seconds: float) -> AudioError:
-    """The data end, or turn to garbage, after `seconds`."""
+    """The error for data that end, or become unreadable, after `seconds`."""
     return AudioError(
         "truncated",
         f"Only the first {seconds:.1f} s can be read: the file was cut off or is damaged. "
@@ -149,7 +152,7 @@ def truncated(seconds: float) -> AudioError:
 
 
 def bad_sample_rate(sample_rate: int) -> AudioError:
-    """The header claims a rate in Hz at which no one speaks, or no one could hear."""
+    """The error for a header whose `sample_rate` in Hz is outside the limits."""
     return AudioError(
         "bad_sample_rate",
         f"The file claims {sample_rate} samples a second, which no recording of speech has. "
@@ -158,7 +161,7 @@ def bad_sample_rate(sample_rate: int) -> AudioError:
 
 
 def too_many_channels() -> AudioError:
-    """The header claims more channels than a recording of speech has."""
+    """The error for a header with more channels than the limit."""
     return AudioError(
         "too_many_channels",
         "The file claims more channels than can be read here. Export it as mono or stereo.",
@@ -177,22 +180,22 @@ def _open_soundfile(file: BinaryIO) -> soundfile.SoundFile:
 
 
 @contextmanager
-def _with_soundfile(sound: soundfile.SoundFile) -> Iterator[Recording]:
+def _with_soundfile(sound_file: soundfile.SoundFile) -> Iterator[Recording]:
     def blocks() -> Iterator[Samples]:
-        size = _block_frames(sound.samplerate)
+        size = _block_frames(sound_file.samplerate)
         read = 0
         while True:
             try:
-                block = sound.read(size, dtype="float32", always_2d=True)  # (frame, channel)
-            except (soundfile.LibsndfileError, ValueError):  # ValueError: it stands behind its own end
-                raise truncated(read / sound.samplerate) from None
+                block = sound_file.read(size, dtype="float32", always_2d=True)  # (frame, channel)
+            except (soundfile.LibsndfileError, ValueError):  # ValueError: it is past its own end
+                raise truncated(read / sound_file.samplerate) from None
             if not len(block):
                 return
             read += len(block)
             yield _mono(block, channel_axis=1)
 
-    with sound:
-        yield Recording(sound.samplerate, sound.channels, sound.frames, blocks())
+    with sound_file:
+        yield Recording(sound_file.samplerate, sound_file.channels, sound_file.frames, blocks())
 
 
 @contextmanager
@@ -216,7 +219,7 @@ def _with_av(file: BinaryIO, kind: str, length_known: bool) -> Iterator[Recordin
         else:
             duration_s = container.duration / 1e6 if container.duration else None  # FFmpeg counts in µs
         frames = round(duration_s * track.rate) if duration_s and length_known else None
-        # Junk behind the last frame (tags, padding) is common in MP3s: skip it, as players do.
+        # MP3s often have tags or padding after the last frame: skip it, as players do.
         blocks = _av_blocks(container, track, skip_bad_packets=kind == "mp3")
         yield Recording(track.rate, track.channels, frames, blocks)
 
@@ -224,13 +227,14 @@ def _with_av(file: BinaryIO, kind: str, length_known: bool) -> Iterator[Recordin
 def _av_blocks(
     container: av.container.InputContainer, track: av.AudioStream, skip_bad_packets: bool
 ) -> Iterator[Samples]:
-    """Mono blocks of one audio track; video and subtitles are never decoded."""
+    """Mono blocks of one audio track; video and subtitles are not decoded."""
     size = _block_frames(track.rate)
-    # Interleaved: PyAV takes a plane after the eighth for one that is none, and crashes where it is read.
+    # Interleaved, because PyAV crashes when it reads a ninth plane.
     to_float = av.AudioResampler(format="flt", layout=track.layout, rate=track.rate)
     parts: list[Samples] = []
-    held = read = 0
-    first: tuple[int, int, str] | None = None  # channels, rate, sample format: damaged packets change them
+    pending = read = 0  # frames in `parts`, frames yielded
+    # Channels, rate and sample format: damaged packets change them.
+    first_format: tuple[int, int, str] | None = None
     try:
         for packet in container.demux(track):
             try:
@@ -240,26 +244,27 @@ def _av_blocks(
                     raise
                 continue
             for frame in frames:
-                form = (frame.layout.nb_channels, frame.sample_rate, frame.format.name)
-                first = first or form
-                if form != first:
+                frame_format = (frame.layout.nb_channels, frame.sample_rate, frame.format.name)
+                first_format = first_format or frame_format
+                if frame_format != first_format:
                     raise ValueError("the format changes on the way")
                 for part in to_float.resample(frame):
-                    parts.append(_mono(part.to_ndarray().reshape(-1, form[0]), channel_axis=1))
-                    held += part.samples
-            if held >= size:
+                    interleaved = part.to_ndarray().reshape(-1, frame_format[0])  # (frame, channel)
+                    parts.append(_mono(interleaved, channel_axis=1))
+                    pending += part.samples
+            if pending >= size:
                 yield np.concatenate(parts)
-                read, held, parts = read + held, 0, []
-    except (av.FFmpegError, ValueError, IndexError):  # IndexError: a track that begins on the way (Ogg)
-        if not read + held:
+                read, pending, parts = read + pending, 0, []
+    except (av.FFmpegError, ValueError, IndexError):  # IndexError: a track that starts late (Ogg)
+        if not read + pending:
             raise _corrupt() from None
-        raise truncated((read + held) / track.rate) from None
+        raise truncated((read + pending) / track.rate) from None
     if parts:
         yield np.concatenate(parts)
 
 
 def _mono(block: NDArray[Any], channel_axis: int) -> Samples:
-    with np.errstate(invalid="ignore", over="ignore"):  # whoever checks the block sees what is not finite
+    with np.errstate(invalid="ignore", over="ignore"):  # the caller checks for values that are not finite
         return np.asarray(block.mean(axis=channel_axis), np.float32)
 
 

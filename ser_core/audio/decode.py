@@ -1,7 +1,7 @@
-"""Waveforms, and decoding of untrusted audio bytes into them.
+"""Decodes untrusted audio files to mono waveforms at 16 kHz.
 
-A file is refused by its header where it can be, before anything is read; where the header lies or does not
-say, reading stops at the limit. The codes of `AudioError` are in `ser_core.errors`.
+Rate, channels and length are checked in the header before samples are read. If the header is wrong or does
+not say, reading stops at the limit. The codes of `AudioError` are in `ser_core.errors`.
 """
 
 import io
@@ -26,15 +26,15 @@ from ser_core.audio.containers import (
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform, join
 from ser_core.errors import AudioError
 
-MIN_SHARE_PRESENT = 0.9  # of the declared frames; with fewer, the file was cut off
+MIN_SHARE_PRESENT = 0.9  # of the declared frames; with fewer, the file is truncated
 
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What a recording may be. Rate, channels and declared length are checked before anything is read."""
+    """Limits for a recording. Rate, channels and declared length are checked before samples are read."""
 
     min_duration_s: float = 0.1
-    max_duration_s: float | None = None  # None: as long as it likes, for callers that stream
+    max_duration_s: float | None = None  # None: no limit, for callers that stream
     min_sample_rate: int = 4_000  # Hz
     max_sample_rate: int = 384_000  # Hz
     max_channels: int = 8
@@ -44,8 +44,8 @@ def decode(source: Path | str | bytes, limits: DecodeLimits = DecodeLimits()) ->
     """The whole recording as mono at 16 kHz: the blocks of `stream`, joined.
 
     Args:
-        source: path of a file, or its content.
-        limits: give `max_duration_s` for files of strangers; 500 kB of FLAC can hold an hour.
+        source: path of a file, or its content as bytes.
+        limits: set `max_duration_s` for untrusted files; 500 kB of FLAC can hold an hour.
 
     Raises:
         AudioError: with one of the codes in `ser_core.errors`.
@@ -54,12 +54,12 @@ def decode(source: Path | str | bytes, limits: DecodeLimits = DecodeLimits()) ->
 
 
 def stream(source: Path | str | bytes, limits: DecodeLimits = DecodeLimits()) -> Iterator[Samples]:
-    """Yield the recording block by block: mono at 16 kHz, shape (n_samples,), about 10 s each.
+    """Yields the recording block by block: mono at 16 kHz, shape (n_samples,), about 10 s each.
 
-    Memory stays bounded however long the recording is. Channels are averaged, samples clipped to [-1, 1].
+    Memory is bounded for any length. Channels are averaged, samples clipped to [-1, 1].
 
     Raises:
-        AudioError: on the first block if the header is out of limits, later where the data are.
+        AudioError: on the first block if the header is outside the limits, on a later one if the data are.
     """
     with _open(source) as file, open_recording(file) as recording:
         _check_header(recording, limits)
@@ -98,8 +98,9 @@ def _check_length(seconds: float, limits: DecodeLimits, complete: bool) -> None:
     if limits.max_duration_s is not None and seconds > limits.max_duration_s:
         raise AudioError(
             "too_long",
-            f"The recording is {'' if complete else 'at least '}{_words(seconds)} long; the longest that is "
-            f"accepted here is {_words(limits.max_duration_s)}. Cut it into shorter pieces.",
+            f"The recording is {'' if complete else 'at least '}{_duration_text(seconds)} long; "
+            f"the longest that is accepted here is {_duration_text(limits.max_duration_s)}. "
+            "Cut it into shorter pieces.",
         )
     if complete and seconds < limits.min_duration_s:
         raise AudioError(
@@ -110,7 +111,7 @@ def _check_length(seconds: float, limits: DecodeLimits, complete: bool) -> None:
 
 
 def _checked(recording: Recording, limits: DecodeLimits) -> Iterator[Samples]:
-    """The recording's blocks, as long as they are finite and within the limits: headers can lie."""
+    """The recording's blocks, checked: finite, and within the limits whatever the header says."""
     read = 0
     for block in recording.blocks:
         read += len(block)
@@ -133,7 +134,9 @@ def _resampled(blocks: Iterator[Samples], sample_rate: int) -> Iterator[Samples]
 
 
 class Resampler:
-    """Brings sound that arrives in blocks to 16 kHz and into [-1, 1]; where it is cut makes no difference.
+    """Resamples audio that arrives in blocks to 16 kHz and clips it to [-1, 1].
+
+    The result does not depend on where the blocks are cut.
 
     >>> resampler = Resampler(48_000)
     >>> len(resampler.push(np.zeros(48_000, np.float32))) + len(resampler.flush())
@@ -146,11 +149,14 @@ class Resampler:
             self._stream = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32")
 
     def push(self, block: Samples) -> Samples:
-        """What can be said of `block`, mono of shape (n_samples,); some 20 ms stay in the filter."""
+        """The samples at 16 kHz that `block` completes, both mono, shape (n_samples,).
+
+        About 20 ms stay in the filter.
+        """
         return self._convert(block, last=False)
 
     def flush(self) -> Samples:
-        """What the filter still holds; push nothing after it."""
+        """The samples still in the filter, shape (n_samples,); push nothing after it."""
         return self._convert(np.zeros(0, np.float32), last=True)
 
     def _convert(self, block: Samples, last: bool) -> Samples:
@@ -159,7 +165,7 @@ class Resampler:
         return block.clip(-1.0, 1.0)
 
 
-def _words(seconds: float) -> str:
-    """A duration as people say it: `45 s`, `1 min 30 s`, `60 min`."""
+def _duration_text(seconds: float) -> str:
+    """A duration as text, rounded up to seconds: `45 s`, `1 min 30 s`, `60 min`."""
     minutes, rest = divmod(math.ceil(seconds), 60)
     return " ".join(filter(None, (f"{minutes} min" if minutes else "", f"{rest} s" if rest else "")))

@@ -149,7 +149,7 @@ class LiveSession:
 
     def _offer_provisional(self) -> None:
         """Asks for a provisional result when it is time and somebody speaks; in a pause nothing is new."""
-        heard, span = self._stream.heard, self._stream.open_span
+        heard, span = self._stream.samples_read, self._stream.open_span
         if span is None or span.end < heard or heard < self._provisional_due:
             return
         self._provisional_due = heard + PROVISIONAL_SAMPLES
@@ -166,7 +166,9 @@ class LiveSession:
 
     def _conclude(self) -> None:
         stream = self._stream
-        analysis = self._recognizer.conclude(self._source, stream.heard, stream.quality(), self._segments)
+        analysis = self._recognizer.conclude(
+            self._source, stream.samples_read, stream.quality(), self._segments
+        )
         self._emit(Ended(analysis, self.samples_received))
 
     def _fail(self, error: LiveError) -> None:

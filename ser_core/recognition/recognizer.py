@@ -248,7 +248,7 @@ def _clips(recording: _Recording, progress: Progress | None) -> Iterator[Clip]:
     try:
         for block in recording.blocks:
             yield from stream.push(block)
-            recording.heard = stream.heard
+            recording.heard = stream.samples_read
             if progress:
                 progress(recording.source, recording.heard / SAMPLE_RATE)
         yield from stream.flush()

@@ -168,7 +168,7 @@ def test_a_microphone_that_falls_silent_ends_with_what_was_heard(desk, model, tm
 
 
 def test_sound_that_a_slow_program_lost_is_reported(desk, monkeypatch, caplog):
-    monkeypatch.setattr(microphone, "HELD_BLOCKS", 10)
+    monkeypatch.setattr(microphone, "QUEUE_BLOCKS", 10)
     monkeypatch.setattr(microphone, "SILENT_S", 0.2)
     desk.then = lambda: None
     with Microphone(microphone.devices()[0], threading.Event()) as opened:
