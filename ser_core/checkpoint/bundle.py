@@ -25,7 +25,7 @@ FORMAT = 1  # of bundle.json; raised when older programs can no longer read it
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "bundle.json"
 METRICS = "metrics.json"
-ONNX, ONNX_INT8 = "model.onnx", "model.int8.onnx"  # optional; `train export --onnx` makes them
+ONNX, ONNX_INT8 = "model.onnx", "model.int8.onnx"  # where `train export --onnx` has made them
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 DEFAULT = "default"  # the checkpoint the app uses
 
@@ -60,14 +60,8 @@ NOT_IN_FILE = ("metrics", "path")
 WINDOW_S = (0.1, 60.0)
 TEMPERATURE = (1e-3, 1e3)
 MAX_REASON = 300  # characters of torch's message about weights that do not fit
-MISFITS = (
-    RuntimeError,
-    TypeError,
-    ValueError,
-    KeyError,
-    ArithmeticError,
-    AssertionError,
-)  # raised for wrong options
+# What models raise for wrong options.
+MISFITS = (RuntimeError, TypeError, ValueError, KeyError, ArithmeticError, AssertionError)
 
 
 def read(name_or_path: str | Path) -> Bundle:

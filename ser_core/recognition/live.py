@@ -168,10 +168,8 @@ class LiveSession:
         self._emit(LiveSegment(job.number, job.final, segment))
 
     def _conclude(self) -> None:
-        stream = self._stream
-        analysis = self._recognizer.conclude(
-            self._source, stream.samples_read, stream.quality(), self._segments
-        )
+        samples_read, quality = self._stream.samples_read, self._stream.quality()
+        analysis = self._recognizer.conclude(self._source, samples_read, quality, self._segments)
         self._emit(Ended(analysis, self.samples_received))
 
     def _fail(self, error: LiveError) -> None:

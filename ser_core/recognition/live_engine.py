@@ -19,9 +19,7 @@ from ser_core.models.session import Session
 from ser_core.recognition.recognizer import Recognizer
 
 BATCH_SAMPLES = 10 * SAMPLE_RATE  # of a batch with its padding; bounds the time that a final clip waits
-MAX_WAITING = (
-    4  # final clips in a queue; when it is full, the session must wait (up to 40 s of audio, 2.6 MB)
-)
+MAX_WAITING = 4  # final clips in a queue; a session whose queue is full must wait (up to 40 s, 2.6 MB)
 MAX_SESSIONS = 32
 SHUTTING_DOWN = "The server is shutting down. Try again in a minute."
 log = logging.getLogger(__name__)

@@ -101,18 +101,16 @@ class TorchRuntime:
         embeddings = self._mean_over_windows(clips, self.embed)
         is_speech = model.familiar(embeddings)
         counted = is_speech & torch.tensor(final, device=self.device)
-        added = counted[:, None] * model.noted(
-            embeddings
-        )  # (clip, state): what each clip adds to its session
+        # (clip, state): what each clip adds to the state of its session
+        added = counted[:, None] * model.noted(embeddings)
         states = [model.unheard() if session.state is None else session.state for session in sessions]
         initial = torch.stack([state.to(self.device) for state in states])
         settled = torch.tensor([session.settled for session in sessions], device=self.device)
         owner = torch.tensor([id(session) for session in sessions], device=self.device)
         earlier = (owner[:, None] == owner).tril(-1)  # (clip, clip): whether one comes before in the session
         before = initial + earlier.float() @ added
-        others = (
-            initial - (initial[:, :1] >= 1) * added
-        )  # of a settled session, which includes the clip itself
+        # A settled session includes the clip itself, which is subtracted.
+        others = initial - (initial[:, :1] >= 1) * added
         context = torch.where(settled[:, None], others, before)
         logits = model.judge(embeddings, context).cpu().double()
         probabilities = calibration.probabilities(logits, self.bundle.temperature)
