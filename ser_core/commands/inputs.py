@@ -1,4 +1,4 @@
-"""Which recordings a command line names: files, folders and patterns."""
+"""Finds the recordings that a command line names: files, folders and patterns."""
 
 import glob
 import os
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ser_core.errors import AudioError
 
-# What is taken from a folder. A file that is named is read whatever its name ends in.
+# Extensions of the files that are read from a folder. A file that is named is read whatever its extension.
 SUFFIXES = (
     *(".wav", ".wave", ".aif", ".aiff", ".au", ".caf", ".flac", ".ogg", ".oga", ".opus", ".mp3"),
     *(".m4a", ".aac", ".wma", ".mka", ".mp4", ".mov", ".mkv", ".webm"),
@@ -23,31 +23,31 @@ class Input:
 
 
 def expand(arguments: Sequence[str]) -> list[Input]:
-    """The recordings `arguments` name, in their order, each once; folders recursively and sorted by name.
+    """The recordings that `arguments` name, in order, each once; folders recursively and sorted by name.
 
-    A path that names nothing stays in the list: reading it says so.
+    A path that does not exist stays in the list: reading it gives the error.
     """
-    found: dict[str, Input] = {}
+    items: dict[str, Input] = {}
     for argument in arguments:
         matches = [argument] if os.path.exists(argument) else sorted(glob.glob(argument, recursive=True))
         for match in matches or [argument]:
             for item in _walk(match) if os.path.isdir(match) else [Input(match)]:
-                found.setdefault(os.path.abspath(item.path), item)
-    return list(found.values())
+                items.setdefault(os.path.abspath(item.path), item)
+    return list(items.values())
 
 
 def _walk(folder: str) -> Iterator[Input]:
-    """The recordings under `folder`; hidden files and folders are left out."""
-    refused: list[OSError] = []
-    nothing = True
-    for parent, folders, names in os.walk(folder, onerror=refused.append):
+    """The recordings under `folder`, without hidden files and folders, and an error if there are none."""
+    errors: list[OSError] = []
+    is_empty = True
+    for parent, folders, names in os.walk(folder, onerror=errors.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                nothing = False
+                is_empty = False
                 yield Input(os.path.join(parent, name))
-    for error in refused:
+    for error in errors:
         message = f"this folder cannot be read ({error.strerror}): check its permissions"
         yield Input(str(error.filename), AudioError("no_permission", message))
-    if nothing and not refused:
+    if is_empty and not errors:
         yield Input(folder, AudioError("not_found", f"no recordings in this folder ({' '.join(SUFFIXES)})"))
