@@ -137,7 +137,7 @@ def plan(sound: NDArray[np.int16]) -> Talk:
         clips = stream.push(resampler.push(samples / np.float32(32768)))
         finals += [number] * len(clips)
         spans += [clip.span for clip in clips]
-        heard.append(stream.heard)
+        heard.append(stream.samples_read)
     paused = [a.end != b.start for a, b in pairwise(spans)] + [True]  # else cut for its length
     words_end = [span.end_s - PAD_S if pause else None for span, pause in zip(spans, paused, strict=False)]
     return Talk(frames, len(sound), np.array(heard), finals, words_end)

@@ -46,7 +46,7 @@ def plain(samples: Samples) -> list[vad.Span]:
     pcm = np.clip(samples * 32767, -32768, 32767).astype(np.int16)
     builder, found = vad._SpanBuilder(vad.VadOptions()), []
     for start in range(0, len(pcm) // frame * frame, frame):
-        found += builder.take(detector.is_speech(pcm[start : start + frame].tobytes(), SAMPLE_RATE), 0.0)
+        found += builder.push(detector.is_speech(pcm[start : start + frame].tobytes(), SAMPLE_RATE), 0.0)
     return found + builder.finish(len(pcm) % frame)
 
 
