@@ -1,10 +1,10 @@
-"""Every architecture in one table: `python -m benchmarks.architectures` measures and prints it.
+"""Every architecture in one table of docs/accuracy.md: `python -m benchmarks.architectures` measures it.
 
 Measured with random weights: parameters, size as shipped (float16), and milliseconds for a clip of 3 s,
 features included, on one core. Accuracy comes from reports of runs in `benchmarks/results/NAME/PROTOCOL/`,
 which `python -m train crossval` made and `python -m train report RUN --keep benchmarks/results` copied. A row
 whose folds are incomplete says which it has. Writes results/architectures.json, the figure
-assets/architectures.png, and the table between the marks in README.md.
+assets/architectures.png, and the table between the marks in docs/accuracy.md.
 """
 
 import json
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 MEASURED = RESULTS / "architectures.json"
 FIGURE = ROOT / "assets" / "architectures.png"
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "accuracy.md"
 BEGIN, END = "<!-- architectures -->", "<!-- /architectures -->"
 CLIP_S = 3.0
 REPEATS = 15
@@ -48,7 +48,7 @@ class Cost:
 
 
 def main(
-    readme: Annotated[Path, typer.Option(help="The page whose table is written.")] = README,
+    page: Annotated[Path, typer.Option(help="The page whose table is written.")] = PAGE,
     measure: Annotated[bool, typer.Option(help="Measure anew; else what was measured last.")] = True,
 ) -> None:
     if measure:
@@ -57,7 +57,7 @@ def main(
         MEASURED.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     costs = {name: Cost(**fields) for name, fields in measured()["costs"].items()}
     text = table(costs)
-    replace_section(readme, BEGIN, END, text)
+    replace_section(page, BEGIN, END, text)
     rows = [row for name in ranked(costs) for row in (unseen(name), by_file(name)) if row]
     compare.figure(rows).savefig(FIGURE, dpi=80)
     typer.echo(text)

@@ -28,7 +28,7 @@ from ser_core.recognition.torch_runtime import BATCH_SAMPLES, TorchRuntime, batc
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "gpu.json"
-PAGE = ROOT / "benchmarks" / "results" / "speed.md"
+PAGE = ROOT / "docs" / "speed.md"
 BEGIN, END = "<!-- gpu -->", "<!-- /gpu -->"
 SAMPLE_RATE = 16_000  # Hz
 SHORTEST_S, LONGEST_S = 1.0, 10.0
@@ -48,7 +48,7 @@ def main(
     batch_minutes: Annotated[str, typer.Option(help="Batch sizes to try, with padding.")] = "5,15,30,60,120",
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "auto",
     model: Annotated[str, typer.Option(help="The checkpoint.")] = "default",
-    write: Annotated[bool, typer.Option("--write", help="Into benchmarks/results/speed.md too.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Into docs/speed.md too.")] = False,
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     """Measures, prints and writes the results."""

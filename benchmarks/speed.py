@@ -32,7 +32,7 @@ from benchmarks.processes import free_port
 ROOT = Path(__file__).parents[1]
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess"
 RESULTS = ROOT / "benchmarks" / "results" / "speed.json"
-PAGE = ROOT / "benchmarks" / "results" / "speed.md"
+PAGE = ROOT / "docs" / "speed.md"
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 SAMPLE_RATE = 16_000  # Hz
 PAUSE_S = 0.5  # between clips
@@ -58,7 +58,7 @@ def main(
     long_minutes: Annotated[float, typer.Option(help="Length of the file for the memory.")] = 60.0,
     repeats: Annotated[int, typer.Option(help="Times everything but the long file is measured.")] = 5,
     model: Annotated[str, typer.Option(help="The checkpoint.")] = "default",
-    write: Annotated[bool, typer.Option("--write", help="Into benchmarks/results/speed.md too.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Into docs/speed.md too.")] = False,
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     report: dict[str, Any] = {"machine": machine(), "model": model, "repeats": repeats}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ser_core.recognition.live_engine import LiveEngine, LiveError
     from ser_core.recognition.recognizer import Recognizer
 
-__version__ = "0.1.0"  # also in pyproject.toml and CITATION.cff
+__version__ = "0.2.0"  # also in CITATION.cff; pyproject.toml reads it here
 
 __all__ = [
     "LABELS",

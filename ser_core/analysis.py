@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ser_core.audio.quality import Quality
-from ser_core.emotions import BY_NAME, NO_SPEECH, UNKNOWN
+from ser_core.emotions import BY_NAME, NO_SPEECH, UNKNOWN, UNREADABLE
 from ser_core.errors import AudioError
 
-SCHEMA = 1  # of the JSON in DESIGN.md; raised when a field changes its meaning
+SCHEMA = 1  # of the JSON in docs/programs.md; raised when a field changes its meaning
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What a stretch of speech sounds like."""
 
-    label: str  # an emotion, `unknown`, or `no_speech`
+    label: str  # an emotion, `unknown`, `no_speech`, or `error` where nothing could be read
     confidence: float  # probability of the most probable emotion, 0 to 1
     probabilities: Mapping[str, float]  # every class of the model; sums to 1, or empty without speech
 
@@ -41,6 +41,10 @@ class Analysis:
     segments: tuple[Segment, ...] = ()
     summary: Verdict = field(default_factory=lambda: Verdict(NO_SPEECH, 0.0, {}))
     error: AudioError | None = None
+
+    def __post_init__(self) -> None:
+        if self.error:  # nothing is known of it, not even that nobody speaks
+            object.__setattr__(self, "summary", Verdict(UNREADABLE, 0.0, {}))
 
 
 def verdict(probabilities: Mapping[str, float], threshold: float) -> Verdict:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 UNKNOWN = "unknown"  # the model is not sure enough to name an emotion
 NO_SPEECH = "no_speech"  # nobody speaks
+UNREADABLE = "error"  # the label of a recording that could not be read
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,14 @@ Codes of `AudioError`:
     too_much_memory     reading it took more memory than a stranger's file may take
 """
 
+from pathlib import Path
 from typing import Any
+
+REQUIREMENTS = {
+    "page": "requirements.txt",
+    "onnx": "requirements-onnx.txt",
+    "scale": "requirements-scale.txt",
+}
 
 
 class CodedError(Exception):
@@ -46,3 +53,10 @@ class DeviceFullError(Exception):
     def __init__(self, on_cpu: Any) -> None:
         super().__init__("the device has no memory left for the model")
         self.on_cpu = on_cpu
+
+
+def how_to_install(extra: str = "") -> str:
+    """What to type to install the packages of an extra (`page`, `onnx`, `scale`), or the base again."""
+    if (Path(__file__).parents[1] / "pyproject.toml").is_file():  # a checkout
+        return f"pip install -r {REQUIREMENTS[extra]}" if extra else "run `make setup` again"
+    return f'pip install "ser-studio[{extra}]"' if extra else "install ser-studio again"

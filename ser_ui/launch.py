@@ -60,6 +60,9 @@ def main() -> NoReturn:
             complete = serve(name)
         except KeyboardInterrupt:  # before the page was there, or once more
             complete = False
+        except OSError as error:  # the port is in use, or the address is not of this machine
+            log.error("the page cannot be served: %s", error)
+            complete = False
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0 if complete else 1)  # work that was cut off, and idle threads of libraries, would keep it

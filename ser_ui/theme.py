@@ -4,7 +4,9 @@ from pathlib import Path
 
 import gradio as gr
 
-ASSETS = Path(__file__).parents[1] / "assets"
+# Of an installed package, inside it; of a checkout, beside it.
+_INSTALLED = Path(__file__).with_name("assets")
+ASSETS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1] / "assets"
 STYLES = sorted(ASSETS.glob("*.css"))  # style.css for the whole page, the others for a tab each
 SANS = (
     "system-ui",

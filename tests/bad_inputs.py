@@ -203,12 +203,7 @@ BAD = {
     "garbage.mp3": Bad("corrupt", lambda: b"\xff\xfb\x90\xc4" + np.random.default_rng(0).bytes(5000)),
     "garbage.webm": Bad("corrupt", lambda: b"\x1aE\xdf\xa3" + np.random.default_rng(0).bytes(5000)),
     "half.m4a": Bad("corrupt", lambda: _truncated(with_av(tone(rate=48_000)[None], "mp4", "aac"))),
-    "half.flac": Bad("truncated", lambda: _truncated(with_soundfile(_noise(3.0), "FLAC"))),
-    "half.mp3": Bad("truncated", lambda: _truncated(with_soundfile(_noise(3.0), "MP3"))),
-    "half.webm": Bad("truncated", lambda: _truncated(with_av(_noise(3.0)[None], "webm", "libopus"))),
-    "lying_length.flac": Bad(
-        "truncated", lambda: with_flac_length(with_soundfile(_noise(3.0), "FLAC"), 2**35)
-    ),
+    "start.flac": Bad("truncated", lambda: with_soundfile(_noise(3.0), "FLAC")[:1000]),
     "0_hz.wav": Bad("bad_sample_rate", lambda: wav(bytes(32_000), rate=0)),
     "1_hz.wav": Bad("bad_sample_rate", lambda: wav(bytes(32_000), rate=1)),
     "2_ghz.wav": Bad("bad_sample_rate", lambda: wav(bytes(32_000), rate=2**31 - 1)),
@@ -219,6 +214,29 @@ BAD = {
     "click.wav": Bad("too_short", lambda: with_soundfile(tone(0.05), "WAV")),
     "nan.wav": Bad("not_finite", lambda: float_wav(np.append(tone(), np.nan))),
     "infinity.wav": Bad("not_finite", lambda: float_wav(np.append(np.inf, tone()))),
+}
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A file that can be read in part: what there is of it, in seconds, and the name of the warning."""
+
+    seconds: float
+    warning: str
+    make: Callable[[], bytes]
+
+
+PARTIAL = {
+    "half.flac": Partial(1.5, "Cut off", lambda: _truncated(with_soundfile(_noise(3.0), "FLAC"))),
+    "half.mp3": Partial(1.5, "Cut off", lambda: _truncated(with_soundfile(_noise(3.0), "MP3"))),
+    "half.webm": Partial(0.5, "Cut off", lambda: _truncated(with_av(_noise(3.0)[None], "webm", "libopus"))),
+    "half.wav": Partial(1.5, "Cut off", lambda: _truncated(with_soundfile(_noise(3.0), "WAV"))),
+    "half.opus": Partial(
+        2.0, "No end", lambda: _truncated(with_soundfile(_noise(18.0), "OGG", "OPUS", 48_000))
+    ),
+    "lying_length.flac": Partial(
+        3.0, "Cut off", lambda: with_flac_length(with_soundfile(_noise(3.0), "FLAC"), 2**35)
+    ),
 }
 
 

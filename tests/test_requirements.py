@@ -1,10 +1,14 @@
 """What the program stands on: held within a range, and for a reason that is written down."""
 
+import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from support import ROOT
+
+import ser_core
 
 FILES = sorted([*ROOT.glob("requirements*.txt"), *ROOT.glob("*/requirements*.txt")])
 
@@ -24,9 +28,9 @@ def test_every_dependency_has_a_lowest_and_a_highest_version_and_says_what_it_is
         assert why, requirement
 
 
-def test_the_readme_says_what_each_dependency_of_the_app_is_for():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = readme.partition("\n| package | for |\n|---|---|\n")[2].partition("\n\n")[0]
+def test_the_documentation_says_what_each_dependency_of_the_app_is_for():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("\n| package | for |\n|---|---|\n")[2].partition("\n\n")[0]
     rows = [row.strip("|").split("|") for row in table.splitlines()]
     named = {name.strip() for names, why in rows if why.strip() for name in names.split(",")}
     assert named == {requirement.name for requirement, _ in lines(ROOT / "requirements.txt")}
@@ -37,3 +41,35 @@ def test_linting_looks_for_known_holes():
         "pip-audit"
         in (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nlint:")[2].split("\n\n")[0]
     )
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def as_declared(requirements: Iterable[Requirement]) -> set[tuple[str, frozenset[str], str]]:
+    """Requirements as they can be compared."""
+    return {(one.name.lower(), frozenset(one.extras), str(one.specifier)) for one in requirements}
+
+
+@pytest.mark.parametrize(
+    ("name", "declared"),
+    [
+        ("requirements.txt", [*PROJECT["dependencies"], *EXTRAS["page"]]),
+        ("requirements-scale.txt", EXTRAS["scale"]),
+        ("train/requirements.txt", EXTRAS["train"]),
+    ],
+)
+def test_requirements_are_those_of_the_package(name, declared):
+    assert as_declared(one for one, _ in lines(ROOT / name)) == as_declared(map(Requirement, declared))
+
+
+def test_a_machine_without_torch_needs_a_part_of_the_package():
+    needed = as_declared(one for one, _ in lines(ROOT / "requirements-onnx.txt"))
+    assert needed < as_declared(map(Requirement, [*PROJECT["dependencies"], *EXTRAS["onnx"]]))
+    assert as_declared(map(Requirement, EXTRAS["onnx"])) < needed
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f"\nversion: {ser_core.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert PROJECT["dynamic"] == ["version"]

@@ -40,7 +40,7 @@ Cache = Annotated[
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="compute features anew, keep none")]
 Devices = Annotated[int, typer.Option(min=1, help="processes on each machine, a GPU each where there are")]
-Nodes = Annotated[int, typer.Option(min=1, help="machines that train together; see train/README.md")]
+Nodes = Annotated[int, typer.Option(min=1, help="machines that train together; see docs/training.md")]
 DATA = Path("../shared/data")
 
 

@@ -14,19 +14,16 @@ from typing import BinaryIO
 import numpy as np
 import soxr
 
-from ser_core.audio.containers import (
-    FORMATS,
-    Recording,
-    Samples,
-    bad_sample_rate,
-    open_recording,
-    too_many_channels,
-    truncated,
-)
-from ser_core.audio.waveform import SAMPLE_RATE, Waveform, join
+from ser_core.audio import faults
+from ser_core.audio.containers import open_recording
+from ser_core.audio.stored import Block, Recording
+from ser_core.audio.waveform import SAMPLE_RATE, Samples, Waveform, join
 from ser_core.errors import AudioError
 
-MIN_SHARE_PRESENT = 0.9  # of the declared frames; with fewer, the file was cut off
+MIN_SHARE_PRESENT = 0.9  # of the declared length; with less, the file was cut off
+# Channels cancel each other where their mean is so much weaker than the strongest of them, for each channel
+# there is: two equal voices in one phase have 1, one of two channels alone 0.5.
+CANCELLED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -53,17 +50,24 @@ def decode(source: Path | str | bytes, limits: DecodeLimits = DecodeLimits()) ->
     return join(stream(source, limits))
 
 
-def stream(source: Path | str | bytes, limits: DecodeLimits = DecodeLimits()) -> Iterator[Samples]:
+def stream(
+    source: Path | str | bytes, limits: DecodeLimits = DecodeLimits(), warnings: list[str] | None = None
+) -> Iterator[Samples]:
     """Yield the recording block by block: mono at 16 kHz, shape (n_samples,), about 10 s each.
 
     Memory stays bounded however long the recording is. Channels are averaged, samples clipped to [-1, 1].
+    What is missing of the recording, or was chosen from it, is added to `warnings`, each a sentence or two
+    that begins with the fault's name and a colon.
 
     Raises:
         AudioError: on the first block if the header is out of limits, later where the data are.
     """
+    warnings = [] if warnings is None else warnings
     with _open(source) as file, open_recording(file) as recording:
         _check_header(recording, limits)
-        yield from _resampled(_checked(recording, limits), recording.sample_rate)
+        mix = _Downmix()
+        yield from _resampled(_checked(recording, limits), mix)
+        warnings += [*recording.warnings, *([mix.warning] if mix.warning else [])]
 
 
 def _open(source: Path | str | bytes) -> BinaryIO:
@@ -74,7 +78,7 @@ def _open(source: Path | str | bytes) -> BinaryIO:
         if path.is_dir():
             raise AudioError("is_directory", "This is a folder, not a recording. Choose a file inside it.")
         if path.exists() and not path.is_file():  # a pipe or device would block or never end
-            raise AudioError("unsupported_format", f"This is not an ordinary file. Choose a {FORMATS} file.")
+            raise faults.unsupported("This is not an ordinary file")
         return path.open("rb")
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
         raise AudioError("not_found", "There is no such file. Check its name and folder.") from None
@@ -87,11 +91,11 @@ def _open(source: Path | str | bytes) -> BinaryIO:
 
 def _check_header(recording: Recording, limits: DecodeLimits) -> None:
     if not limits.min_sample_rate <= recording.sample_rate <= limits.max_sample_rate:
-        raise bad_sample_rate(recording.sample_rate)
+        raise faults.bad_sample_rate(recording.sample_rate)
     if recording.channels > limits.max_channels:
-        raise too_many_channels()
-    if recording.frames is not None:
-        _check_length(recording.frames / recording.sample_rate, limits, complete=True)
+        raise faults.too_many_channels()
+    if recording.duration_s is not None:
+        _check_length(recording.duration_s, limits, complete=True)
 
 
 def _check_length(seconds: float, limits: DecodeLimits, complete: bool) -> None:
@@ -109,27 +113,65 @@ def _check_length(seconds: float, limits: DecodeLimits, complete: bool) -> None:
         )
 
 
-def _checked(recording: Recording, limits: DecodeLimits) -> Iterator[Samples]:
+def _checked(recording: Recording, limits: DecodeLimits) -> Iterator[Block]:
     """The recording's blocks, as long as they are finite and within the limits: headers can lie."""
-    read = 0
+    read_s = 0.0
     for block in recording.blocks:
-        read += len(block)
-        _check_length(read / recording.sample_rate, limits, complete=False)
-        if not np.isfinite(block).all():
+        if not limits.min_sample_rate <= block.sample_rate <= limits.max_sample_rate:
+            raise faults.bad_sample_rate(block.sample_rate)
+        if block.samples.shape[1] > limits.max_channels:
+            raise faults.too_many_channels()
+        read_s += block.duration_s
+        _check_length(read_s, limits, complete=False)
+        if not np.isfinite(block.samples).all():
             raise AudioError(
                 "not_finite",
                 "The recording holds samples that are not numbers (NaN or infinity). Export it again.",
             )
         yield block
-    if recording.frames is not None and read < MIN_SHARE_PRESENT * recording.frames:
-        raise truncated(read / recording.sample_rate)
-    _check_length(read / recording.sample_rate, limits, complete=True)
+    declared_s = recording.duration_s
+    if declared_s is not None and read_s < MIN_SHARE_PRESENT * declared_s:
+        if read_s < limits.min_duration_s:
+            raise faults.truncated(read_s)
+        if faults.NO_END in recording.warnings:
+            recording.warnings.remove(faults.NO_END)  # how much is missing says more
+        recording.warnings.append(faults.cut_off(read_s, declared_s))
+    _check_length(read_s, limits, complete=True)
 
 
-def _resampled(blocks: Iterator[Samples], sample_rate: int) -> Iterator[Samples]:
-    resampler = Resampler(sample_rate)
-    yield from map(resampler.push, blocks)
-    yield resampler.flush()
+class _Downmix:
+    """One channel of several: their mean, or the strongest where they cancel each other."""
+
+    def __init__(self) -> None:
+        self.warning = ""
+        self._channel: int | None = None  # that is taken from the first cancelled block on
+
+    def __call__(self, block: Block) -> Samples:
+        """Mono `(n_samples,)` of `block`."""
+        samples = block.samples
+        channels = samples.shape[1]
+        if channels == 1:
+            return samples[:, 0]
+        mono: Samples = samples.mean(axis=1, dtype=np.float32)
+        if self._channel is None:
+            power = np.einsum("fc,fc->c", samples, samples)
+            if float(np.dot(mono, mono)) < (CANCELLED_SHARE / channels) ** 2 * power.max():
+                self._channel = int(power.argmax())
+                self.warning = faults.CANCELLED
+        return mono if self._channel is None else samples[:, min(self._channel, channels - 1)]
+
+
+def _resampled(blocks: Iterator[Block], mix: _Downmix) -> Iterator[Samples]:
+    """Mono at 16 kHz; the rate may change from block to block."""
+    resampler, sample_rate = None, 0
+    for block in blocks:
+        if resampler is None or block.sample_rate != sample_rate:
+            if resampler:
+                yield resampler.flush()
+            resampler, sample_rate = Resampler(block.sample_rate), block.sample_rate
+        yield resampler.push(mix(block))
+    if resampler:
+        yield resampler.flush()
 
 
 class Resampler:

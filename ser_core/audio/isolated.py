@@ -6,8 +6,8 @@ one that dies or overruns. What comes back is what `decode.stream` yields: the s
 
 A worker is `python -m ser_core.audio.isolated`. It imports numpy, soxr and the decoders, not torch; nothing
 is forked. It is asked by a line of JSON on stdin, and answers on stdout with frames of a kind, a length and
-so many bytes: first that it begins, then blocks of float32, then an end or an error. A pipe holds no more
-than 64 kB, so a worker never runs further ahead than a block.
+so many bytes: first that it begins, then blocks of float32, then warnings and the end, or an
+error. A pipe holds no more than 64 kB, so a worker never runs further ahead than a block.
 """
 
 import json
@@ -27,8 +27,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ser_core.audio.containers import Samples
 from ser_core.audio.decode import DecodeLimits, stream
+from ser_core.audio.waveform import Samples
 from ser_core.errors import AudioError
 
 try:
@@ -83,7 +83,12 @@ class Decoder:
                 if not self._keep(worker):
                     worker.kill()
 
-    def stream(self, source: Path | str | bytes, limits: DecodeLimits = DecodeLimits()) -> Iterator[Samples]:
+    def stream(
+        self,
+        source: Path | str | bytes,
+        limits: DecodeLimits = DecodeLimits(),
+        warnings: list[str] | None = None,
+    ) -> Iterator[Samples]:
         """As `decode.stream`. Whoever stops before the end closes the iterator: that ends its worker.
 
         Raises:
@@ -93,7 +98,7 @@ class Decoder:
         try:
             while not worker.begin(source, limits):
                 worker = self._take()
-            yield from worker.blocks(source)
+            yield from worker.blocks(source, [] if warnings is None else warnings)
         finally:
             if not (worker.reusable and self._keep(worker)):
                 worker.kill()
@@ -172,8 +177,8 @@ class _Worker:
             raise
         return True
 
-    def blocks(self, source: Path | str | bytes) -> Iterator[Samples]:
-        """The blocks of the `source` that it has begun with."""
+    def blocks(self, source: Path | str | bytes, warnings: list[str]) -> Iterator[Samples]:
+        """The blocks of the `source` that it has begun with; at the end its `warnings` are added."""
         kind, answer = self._answer(source if isinstance(source, bytes) else b"")
         while kind == SAMPLES:
             yield np.frombuffer(answer, np.float32)
@@ -182,6 +187,7 @@ class _Worker:
         self.reusable = self._files < FILES_A_WORKER
         if error:
             raise AudioError(**error)
+        warnings += json.loads(answer)
 
     def _answer(self, request: bytes = b"") -> tuple[bytes, bytearray]:
         """The kind and content of the next frame; AudioError where none comes in time."""
@@ -262,10 +268,11 @@ def _limit(kind: int, value: int) -> None:
 
 def _answer(source: str | bytes, limits: DecodeLimits, answers: BinaryIO) -> None:
     """Writes all frames of one file. What nobody foresaw ends the worker, and the file with it."""
-    kind, last = END, b""
+    warnings: list[str] = []
     try:
-        for block in stream(source, limits):
+        for block in stream(source, limits, warnings):
             _write(answers, SAMPLES, block.astype(np.float32, copy=False).tobytes())
+        kind, last = END, json.dumps(warnings).encode()
     except AudioError as error:
         kind, last = ERROR, json.dumps({"code": error.code, "message": error.message}).encode()
     except MemoryError:

@@ -74,6 +74,7 @@ class QualityMeter:
     def _add(self, frames: NDArray[np.float32]) -> None:
         """Add whole frames, shape (frame, sample)."""
         self._clipped += _count_clipped(frames)
+        frames = frames - frames.mean(axis=1, keepdims=True)  # a DC offset is no sound
         levels = _decibels(np.mean(np.square(frames, dtype=np.float64), axis=1))
         rows = np.rint((levels - FLOOR_DBFS) / STEP_DB).astype(np.int64)
         power = np.abs(np.fft.rfft(frames * WINDOW)) ** 2  # (frame, frequency)

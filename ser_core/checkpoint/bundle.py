@@ -26,7 +26,9 @@ WEIGHTS = "model.safetensors"
 DESCRIPTION = "bundle.json"
 METRICS = "metrics.json"
 ONNX, ONNX_INT8 = "model.onnx", "model.int8.onnx"  # where `train export --onnx` has made them
-CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
+# Of an installed package, inside it; of a checkout, beside it.
+_INSTALLED = Path(__file__).parents[1] / "checkpoints"
+CHECKPOINTS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "checkpoints"
 DEFAULT = "default"  # the checkpoint the app uses
 
 

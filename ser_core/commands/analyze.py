@@ -112,7 +112,8 @@ def analyze(
     if resume and (alike or one_voice):
         told = "--alike" if alike else "--one-voice"
         stop(f"--resume cannot go with {told}: each result depends on all recordings")
-    items = inputs.expand(paths)
+    expanded = inputs.expand(paths)
+    items = expanded.items
     targets = _targets(out, [item.path for item in items], export.EXTENSIONS.get(format_, format_))
     one_each = format_ in export.ONE_RECORDING
     if one_each and len(set(targets)) < len(items):
@@ -141,6 +142,8 @@ def analyze(
         write(targets[0], export.WRITERS[format_](together))
     if notes:
         notes.end(keep=resume)
+    for remark in expanded.remarks:
+        say(remark)
     if short >= MANY and not shared and recognizer.runtime.adapts:
         say(HINT)
     raise typer.Exit(SOME_FAILED if failed else 0)

@@ -1,9 +1,13 @@
-"""Commands of `python -m ser_core`.
+"""Commands of `ser-studio`, which is `python -m ser_core`.
 
 `doctor` must run where half of the packages are broken, so what the other commands use is imported in them.
 """
 
 import json
+import os
+import runpy
+import sys
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +17,7 @@ from ser_core.commands.analyze import analyze
 from ser_core.commands.batch.command import batch
 from ser_core.commands.listen import listen
 from ser_core.commands.terminal import SOME_FAILED, say, stop, write
+from ser_core.errors import how_to_install
 
 app = typer.Typer(
     help="Which emotion sounds where in recorded speech.", no_args_is_help=True, add_completion=False
@@ -50,6 +55,23 @@ def models(
         say(f"no checkpoints in {bundle.CHECKPOINTS}")
     text = json.dumps(shipped, indent=2) + "\n" if format_ == "json" else "\n".join(map(_paragraph, shipped))
     write(None, text)
+
+
+@app.command()
+def page(
+    model: Annotated[str, typer.Option(help="a name of `models`, or a checkpoint's folder")] = "default",
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="the first that is tried; default 7860")
+    ] = None,
+) -> None:
+    """Serves the page for this machine, on 127.0.0.1; GRADIO_SERVER_NAME names another address."""
+    missing = [name for name in ("gradio", "websockets", "ser_ui") if find_spec(name) is None]
+    if missing:
+        stop(f"the page needs {missing[0]}, which is not installed: {how_to_install('page')}")
+    if port is not None:
+        os.environ["GRADIO_SERVER_PORT"] = str(port)
+    sys.argv = ["ser-studio page", "--model", model]
+    runpy.run_module("ser_ui", run_name="__main__")  # a program of its own: ser_core does not import it
 
 
 @app.command()

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ser_core.errors import how_to_install
 from ser_core.models import torchaudio_import
 
 MIN_PYTHON = (3, 11)
 NEEDED_FORMATS = {"WAV", "FLAC", "OGG", "MP3"}  # libsndfile's names
 CUDA_LIBRARY = b"libtorch_cuda.so"  # what an extension built for CUDA names in its dynamic section
 UNUSED_SUFFIX = ".unused"
-REINSTALL = "run `make setup` again"
+REINSTALL = how_to_install()
 # In a process of its own: a failed import leaves half a package in sys.modules.
 PROBE = (
     "torchaudio.transforms.MelSpectrogram(16000, n_mels=40)(torch.zeros(16000)); "

@@ -1,4 +1,4 @@
-"""JSON: a list of analyses, the schema of which is in DESIGN.md and numbered by `analysis.SCHEMA`."""
+"""JSON: a list of analyses, the schema of which is in docs/programs.md and numbered by `analysis.SCHEMA`."""
 
 import json
 from collections.abc import Sequence

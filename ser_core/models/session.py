@@ -6,7 +6,7 @@ microphone, and clips are judged by how they differ from it (`WhisperAdaptive.ju
 
 A session in which one emotion prevails would be taken for a voice that sounds like that. So the mean is
 moved back by what the emotions heard so far explain of it, by half: all of it loses more where the first
-impression is wrong about a new language than it gains (benchmarks/results/README.md has the numbers).
+impression is wrong about a new language than it gains (docs/accuracy.md has the numbers).
 
 Answers grow surer as a session goes on. Of a voice and a room that nothing is known of the model is far too
 sure, and of the clip after it less so: log-probabilities with `n` clips heard are divided by

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ser_core.audio.waveform import Samples, windows_of
 from ser_core.checkpoint.bundle import Bundle, BundleError
-from ser_core.errors import DeviceError
+from ser_core.errors import DeviceError, how_to_install
 from ser_core.models.session import Session
 
 WEIGHTS_SHA256 = "weights_sha256"  # key in the file's metadata: which weights it was made from
@@ -77,7 +77,7 @@ def _opened(bundle: Bundle, file: str) -> Any:
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
     except ImportError as error:
         raise BundleError(
-            "no_onnxruntime", f"ONNX Runtime cannot be used ({error}): pip install -r requirements-onnx.txt"
+            "no_onnxruntime", f"ONNX Runtime cannot be used ({error}): {how_to_install('onnx')}"
         ) from None
     assert bundle.path is not None
     path = bundle.path / file

@@ -30,8 +30,16 @@ PENDING_SEGMENTS = 64  # segments gathered before the model runs: enough to sort
 RUNTIMES = {"torch": bundle.WEIGHTS, "onnx": bundle.ONNX, "onnx-int8": bundle.ONNX_INT8}  # and their files
 
 T = TypeVar("T")
-Read = Callable[[Path | str | bytes, DecodeLimits], Iterator[Samples]]  # as `decode.stream` does
 Progress = Callable[[str, float], None]  # is told the source and how many seconds of it were heard
+
+
+class Read(Protocol):
+    """How recordings are read: `decode.stream`, or the same in another process."""
+
+    def __call__(
+        self, source: Path | str | bytes, limits: DecodeLimits = ..., warnings: list[str] | None = None
+    ) -> Iterator[Samples]:
+        """Blocks of a recording, mono at 16 kHz."""
 
 
 class Runtime(Protocol):
@@ -64,6 +72,7 @@ class _Recording:
 
     source: str
     blocks: Iterable[Samples]
+    warnings: list[str] = field(default_factory=list)  # of reading it
     heard: int = 0  # samples
     session: Session = field(default_factory=Session)
     waiting: int = 0  # segments cut and not yet recognised
@@ -161,7 +170,7 @@ class Recognizer:
         """
         if source is None:
             source = "" if isinstance(file, bytes) else str(file)
-        recording = _Recording(source, self.read(file, limits), session=session or Session())
+        recording = self._begin(file, source, limits, session or Session())
         return next(self._run([recording], progress))
 
     def analyze_files(
@@ -175,7 +184,7 @@ class Recognizer:
 
         `session_of`: the session that a path's recording goes on; default: each begins its own.
         """
-        begun = (_Recording(str(p), self.read(p, limits), session=session_of(str(p))) for p in paths)
+        begun = (self._begin(path, str(path), limits, session_of(str(path))) for path in paths)
         return self._run(begun, progress)
 
     def segments(
@@ -209,6 +218,12 @@ class Recognizer:
             segments=tuple(segments),
             summary=summarise(segments, self.bundle.threshold),
         )
+
+    def _begin(
+        self, file: Path | str | bytes, source: str, limits: DecodeLimits, session: Session
+    ) -> _Recording:
+        warnings: list[str] = []
+        return _Recording(source, self.read(file, limits, warnings), warnings, session=session)
 
     def _run(self, recordings: Iterable[_Recording], progress: Progress | None) -> Iterator[Analysis]:
         """The one way from sound to results, whatever it came in as."""
@@ -252,7 +267,8 @@ def _clips(recording: _Recording, progress: Progress | None) -> Iterator[Clip]:
             if progress:
                 progress(recording.source, recording.heard / SAMPLE_RATE)
         yield from stream.flush()
-        recording.quality = stream.quality()
+        quality = stream.quality()
+        recording.quality = replace(quality, warnings=(*recording.warnings, *quality.warnings))
     except AudioError as error:
         recording.error = error
     recording.ended = True

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ser_core.commands.inputs import SUFFIXES
+from ser_core.audio.formats import SUFFIXES, is_named_or_recording
 from ser_core.emotions import LABELS, canonical
 from train.corpora.clip import UNKNOWN_SPEAKER, Clip, CorpusError
 from train.corpora.naming import FOLDER as LABEL_FILES
@@ -102,8 +102,8 @@ def recordings_in(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and is_named_or_recording(path)
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import soundfile
 
+from ser_core.audio import sizes
 from ser_core.audio.decode import DecodeLimits, stream
 from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.emotions import LABELS
@@ -29,6 +30,7 @@ class Survey:
     hours: float  # of the recordings that can be read
     contents: dict[Path, str]  # SHA-256 of each recording
     unreadable: dict[Path, str]  # why, and what to do
+    in_part: dict[Path, str]  # what is missing of a recording that can be read in part
 
     @property
     def speakers(self) -> int:
@@ -53,18 +55,21 @@ def inspect(
 ) -> Survey:
     """Opens every recording of `reading`; `progress` wraps the clips to show how far it has come."""
     seconds = 0.0
-    contents, unreadable = {}, {}
+    contents, unreadable, in_part = {}, {}, {}
     for clip in progress(reading.clips):
         try:
             data = clip.path.read_bytes()
             contents[clip.path] = hashlib.sha256(data).hexdigest()
-            length = duration_s(data)
+            warnings: list[str] = []
+            length = duration_s(data, warnings)
+            if warnings:
+                in_part[clip.path] = " ".join(warnings)
             seconds += length if clip.stretch_s is None else clip.stretch_s[1] - clip.stretch_s[0]
         except AudioError as error:
             unreadable[clip.path] = f"{error.code}: {error.message}"
         except OSError as error:
             unreadable[clip.path] = f"{error.strerror}: check the file's permissions"
-    return Survey(reading, seconds / S_PER_HOUR, contents, unreadable)
+    return Survey(reading, seconds / S_PER_HOUR, contents, unreadable, in_part)
 
 
 def describe(survey: Survey) -> str:
@@ -78,6 +83,7 @@ def describe(survey: Survey) -> str:
         *(f"left out: {count} clips, {name}" for name, count in reading.left_out.items()),
         *described_duplicates(duplicates(survey.contents)),
         *(f"unreadable: {path}: {reason}" for path, reason in survey.unreadable.items()),
+        *(f"in part: {path}: {warning}" for path, warning in survey.in_part.items()),
         *(f"warning: {warning}" for warning in survey.warnings),
     ]
     return "\n  ".join(lines)
@@ -105,18 +111,27 @@ def duplicates(contents: Mapping[Path, str]) -> list[tuple[Path, ...]]:
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-def duration_s(data: bytes) -> float:
-    """Length in seconds of the recording whose file holds `data`.
+def duration_s(data: bytes, warnings: list[str]) -> float:
+    """Length in seconds of the recording whose file holds `data`; what is missing is added to `warnings`.
 
     Its header and its last sample are read, which is quick; all but sound WAV, FLAC and Ogg is decoded.
     Raises AudioError for a recording that cannot be read.
     """
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as sound:
-            if sound.format in EXACT_LENGTH and sound.frames >= SHORTEST_S * sound.samplerate:
+            exact = sound.format in EXACT_LENGTH and not _has_wrong_size(data)
+            if exact and sound.frames >= SHORTEST_S * sound.samplerate:
                 sound.seek(sound.frames - 1)
                 if len(sound.read(1)):
                     return float(sound.frames / sound.samplerate)
     except soundfile.LibsndfileError:
         pass  # the decoder says why, or reads it after all
-    return sum(map(len, stream(data))) / SAMPLE_RATE
+    return sum(map(len, stream(data, warnings=warnings))) / SAMPLE_RATE
+
+
+def _has_wrong_size(data: bytes) -> bool:
+    """Whether a WAV declares another size than it has."""
+    if data[:4] != b"RIFF":
+        return False
+    size = sizes.payload(io.BytesIO(data), "wav")
+    return size is not None and size.declared != size.present

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ser_core.commands.terminal import SOME_FAILED, load, say, stop
+from ser_core.errors import how_to_install
 
 if TYPE_CHECKING:
     from ser_core.commands.batch.engines import Part
@@ -43,7 +44,7 @@ def batch(
         stop("the local engine works on one GPU: ask for --engine ray")
     for package in ("pyarrow", "fsspec", *(("ray",) if engine == "ray" else ())):
         if find_spec(package) is None:
-            stop(f"batch needs {package}, which is not installed: pip install -r requirements-scale.txt")
+            stop(f"batch needs {package}, which is not installed: {how_to_install('scale')}")
 
     from ser_core.commands.batch import engines, recordings
     from ser_core.commands.batch.output import Output, OutputError
@@ -51,7 +52,7 @@ def batch(
 
     try:
         described = bundles.read(model)
-        found = recordings.expand(inputs)
+        found, remarks = recordings.expand(inputs)
         work = {"model": f"{described.name} {described.version} {described.sha256[:16]}"}
         output = Output(out, work | {"rows": ROWS, "ser_core": __version__})
     except (bundles.BundleError, recordings.ListingError, OutputError, JournalError) as error:
@@ -74,6 +75,8 @@ def batch(
     except ConnectionError as error:
         stop(f"the Ray cluster does not answer: {error}")
     output.close()
+    for remark in remarks:
+        say(remark)
     undone = [item.source for item in found if item.source not in output.done]
     if undone:
         say(f"{len(undone)} not done, as the workers died over them; given again they are tried: {undone[0]}")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import fsspec
 from fsspec.implementations.arrow import ArrowFSWrapper
 
+from ser_core.audio import formats
 from ser_core.commands import inputs
 from ser_core.errors import AudioError, CodedError
 
@@ -39,16 +40,18 @@ class Recording:
     error: tuple[str, str] | None = None  # code and message of `AudioError`
 
 
-def expand(arguments: Sequence[str]) -> list[Recording]:
+def expand(arguments: Sequence[str]) -> tuple[list[Recording], list[str]]:
     """The recordings `arguments` name (files, folders, patterns, URLs of these), in order, each once.
 
-    Raises ListingError with code `not_listed`.
+    Beside them what was left out of folders of this machine, a line each. Raises ListingError with code
+    `not_listed`.
     """
-    found: dict[str, Recording] = {}
+    recordings: dict[str, Recording] = {}
+    remarks: list[str] = []
     for argument in arguments:
-        for recording in _remote(argument) if "://" in argument else _local(argument):
-            found.setdefault(recording.source, recording)
-    return list(found.values())
+        for recording in _remote(argument) if "://" in argument else _local(argument, remarks):
+            recordings.setdefault(recording.source, recording)
+    return list(recordings.values()), remarks
 
 
 def chunks(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
@@ -90,8 +93,10 @@ def fetch(recording: Recording, folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _local(argument: str) -> Iterator[Recording]:
-    for item in inputs.expand([argument]):
+def _local(argument: str, remarks: list[str]) -> Iterator[Recording]:
+    expanded = inputs.expand([argument])
+    remarks += expanded.remarks
+    for item in expanded.items:
         error = (item.error.code, item.error.message) if item.error else None
         size = os.path.getsize(item.path) if os.path.isfile(item.path) else 0
         yield Recording(item.path, os.path.abspath(item.path), size=size, error=error)
@@ -124,7 +129,7 @@ def _walk(system: Any, path: str) -> Iterator[tuple[str, int]]:
         return
     for name, about in sorted(system.find(path, detail=True).items()):
         hidden = any(part.startswith(".") for part in name[len(path) :].split("/"))
-        if name.lower().endswith(inputs.SUFFIXES) and not hidden:
+        if name.lower().endswith(formats.SUFFIXES) and not hidden:
             yield name, about["size"] or 0
 
 

@@ -11,6 +11,7 @@ from bad_files import ABSURD
 from bad_inputs import (
     BAD,
     FORMATS,
+    PARTIAL,
     RATE,
     float_wav,
     good,
@@ -72,9 +73,26 @@ def test_bytes_are_refused_like_the_file(name: str) -> None:
     assert refusal(BAD[name].make()).code == BAD[name].code
 
 
+@pytest.mark.parametrize("name", PARTIAL)
+def test_what_is_there_of_a_cut_recording_is_read_and_the_rest_is_named(name: str) -> None:
+    partial, warnings = PARTIAL[name], []
+    seconds = sum(map(len, stream(partial.make(), warnings=warnings))) / SAMPLE_RATE
+    assert seconds == pytest.approx(partial.seconds, abs=0.25)
+    assert [warning.partition(":")[0] for warning in warnings] == [partial.warning]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_whole_recording_has_no_warnings(name: str) -> None:
+    warnings: list[str] = []
+    assert list(stream(good(name), warnings=warnings))
+    assert warnings == []
+
+
 def test_decoders_write_nothing_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     for bad in BAD.values():
         refusal(bad.make())
+    for partial in PARTIAL.values():
+        list(stream(partial.make()))
     assert capfd.readouterr() == ("", "")
 
 

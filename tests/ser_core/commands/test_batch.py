@@ -155,7 +155,7 @@ def test_a_pattern_in_a_url_names_what_it_matches(calls):
     memory = fsspec.filesystem("memory")
     memory.put(str(calls), "/archive", recursive=True)
     try:
-        found = recordings.expand(["memory://archive/0*.wav", "memory://archive/more"])
+        found, _ = recordings.expand(["memory://archive/0*.wav", "memory://archive/more"])
     finally:
         memory.rm("/archive", recursive=True)
     names = [recording.source.removeprefix("memory://archive/") for recording in found]
@@ -165,7 +165,7 @@ def test_a_pattern_in_a_url_names_what_it_matches(calls):
 def test_what_cannot_be_fetched_is_a_row(model, tmp_path, calls):
     memory = fsspec.filesystem("memory")
     memory.pipe_file("/archive/a.wav", (calls / "00.wav").read_bytes())
-    [recording] = recordings.expand(["memory://archive/a.wav"])
+    [recording], _ = recordings.expand(["memory://archive/a.wav"])
     memory.rm("/archive", recursive=True)
     with pytest.raises(recordings.AudioError) as refused:
         recordings.fetch(recording, tmp_path, "copy")

@@ -63,7 +63,7 @@ def test_features_are_the_same_to_the_last_bit_in_any_company(folder):
 
 
 def test_company_hardly_moves_a_probability_of_the_shipped_model(shared_data):
-    """In bfloat16, and only on processors with AMX: by less than two thousandths, as the README says."""
+    """In bfloat16, and only on processors with AMX: by less than two thousandths, as docs/speed.md says."""
     paths = sorted((shared_data / "ravdess").glob("Actor_0[57]/03-01-*-01-01-01-*.flac"))
     clips = [np.float32(librosa.load(path, sr=SAMPLE_RATE)[0]) for path in paths]
     recognizer = Recognizer.load("default", "cpu", "bfloat16")

@@ -141,15 +141,19 @@ def test_broken_files_do_not_stop_the_others(untrained, tmp_path):
     assert close(analyses[1], analyses[3])
 
 
-def test_a_file_that_breaks_off_midway_has_an_error_and_no_segments(untrained, tmp_path):
+def test_a_file_that_breaks_off_midway_is_analysed_as_far_as_it_goes(untrained, tmp_path):
     whole = tmp_path / "whole.flac"
     soundfile.write(whole, syllables(40), SAMPLE_RATE)
     cut = tmp_path / "cut.flac"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     broken, after = untrained.analyze_files([cut, whole])
-    assert broken.error.code == "truncated"
-    assert (broken.segments, broken.quality) == ((), None)
-    assert after.segments
+    assert broken.error is None
+    assert 0.4 < broken.duration / after.duration < 0.6
+    assert broken.quality.warnings[0].startswith("Cut off: ")
+    inside = [segment for segment in after.segments if segment.end < broken.duration - 1]
+    assert 10 < len(inside) <= len(broken.segments) < len(after.segments)
+    assert [(s.start, s.end) for s in broken.segments[: len(inside)]] == [(s.start, s.end) for s in inside]
+    assert not any(warning.startswith("Cut off") for warning in after.quality.warnings)
 
 
 def test_limits_are_kept(untrained, tmp_path):

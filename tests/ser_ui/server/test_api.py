@@ -154,12 +154,13 @@ def test_openapi_and_tools_offer_the_api_and_nothing_of_the_page(server):
     assert "no" in ask_tool(server, {}, "models")[1].lower()
 
 
-def test_the_example_in_the_readme_runs(server, speech, monkeypatch, capsys):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+def test_the_example_in_the_documentation_runs(server, speech, monkeypatch, capsys):
+    page = (ROOT / "docs" / "programs.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (example,) = [block for block in blocks if "gradio_client" in block]
     monkeypatch.chdir(speech.parent)
     (speech.parent / "interview.wav").write_bytes(speech.read_bytes())
-    exec(compile(example.replace("http://127.0.0.1:7860", server), "README.md", "exec"), {})
+    exec(compile(example.replace("http://127.0.0.1:7860", server), "programs.md", "exec"), {})
     assert re.search(r"^\w+ \[.*\]$", capsys.readouterr().out, re.MULTILINE)
 
 

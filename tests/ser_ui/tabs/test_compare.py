@@ -116,7 +116,7 @@ def test_a_single_model_is_told_how_another_comes(tmp_path, monkeypatch):
     blocks = page.build(Recognizer.load("lonely"))
     for texts in blocks.translations.translations.values():
         assert "lonely" in texts["page.compare"]
-        assert "train/README.md" in texts["page.compare"]
+        assert "docs/training.md" in texts["page.compare"]
     components = [component["props"] for component in blocks.get_config_file()["components"]]
     assert any(props.get("elem_id") == "agreement" for props in components)
     assert not any(props.get("elem_id") == "drop-compared" for props in components)

@@ -46,8 +46,9 @@ def test_the_survey_names_unreadable_files_and_duplicates(tmp_path):
     for name, reason in (("JK_a01.wav", "empty"), ("KL_a01.wav", "unsupported_format")):
         assert f"unreadable: {folder / name}: {reason}: " in out
     assert f"unreadable: {folder / 'KL_a02.wav'}: too_short: " in out
-    assert f"unreadable: {cut}: truncated: " in out
-    assert out.count("unreadable") == 4
+    assert out.count("unreadable") == 3
+    assert f"in part: {cut}: Cut off: " in out
+    assert out.count("in part") == 1
 
 
 def test_the_survey_finds_copies_in_another_corpus(tmp_path):

@@ -1,0 +1,243 @@
+"""Recordings read by FFmpeg (PyAV): one sound track of a container that is named to it.
+
+FFmpeg reads through our file object and may use the decoders of speech recordings alone. It guesses no format
+and opens nothing else, be it a URL, a playlist or a file that another file names.
+"""
+
+import os
+import re
+import struct
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any, BinaryIO
+
+import av
+import av.container
+import numpy as np
+from av.stream import Disposition
+from numpy.typing import NDArray
+
+from ser_core.audio import faults
+from ser_core.audio.formats import mp3_length_s
+from ser_core.audio.sizes import Payload
+from ser_core.audio.stored import Block, Part, Recording, block_frames
+from ser_core.errors import AudioError
+
+LOUDNESS_S = 60.0  # of each of several tracks, to tell which is the loudest
+MAX_TRACKS = 16
+UNSIZED = ("aac", "amr", "mpegts")  # containers without a length; FFmpeg guesses one
+HEAD_BYTES = 64  # in which an MP3 tells its length, if it does
+
+# FFmpeg's names of the decoders that recordings of speech need, and the only ones that it may use. It looks
+# into every track to learn what it is: a cover picture of 50 kB in an MP3 took 400 MB.
+CODECS = (
+    *(
+        "aac",
+        "alac",
+        "mp1",
+        "mp1float",
+        "mp2",
+        "mp2float",
+        "mp3",
+        "mp3float",
+        "flac",
+        "opus",
+        "libopus",
+        "vorbis",
+    ),
+    *("ac3", "eac3", "amrnb", "amrwb", "libopencore_amrnb", "libopencore_amrwb", "speex", "gsm", "gsm_ms"),
+    *(
+        "wmav1",
+        "wmav2",
+        "wmapro",
+        "wmalossless",
+        "wmavoice",
+        "adpcm_ms",
+        "adpcm_ima_wav",
+        "adpcm_ima_qt",
+        "g722",
+    ),
+    *(
+        "adpcm_g722",
+        "g726",
+        "g726le",
+        "adpcm_g726",
+        "adpcm_g726le",
+        "pcm_alaw",
+        "pcm_mulaw",
+        "pcm_u8",
+        "pcm_s8",
+    ),
+    *(f"pcm_{kind}{end}" for kind in ("s16", "s24", "s32", "f32", "f64") for end in ("le", "be")),
+)
+
+# Where the boxes of an MP4's index say how many samples there are: behind version, flags and, in the first, a
+# size that holds for all of them.
+_CLAIMED_SAMPLES = re.compile(rb"(?:stsz.{8}|trun.{4})(.{4})", re.DOTALL)
+
+
+@contextmanager
+def with_av(file: Part, kind: str, warnings: list[str], size: Payload | None) -> Iterator[Recording]:
+    """The recording in `file`, a container of this `kind`; `size` as its header declares it, where it does.
+
+    Raises AudioError with code `corrupt`, `no_audio` or `unsupported_format`.
+    """
+    if kind == "mov":
+        _check_index(file)
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    with ExitStack() as stack:
+        container = stack.enter_context(_open(file, kind))
+        number, count = 0, len(container.streams.audio)
+        if not count:
+            raise faults.no_audio()
+        if count > 1:
+            number = _best_track(container, file, kind)
+            container = stack.enter_context(_open(file, kind))  # the other one may have been read
+            warnings = [*warnings, faults.one_track(number, count)]
+        track = container.streams.audio[number]
+        _check_codec(track)
+        if kind == "mp3":
+            declared_s = mp3_length_s(head)
+        else:
+            declared_s = None if _is_guess(kind, size) else _length_s(container, track)
+        if declared_s and size and size.declared and size.present:  # FFmpeg counts what is there
+            declared_s *= max(size.declared / size.present, 1.0)
+        blocks = stack.enter_context(closing(_blocks(container, track, kind, warnings)))
+        yield Recording(track.rate, track.channels, declared_s, blocks, warnings)
+
+
+def _open(file: Part, kind: str) -> av.container.InputContainer:
+    file.seek(0)
+    options = {"protocol_whitelist": "none", "codec_whitelist": ",".join(CODECS)}
+    if kind == "wav":
+        options["ignore_length"] = "1"  # `file` ends where the samples do
+    try:
+        return av.open(file, "r", format=kind, options=options, metadata_errors="replace")
+    except (av.FFmpegError, ValueError):
+        raise faults.corrupt() from None
+
+
+def _check_codec(track: av.AudioStream) -> None:
+    if track.codec_context is None or track.codec_context.name not in CODECS:
+        raise faults.unsupported("The sound in this file is coded in an unknown way")
+    if not track.rate:
+        raise faults.corrupt()
+
+
+def _is_guess(kind: str, size: Payload | None) -> bool:
+    """Whether FFmpeg's length of a recording is no more than a guess."""
+    if kind == "wav":
+        return size is None or size.declared is None or size.beyond > 0
+    return kind in UNSIZED
+
+
+def _length_s(container: av.container.InputContainer, track: av.AudioStream) -> float | None:
+    """Length in seconds by the file's header."""
+    if track.duration and track.time_base:
+        return float(track.duration * track.time_base)
+    return container.duration / 1e6 if container.duration else None  # FFmpeg counts in µs
+
+
+def _best_track(container: av.container.InputContainer, file: Part, kind: str) -> int:
+    """The number of the track that is marked as the default, else of the loudest."""
+    tracks = container.streams.audio[:MAX_TRACKS]
+    marked = [number for number, track in enumerate(tracks) if track.disposition & Disposition.default]
+    if len(marked) == 1:
+        return marked[0]
+    power = []
+    for number in range(len(tracks)):
+        with _open(file, kind) as again:
+            power.append(_power(again, again.streams.audio[number]))
+    return int(np.argmax(power))
+
+
+def _power(container: av.container.InputContainer, track: av.AudioStream) -> float:
+    """Mean square of the first `LOUDNESS_S` of a track; -1 where it cannot be read."""
+    total, frames, seconds = 0.0, 0, 0.0
+    try:
+        _check_codec(track)
+        for block in _blocks(container, track, "", []):
+            samples = np.nan_to_num(block.samples.astype(np.float64))
+            total, frames = total + float(np.square(samples).mean(axis=1).sum()), frames + len(samples)
+            seconds += block.duration_s
+            if seconds >= LOUDNESS_S:
+                break
+    except AudioError:
+        return -1.0
+    return total / frames if frames else -1.0
+
+
+def _blocks(
+    container: av.container.InputContainer, track: av.AudioStream, kind: str, warnings: list[str]
+) -> Generator[Block]:
+    """Blocks of one audio track; video and subtitles are never decoded.
+
+    Packets that cannot be decoded are left out, as players do. Rate, channels and sample format may change on
+    the way, where two MP3 files were joined.
+    """
+    parts: list[NDArray[Any]] = []
+    held, read = 0, False
+    bad, inside = 0, 0  # packets that could not be decoded: since the last good one, and before it
+    form: tuple[int, int, str] | None = None  # channels, rate, sample format
+    to_float: av.AudioResampler | None = None
+
+    def joined() -> Block:
+        assert form
+        return Block(np.concatenate(parts, dtype=np.float32), form[1])
+
+    try:
+        for packet in container.demux(track):
+            try:
+                frames = packet.decode()
+            except av.InvalidDataError:
+                bad += 1
+                continue
+            for frame in frames:
+                bad, inside = 0, inside + bad
+                now = (frame.layout.nb_channels, frame.sample_rate, frame.format.name)
+                if now != form:
+                    if parts:
+                        yield joined()
+                        held, parts, read = 0, [], True
+                    # Interleaved: PyAV takes a plane after the eighth for one that is none, and crashes.
+                    form, to_float = now, av.AudioResampler(format="flt", layout=frame.layout, rate=now[1])
+                assert to_float
+                for part in to_float.resample(frame):
+                    parts.append(part.to_ndarray().reshape(-1, now[0]))
+                    held += part.samples
+            if form and held >= block_frames(form[1]):
+                yield joined()
+                held, parts, read = 0, [], True
+    except (av.FFmpegError, ValueError, IndexError):  # IndexError: a track that begins on the way (Ogg)
+        bad += 1
+    if parts:
+        yield joined()
+        read = True
+    if bad and not read:
+        raise faults.corrupt()
+    # Tags between or behind the frames of an MP3 are not damage.
+    if inside > (1 if kind == "mp3" else 0):
+        warnings.append(faults.DAMAGED)
+    elif bad and kind != "mp3":
+        warnings.append(faults.NO_END)
+
+
+def _check_index(file: BinaryIO) -> None:
+    """Refuses an MP4 whose index claims more samples than the file has bytes, and goes back to its start.
+
+    FFmpeg makes 24 bytes of each claimed sample before it looks for any: a damaged number of a file of 4 kB
+    takes gigabytes. A worker's limit (`ser_core.audio.isolated`) holds for what hides from this.
+    """
+    size, at = file.seek(0, os.SEEK_END), 0
+    while at + 8 <= size:
+        file.seek(at)
+        length, name = struct.unpack(">I4s", file.read(8))
+        if length == 1:  # it follows, in 64 bits
+            length = int.from_bytes(file.read(8))
+        if name in (b"moov", b"moof"):
+            index = file.read(min(length or size, size))
+            if any(int.from_bytes(claimed) > size for claimed in _CLAIMED_SAMPLES.findall(index)):
+                raise faults.corrupt()
+        at = at + length if length >= 8 else size  # 0: up to the end of the file
+    file.seek(0)

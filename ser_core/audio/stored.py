@@ -1,0 +1,88 @@
+"""A recording as it is stored: a part of a file, and blocks of samples at their own rate and channels."""
+
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK_S = 10.0  # length of the blocks a recording is read in
+MAX_BLOCK_FRAMES = 480_000  # 10 s at 48 kHz; bounds memory at higher rates
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of sound as it is stored. Rate and channels may change from block to block."""
+
+    samples: NDArray[np.float32]  # (frame, channel), not yet checked
+    sample_rate: int  # Hz
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate
+
+
+@dataclass(frozen=True)
+class Recording:
+    """An opened recording: what its header says, and its samples."""
+
+    sample_rate: int  # Hz, at the start
+    channels: int  # at the start
+    duration_s: float | None  # as declared; None where the header does not know
+    blocks: Iterator[Block]
+    warnings: list[str] = field(default_factory=list)  # complete when the last block was read
+
+
+class Part(io.RawIOBase, BinaryIO):
+    """The bytes from `start` to `end` of a file, as a file."""
+
+    def __init__(self, file: BinaryIO, start: int, end: int) -> None:
+        self._file, self._start, self._size = file, start, max(end - start, 0)
+        self._at = 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Place in bytes."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Moves as `io.RawIOBase.seek`."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError("a place before the start of the file")
+        self._at = base + offset
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most `size` bytes; all that are left where it is negative."""
+        left = max(self._size - self._at, 0)
+        self._file.seek(self._start + self._at)
+        content = self._file.read(left if size is None or size < 0 else min(size, left))
+        self._at += len(content)
+        return content
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Fills `buffer` as far as there are bytes; how many there were."""
+        content = self.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def part(self, start: int, end: int) -> "Part":
+        """A part of this part."""
+        return Part(self._file, self._start + start, self._start + min(end, self._size))
+
+
+def block_frames(sample_rate: int) -> int:
+    """Frames of a block at `sample_rate` in Hz."""
+    return min(round(BLOCK_S * sample_rate), MAX_BLOCK_FRAMES)
