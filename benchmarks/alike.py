@@ -1,12 +1,18 @@
-"""What clips gain where they are judged with others, as `analyze --one-voice` and `--alike` do.
+"""Accuracy of clips judged together with others, as by `analyze --one-voice` and `--alike`.
 
-`python -m benchmarks.alike` takes the models that `python -m train crossval --protocol leave_one_corpus_out`
-left in runs/ and hears the corpus that each was not trained on: clips by themselves, with what came before
-of the same voice (in random order), with all others of the same voice, with all others of everybody, and,
-the worst that can be done, with others of the same emotion alone; and where seven of ten clips are neutral.
+`python -m benchmarks.alike` evaluates the models that `python -m train crossval --protocol
+leave_one_corpus_out` left in runs/, each on the corpus that it was not trained on. Clips are judged
+
+- by themselves,
+- with the earlier clips of the same voice, in random order,
+- with all other clips of the same voice,
+- with all other clips of all voices,
+- with other clips of the same emotion alone, which is the worst case,
+- and with all others where seven of ten clips are neutral.
+
 Then the same with every voice moved to another room and microphone (the first virtual session of the recipe):
-recordings that are not alike. Prints UAR in percent among the classes shared, how many clips get an emotion
-at the shipped model's temperature and threshold, and how many of these rightly; writes
+recordings that are not alike. Prints UAR in percent among the shared classes, the share of clips that get an
+emotion at the shipped model's temperature and threshold, and the accuracy of these. Writes
 benchmarks/results/alike.json.
 """
 
@@ -31,10 +37,10 @@ from train.reports.evaluate import Predictions
 
 PROTOCOL = "leave_one_corpus_out"
 OUT = Path(__file__).parent / "results" / "alike.json"
-PLACES = ("as recorded", "each voice elsewhere")  # copy 0, and the first that augmentation changes
+CONDITIONS = ("as recorded", "each voice elsewhere")  # copy 0, and the first augmented one
 NEUTRAL = LABELS.index("neutral")
-OTHERS = 3 / 7  # clips for each neutral one, where seven of ten are neutral
-DRAWS = 5  # of these others
+OTHERS_PER_NEUTRAL = 3 / 7  # where seven of ten clips are neutral
+DRAWS = 5  # random selections of the other clips
 NAMES = {"answered": "answered", "accuracy_of_answered": "right of these"}
 
 
@@ -44,37 +50,40 @@ def main(
     out: Annotated[Path, typer.Option(help="where the figures go")] = OUT,
 ) -> None:
     """Prints and writes the table."""
-    chosen = recipe.read(RECIPE)
-    clips = corpora.read(data, chosen.corpora)
+    settings = recipe.read(RECIPE)
+    clips = corpora.read(data, settings.corpora)
     shipped = bundles.read(bundles.DEFAULT)
-    told = json.loads((runs / PROTOCOL / "protocol.json").read_text(encoding="utf-8"))
-    found: dict[str, dict[str, float]] = {}
-    for split in crossval.splits(PROTOCOL, clips, chosen.seed):
+    protocol = json.loads((runs / PROTOCOL / "protocol.json").read_text(encoding="utf-8"))
+    report: dict[str, dict[str, float]] = {}
+    for split in crossval.splits(PROTOCOL, clips, settings.seed):
         _, model = bundles.load(runs / PROTOCOL / split.name / "bundle")
         assert isinstance(model, WhisperAdaptive)
         corpus = split.name.removeprefix("without_")
-        labels = told[corpus]["classes"]
-        embedder = Embedder(chosen, FeatureCache(default_folder()), model=model)
-        found[corpus] = {}
-        for copy, place in enumerate(PLACES):
+        labels = protocol[corpus]["classes"]
+        embedder = Embedder(settings, FeatureCache(default_folder()), model=model)
+        report[corpus] = {}
+        for copy, condition in enumerate(CONDITIONS):
             embeddings = embedder.embeddings(split.test, copy)
             alone = sessions.by_themselves(model, split.test, embeddings)
-            rows = ways(model, alone, embeddings) | mostly_neutral(model, alone, embeddings)
-            for way, heard in rows.items():
-                found[corpus][f"{place}: {way}"] = uar(heard, labels)
-                told_of = evaluate.answers(heard, shipped.temperature, shipped.threshold)
-                found[corpus] |= {f"{place}: {way}, {NAMES[key]}": value for key, value in told_of.items()}
-    names = list(next(iter(found.values())))
-    found["mean"] = {way: float(np.mean([rows[way] for rows in found.values()])) for way in names}
-    shown = {name: {way: round(value, 1) for way, value in rows.items()} for name, rows in found.items()}
-    out.write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
-    typer.echo(f"{'':>80}" + "".join(f"{name:>9}" for name in shown))
-    for way in names:
-        typer.echo(f"{way:>80}" + "".join(f"{rows[way]:>9.1f}" for rows in shown.values()))
+            rows = contexts(model, alone, embeddings) | mostly_neutral(model, alone, embeddings)
+            for context, predictions in rows.items():
+                name = f"{condition}: {context}"
+                report[corpus][name] = uar(predictions, labels)
+                shares = evaluate.answers(predictions, shipped.temperature, shipped.threshold)
+                report[corpus] |= {f"{name}, {NAMES[key]}": value for key, value in shares.items()}
+    names = list(next(iter(report.values())))
+    report["mean"] = {name: float(np.mean([rows[name] for rows in report.values()])) for name in names}
+    rounded = {
+        corpus: {name: round(value, 1) for name, value in rows.items()} for corpus, rows in report.items()
+    }
+    out.write_text(json.dumps(rounded, indent=2) + "\n", encoding="utf-8")
+    typer.echo(f"{'':>80}" + "".join(f"{corpus:>9}" for corpus in rounded))
+    for name in names:
+        typer.echo(f"{name:>80}" + "".join(f"{rows[name]:>9.1f}" for rows in rounded.values()))
 
 
-def ways(model: WhisperAdaptive, alone: Predictions, embeddings: Tensor) -> dict[str, Predictions]:
-    """Predictions of all clips by what they are judged with."""
+def contexts(model: WhisperAdaptive, alone: Predictions, embeddings: Tensor) -> dict[str, Predictions]:
+    """Predictions for all clips, by the clips that each is judged with."""
     emotions = [LABELS[target] for target in alone.targets]
     return {
         "by themselves": alone,
@@ -88,17 +97,18 @@ def ways(model: WhisperAdaptive, alone: Predictions, embeddings: Tensor) -> dict
 
 
 def mostly_neutral(model: WhisperAdaptive, alone: Predictions, embeddings: Tensor) -> dict[str, Predictions]:
-    """The same of draws in which seven of ten clips are neutral."""
+    """The same for random selections in which seven of ten clips are neutral."""
     rng = np.random.default_rng(0)
     neutral, others = (np.flatnonzero(rows) for rows in (alone.targets == NEUTRAL, alone.targets != NEUTRAL))
-    apart, together = [], []
+    separate, together = [], []
     for _ in range(DRAWS):
-        drawn = rng.choice(others, min(len(others), round(OTHERS * len(neutral))), replace=False)
-        rows = np.concatenate([neutral, drawn])
-        apart.append(evaluate.rows_of(alone, rows))
-        together.append(sessions.together(model, apart[-1], embeddings[rows], apart[-1].corpora))
+        count = min(len(others), round(OTHERS_PER_NEUTRAL * len(neutral)))
+        selected = rng.choice(others, count, replace=False)
+        rows = np.concatenate([neutral, selected])
+        separate.append(evaluate.rows_of(alone, rows))
+        together.append(sessions.together(model, separate[-1], embeddings[rows], separate[-1].corpora))
     return {
-        "mostly neutral, by themselves": evaluate.join(apart),
+        "mostly neutral, by themselves": evaluate.join(separate),
         "mostly neutral, with everybody's other clips": evaluate.join(together),
     }
 

@@ -1,9 +1,9 @@
 """Every architecture in one table of docs/accuracy.md: `python -m benchmarks.architectures` measures it.
 
-Parameters, size as shipped (float16), and milliseconds for a clip of 3 s, features included, on one core,
-with random weights. Accuracy is read from kept reports of runs, `benchmarks/results/NAME/PROTOCOL/`, which
-`python -m train crossval` made and `python -m train report RUN --keep benchmarks/results` copied; a row whose
-folds are not all there says which it has. Writes results/architectures.json, the figure
+Measured with random weights: parameters, size as shipped (float16), and milliseconds for a clip of 3 s,
+features included, on one core. Accuracy comes from reports of runs in `benchmarks/results/NAME/PROTOCOL/`,
+which `python -m train crossval` made and `python -m train report RUN --keep benchmarks/results` copied. A row
+whose folds are incomplete says which it has. Writes results/architectures.json, the figure
 assets/architectures.png, and the table between the marks in docs/accuracy.md.
 """
 
@@ -18,7 +18,7 @@ import torch
 import typer
 from torch import nn
 
-from benchmarks.pages import renew
+from benchmarks.pages import replace_section
 from benchmarks.speed import machine
 from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.emotions import LABELS
@@ -34,13 +34,13 @@ PAGE = ROOT / "docs" / "accuracy.md"
 BEGIN, END = "<!-- architectures -->", "<!-- /architectures -->"
 CLIP_S = 3.0
 REPEATS = 15
-UNSEEN = ("ravdess_5fold", "ravdess_fold0")  # the first that is there is the row's
+UNSEEN = ("ravdess_5fold", "ravdess_fold0")  # a row shows the first that exists
 BY_FILE = "random_by_file"
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network takes, whatever its weights."""
+    """What a network costs, independent of its weights."""
 
     parameters: int
     megabytes: float  # in float16, buffers included
@@ -52,24 +52,24 @@ def main(
     measure: Annotated[bool, typer.Option(help="Measure anew; else what was measured last.")] = True,
 ) -> None:
     if measure:
-        told = {"machine": machine(), "clip_s": CLIP_S, "threads": 1}
-        told["costs"] = {name: asdict(cost(name)) for name in ARCHITECTURES}
-        MEASURED.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    costs = {name: Cost(**told) for name, told in measured()["costs"].items()}
+        report = {"machine": machine(), "clip_s": CLIP_S, "threads": 1}
+        report["costs"] = {name: asdict(cost(name)) for name in ARCHITECTURES}
+        MEASURED.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    costs = {name: Cost(**fields) for name, fields in measured()["costs"].items()}
     text = table(costs)
-    renew(page, BEGIN, END, text)
-    shown = [row for name in ranked(costs) for row in (unseen(name), by_file(name)) if row]
-    compare.figure(shown).savefig(FIGURE, dpi=80)
+    replace_section(page, BEGIN, END, text)
+    rows = [row for name in ranked(costs) for row in (unseen(name), by_file(name)) if row]
+    compare.figure(rows).savefig(FIGURE, dpi=80)
     typer.echo(text)
 
 
 def measured() -> dict[str, Any]:
-    """What was measured last."""
+    """The latest measurements."""
     return dict(json.loads(MEASURED.read_text(encoding="utf-8")))
 
 
 def cost(name: str) -> Cost:
-    """Parameters, size and time of the architecture `name`, its weights random."""
+    """Parameters, size and time of the architecture `name` with random weights."""
     torch.set_num_threads(1)
     model = build(name, len(LABELS)).eval()
     tensors = model.state_dict().values()
@@ -81,53 +81,53 @@ def cost(name: str) -> Cost:
 
 
 def milliseconds(model: nn.Module) -> float:
-    """From samples to logits, median of REPEATS after a first run."""
+    """Time from samples to logits: the median of REPEATS runs after a first one."""
     extract = FeatureExtractor(model.features)  # type: ignore[arg-type]
     samples = torch.randn(1, round(CLIP_S * SAMPLE_RATE), generator=torch.Generator().manual_seed(0)) / 10
     lengths = torch.tensor([samples.shape[1]])
     times = []
     with torch.inference_mode():
         for _ in range(REPEATS + 1):
-            began = time.perf_counter()
+            started = time.perf_counter()
             model(*extract(samples, lengths))
-            times.append(1000 * (time.perf_counter() - began))
+            times.append(1000 * (time.perf_counter() - started))
     return median(times[1:])
 
 
 def unseen(name: str) -> compare.Row | None:
-    """What `name` got on RAVDESS actors it had never heard; None where no run is kept."""
+    """Accuracy of `name` on RAVDESS actors that it was not trained on; None if no run is kept."""
     folder = next((RESULTS / name / p for p in UNSEEN if (RESULTS / name / p).is_dir()), None)
     return compare.rows([folder])[0] if folder else None
 
 
 def by_file(name: str) -> compare.Row | None:
-    """What `name` got on RAVDESS clips of actors it had heard, drawn at random."""
+    """Accuracy of `name` on random RAVDESS clips of actors that it was trained on."""
     folder = RESULTS / name / BY_FILE
     return compare.rows([folder])[0] if folder.is_dir() else None
 
 
 def ranked(costs: dict[str, Cost]) -> list[str]:
-    """The architectures that have a row, the best first."""
+    """The architectures that have a row, best first."""
     rows = {name: unseen(name) for name in costs}
     return sorted((name for name in rows if rows[name]), key=lambda name: -(rows[name].uar or 0))
 
 
 def table(costs: dict[str, Cost]) -> str:
-    """Markdown; percent with 95 % intervals over speakers."""
+    """The results as a Markdown table; percent with 95 % intervals over speakers."""
     lines = [
         "| architecture | parameters | MB | ms a clip | test | accuracy | UAR | macro-F1 | ECE "
         "| accuracy by file, *speaker-dependent* |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name in ranked(costs):
-        row, dependent, paid = unseen(name), by_file(name), costs[name]
+        row, dependent, needs = unseen(name), by_file(name), costs[name]
         assert row
         tested = "five folds" if (RESULTS / name / UNSEEN[0]).is_dir() else "fold 0 only"
         cells = (
             f"`{name}`",
-            f"{paid.parameters / 1e6:.2f} M",
-            f"{paid.megabytes:.1f}",
-            f"{paid.ms:.1f}",
+            f"{needs.parameters / 1e6:.2f} M",
+            f"{needs.megabytes:.1f}",
+            f"{needs.ms:.1f}",
             tested,
             compare.with_interval(row.accuracy, row.accuracy_ci95),
             compare.with_interval(row.uar, row.uar_ci95),

@@ -1,8 +1,8 @@
-"""What it costs to read strangers' recordings in a process of its own.
+"""Cost of decoding untrusted recordings in a separate process.
 
 `python -m benchmarks.decoder` reads the same files in this process and through `ser_core.audio.isolated`, in
-turn, prints ms a file and writes benchmarks/results/decoder.json. It also tells how long a fresh worker takes
-to its first file, and what the worst files that are allowed take: the room under a worker's limits.
+turn, prints ms per file and writes benchmarks/results/decoder.json. It also measures how long a new worker
+takes for its first file, and what the most expensive permitted files need, compared with a worker's limits.
 """
 
 import json
@@ -46,22 +46,22 @@ def main(
     out: Annotated[Path, typer.Option(help="where the figures go")] = OUT,
     repeats: Annotated[int, typer.Option(help="times that each file is read each way")] = REPEATS,
 ) -> None:
-    """Prints and writes the figures."""
+    """Measures, prints and writes the results."""
     limits = WorkerLimits()
-    found: dict[str, Any] = {"machine": machine(), "repeats": repeats, "limits": vars(limits)}
+    report: dict[str, Any] = {"machine": machine(), "repeats": repeats, "limits": vars(limits)}
     with TemporaryDirectory() as folder:
         clips = {name: write(Path(folder), clip) for name, clip in CLIPS.items()}
         first = next(iter(clips.values()))
-        found["first_file_ms"] = median(first_file_ms(first) for _ in range(5))
+        report["first_file_ms"] = median(first_file_ms(first) for _ in range(5))
         with Decoder() as decoder:
-            found["files"] = {name: compared(path, decoder, repeats) for name, path in clips.items()}
-        found["worst"] = {name: worst(write(Path(folder), clip)) for name, clip in WORST.items()}
-    out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    typer.echo(table(found))
+            report["files"] = {name: both_ways_ms(path, decoder, repeats) for name, path in clips.items()}
+        report["worst"] = {name: worst(write(Path(folder), clip)) for name, clip in WORST.items()}
+    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    typer.echo(table(report))
 
 
 def write(folder: Path, clip: Clip) -> Path:
-    """A file of noise."""
+    """Writes a file of noise in `folder` and returns its path."""
     seconds, rate, channels, container, subtype = clip
     path = folder / f"{'-'.join(map(str, clip))}.sound"
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, (rate, channels))
@@ -72,31 +72,31 @@ def write(folder: Path, clip: Clip) -> Path:
 
 
 def first_file_ms(path: Path) -> float:
-    """From nothing to the sound of a file: a worker has to start."""
+    """Time in ms to decode a file with a new worker, including the worker's start."""
     with Decoder() as decoder:
         return timed_ms(lambda: decoder.stream(path, LIMITS))
 
 
-def compared(path: Path, decoder: Decoder, repeats: int) -> dict[str, float]:
-    """Median ms of both ways, taken in turn so that neither has the quieter moments."""
-    here, there = [], []
+def both_ways_ms(path: Path, decoder: Decoder, repeats: int) -> dict[str, float]:
+    """Median ms of both ways, measured in turn so that both meet the same load."""
+    in_process, in_worker = [], []
     for _ in range(repeats):
-        here.append(timed_ms(lambda: decode.stream(path, LIMITS)))
-        there.append(timed_ms(lambda: decoder.stream(path, LIMITS)))
-    ratio = median(b / a for a, b in zip(here, there, strict=True))
-    return {"in_process_ms": median(here), "worker_ms": median(there), "ratio": ratio}
+        in_process.append(timed_ms(lambda: decode.stream(path, LIMITS)))
+        in_worker.append(timed_ms(lambda: decoder.stream(path, LIMITS)))
+    ratio = median(b / a for a, b in zip(in_process, in_worker, strict=True))
+    return {"in_process_ms": median(in_process), "worker_ms": median(in_worker), "ratio": ratio}
 
 
 def timed_ms(read: Callable[[], Iterable[np.ndarray]]) -> float:
-    """How long it takes to have all of a file's blocks."""
-    began = time.perf_counter()
+    """Time in ms to read all blocks of a file."""
+    started = time.perf_counter()
     for _ in read():
         pass
-    return 1000 * (time.perf_counter() - began)
+    return 1000 * (time.perf_counter() - started)
 
 
 def worst(path: Path) -> dict[str, float]:
-    """What a worker needs for a file, and what it has held at most since it started; Linux tells."""
+    """Time, CPU time and peak memory that a worker needs for a file (Linux)."""
     with Decoder() as decoder:
         elapsed = timed_ms(lambda: decoder.stream(path, LIMITS))
         worker = next(
@@ -105,27 +105,26 @@ def worst(path: Path) -> dict[str, float]:
             if f"\nPPid:\t{os.getpid()}\n" in status.read_text()
             and b"ser_core.audio.isolated" in status.with_name("cmdline").read_bytes()
         )
-        told = dict(
-            line.split(":\t", 1) for line in (worker / "status").read_text().splitlines() if ":\t" in line
-        )
+        status = (worker / "status").read_text()
+        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
         ticks = (worker / "stat").read_text().rpartition(")")[2].split()[11:13]  # in user mode, in the kernel
     cpu_s = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
-    return {"elapsed_ms": elapsed, "cpu_s": cpu_s, "peak_bytes": 1024 * int(told["VmHWM"].split()[0])}
+    return {"elapsed_ms": elapsed, "cpu_s": cpu_s, "peak_bytes": 1024 * int(fields["VmHWM"].split()[0])}
 
 
-def table(found: dict[str, Any]) -> str:
-    """The figures as text."""
-    lines = [f"{'':<32}{'here':>10}{'worker':>10}{'ratio':>8}   ms, medians of {found['repeats']}"]
+def table(report: dict[str, Any]) -> str:
+    """The results as text."""
+    lines = [f"{'':<32}{'here':>10}{'worker':>10}{'ratio':>8}   ms, medians of {report['repeats']}"]
     lines += [
-        f"{name:<32}{of['in_process_ms']:>10.2f}{of['worker_ms']:>10.2f}{of['ratio']:>8.2f}"
-        for name, of in found["files"].items()
+        f"{name:<32}{row['in_process_ms']:>10.2f}{row['worker_ms']:>10.2f}{row['ratio']:>8.2f}"
+        for name, row in report["files"].items()
     ]
-    lines += [f"{'first file of a fresh worker':<42}{found['first_file_ms']:>10.0f}"]
+    lines += [f"{'first file of a fresh worker':<42}{report['first_file_ms']:>10.0f}"]
     lines += [
-        f"{name:<32}{of['cpu_s']:>8.1f} s of CPU, {of['peak_bytes'] / 1e6:.0f} MB at most"
-        for name, of in found["worst"].items()
+        f"{name:<32}{row['cpu_s']:>8.1f} s of CPU, {row['peak_bytes'] / 1e6:.0f} MB at most"
+        for name, row in report["worst"].items()
     ]
-    limits = found["limits"]
+    limits = report["limits"]
     allowed = f"{limits['cpu_s']:>8.1f} s of CPU, {limits['memory_bytes'] / 1e6:.0f} MB of data"
     return "\n".join([*lines, f"{'allowed':<32}{allowed}"])
 

@@ -1,8 +1,8 @@
-"""Coverage-guided fuzzing of the decoder, every format in its turn, seeded with the corpus of bad files.
+"""Coverage-guided fuzzing of the decoder, one format after the other, seeded with the corpus of bad files.
 
-`python -m benchmarks.fuzz_decoder --minutes 60` needs `pip install "atheris>=3,<4"`. It keeps what it learns
-and finds in runs/fuzz, goes on from there when it is called again, and writes benchmarks/results/fuzz.json
-after each turn. A find is a file that ended in a crash, a traceback, an overrun or too much memory.
+`python -m benchmarks.fuzz_decoder --minutes 60` needs `pip install "atheris>=3,<4"`. The fuzzer's corpora and
+finds are kept in runs/fuzz, where another call continues. benchmarks/results/fuzz.json is written after each
+turn. A find is a file that causes a crash, an exception, a timeout or too much memory.
 """
 
 import json
@@ -29,7 +29,7 @@ from bad_inputs import FORMATS, good  # noqa: E402
 OUT = ROOT / "benchmarks" / "results" / "fuzz.json"
 MAGIC = {b"RIFF": "wav", b"RF64": "wav", b"fLaC": "flac", b"OggS": "ogg", b"\x1aE\xdf\xa3": "webm"}
 FAMILIES = ("wav", "flac", "ogg", "mp3", "mp4", "webm")
-TURN_S = 120.0  # a format is fuzzed for so long before the next one has its turn
+TURN_S = 120.0  # time for one format before the next
 OPTIONS = (
     "-max_len=65536",  # bytes: a second of sound in most formats
     "-timeout=20",  # s, of one file
@@ -46,44 +46,44 @@ def main(
     ),
     out: Annotated[Path, typer.Option(help="where the figures go")] = OUT,
 ) -> None:
-    """Fuzzes, and prints and writes how much was tried and what was found."""
+    """Fuzzes all formats in turn, and prints and writes a summary."""
     write_seeds(folder)
     log = folder / "log.jsonl"
-    ends = time.monotonic() + 60 * minutes
-    while time.monotonic() < ends:
+    deadline = time.monotonic() + 60 * minutes
+    while time.monotonic() < deadline:
         for family in FAMILIES:
-            seconds = min(TURN_S, ends - time.monotonic())
+            seconds = min(TURN_S, deadline - time.monotonic())
             if seconds < 1:
                 break
-            for told in turn(folder / family, seconds):
+            for run in turn(folder / family, seconds):
                 with log.open("a", encoding="utf-8") as lines:
-                    lines.write(json.dumps({"family": family, **told}) + "\n")
+                    lines.write(json.dumps({"family": family, **run}) + "\n")
                 out.write_text(summary(log), encoding="utf-8")
-                typer.echo(f"{family}: {told}")
+                typer.echo(f"{family}: {run}")
     out.write_text(summary(log), encoding="utf-8")
     typer.echo(out.read_text(encoding="utf-8"))
 
 
 def write_seeds(folder: Path) -> None:
-    """The good and the bad files of each format, each format's in a folder of its own."""
-    everything = [*((name, good(name)) for name in FORMATS), *corpus()]
-    for number, (_, content) in enumerate(everything):
-        place = folder / family_of(content) / "seeds"
-        place.mkdir(parents=True, exist_ok=True)
-        (place / f"{number:04d}").write_bytes(content)
+    """Writes the good and the bad files of each format to a folder of its own."""
+    files = [*((name, good(name)) for name in FORMATS), *corpus()]
+    for number, (_, content) in enumerate(files):
+        seeds = folder / family_of(content) / "seeds"
+        seeds.mkdir(parents=True, exist_ok=True)
+        (seeds / f"{number:04d}").write_bytes(content)
 
 
 def family_of(content: bytes) -> str:
-    """The format that `content` is nearest to; MP3, which has no magic, where that is none."""
+    """The format of `content` by its first bytes; MP3, which has no magic number, for all others."""
     return "mp4" if content[4:8] == b"ftyp" else MAGIC.get(content[:4], "mp3")
 
 
 def turn(folder: Path, seconds: float) -> Iterator[dict[str, Any]]:
-    """Fuzzes one format; libFuzzer ends at a find, and is started again while there is time."""
+    """Fuzzes one format for `seconds`. libFuzzer ends at a find, and is restarted while time is left."""
     for name in ("corpus", "finds"):
         (folder / name).mkdir(exist_ok=True)
-    ends = time.monotonic() + seconds
-    while (left := int(ends - time.monotonic())) > 0:
+    deadline = time.monotonic() + seconds
+    while (remaining := int(deadline - time.monotonic())) > 0:
         command = [
             sys.executable,
             "-m",
@@ -92,47 +92,47 @@ def turn(folder: Path, seconds: float) -> Iterator[dict[str, Any]]:
             folder / "seeds",
             *OPTIONS,
         ]
-        command += [f"-max_total_time={left}", f"-artifact_prefix={folder / 'finds'}/"]
+        command += [f"-max_total_time={remaining}", f"-artifact_prefix={folder / 'finds'}/"]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        began = time.monotonic()
-        done = subprocess.run(
+        started = time.monotonic()
+        process = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, errors="replace"
         )
-        executions = re.findall(r"number_of_executed_units: (\d+)|^#(\d+)\t", done.stderr, re.MULTILINE)
-        (folder / "last.log").write_text(done.stderr, encoding="utf-8")
-        find = re.search(r"Test unit written to (.*)", done.stderr)
-        told = done.stdout + done.stderr
-        if done.returncode and not find:
-            raise RuntimeError(f"the fuzzer failed:\n{done.stderr[-2000:]}")
+        executions = re.findall(r"number_of_executed_units: (\d+)|^#(\d+)\t", process.stderr, re.MULTILINE)
+        (folder / "last.log").write_text(process.stderr, encoding="utf-8")
+        find = re.search(r"Test unit written to (.*)", process.stderr)
+        output = process.stdout + process.stderr
+        if process.returncode and not find:
+            raise RuntimeError(f"the fuzzer failed:\n{process.stderr[-2000:]}")
         yield {
-            "seconds": round(time.monotonic() - began, 1),
+            "seconds": round(time.monotonic() - started, 1),
             "executions": max((int(a or b) for a, b in executions), default=0),
             "find": Path(find[1]).name if find else None,
-            "what": what[1] if (what := re.search(r"Uncaught Python exception: ===\n(.*)", told)) else None,
+            "what": what[1] if (what := re.search(r"Uncaught Python exception: ===\n(.*)", output)) else None,
         }
 
 
 def summary(log: Path) -> str:
-    """The figures of all turns in `log`, as JSON; a find counts as often as the fuzzer came across it."""
+    """The results of all turns in `log`, as JSON. A find is counted each time that it occurs."""
     turns = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     families = {}
     for family in FAMILIES:
-        mine = [told for told in turns if told["family"] == family]
+        family_turns = [run for run in turns if run["family"] == family]
         families[family] = {
-            "minutes": round(sum(told["seconds"] for told in mine) / 60, 1),
-            "executions": sum(told["executions"] for told in mine),
-            "finds": Counter(told["find"].partition("-")[0] for told in mine if told["find"]),
+            "minutes": round(sum(run["seconds"] for run in family_turns) / 60, 1),
+            "executions": sum(run["executions"] for run in family_turns),
+            "finds": Counter(run["find"].partition("-")[0] for run in family_turns if run["find"]),
         }
-    found = {
+    report = {
         "command": "python -m benchmarks.fuzz_decoder --minutes 60",
         "machine": machine(),
         "atheris": version("atheris"),
         "instrumented": "ser_core and soundfile (Python); libsndfile and FFmpeg are not",
-        "minutes": round(sum(told["seconds"] for told in turns) / 60, 1),
-        "executions": sum(told["executions"] for told in turns),
+        "minutes": round(sum(run["seconds"] for run in turns) / 60, 1),
+        "executions": sum(run["executions"] for run in turns),
         "families": families,
     }
-    return json.dumps(found, indent=2) + "\n"
+    return json.dumps(report, indent=2) + "\n"
 
 
 if __name__ == "__main__":

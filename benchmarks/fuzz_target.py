@@ -1,8 +1,8 @@
-"""What the fuzzer runs: decode some bytes, which must end in an `AudioError` or in clean samples.
+"""The function that the fuzzer calls: decoding some bytes must end in an `AudioError` or in valid samples.
 
-`python -m benchmarks.fuzz_target FOLDER [options of libFuzzer]`; `benchmarks.fuzz_decoder` calls it. Only our
-Python is instrumented: coverage guides the fuzzer through the choice of decoder and the checks around it.
-libsndfile and FFmpeg, which are fuzzed upstream, get whatever passes those.
+`python -m benchmarks.fuzz_target FOLDER [options of libFuzzer]`; `benchmarks.fuzz_decoder` runs it. Only the
+Python code is instrumented: coverage guides the fuzzer through the choice of decoder and the checks around
+it. libsndfile and FFmpeg, which are fuzzed by their own projects, get whatever passes these checks.
 """
 
 import sys
@@ -23,7 +23,7 @@ MARGIN_S = 0.1  # a resampler's filter may add a little
 
 
 def check(content: bytes) -> None:
-    """Raises where `content` gives anything but an `AudioError` or a fine `Waveform`."""
+    """Raises an exception if `content` gives neither an `AudioError` nor a valid `Waveform`."""
     try:
         samples = decode(content, LIMITS).samples
     except AudioError:
@@ -35,9 +35,9 @@ def check(content: bytes) -> None:
 
 
 def mutate(content: bytes, max_size: int, seed: int) -> bytes:
-    """libFuzzer's mutation; every other time with fitting checksums of Ogg, which hide the rest."""
-    changed: bytes = atheris.Mutate(content, max_size)
-    return with_ogg_checksums(changed)[:max_size] if seed % 2 else changed
+    """libFuzzer's mutation; for odd seeds with valid Ogg checksums, so that readers accept the page."""
+    mutated: bytes = atheris.Mutate(content, max_size)
+    return with_ogg_checksums(mutated)[:max_size] if seed % 2 else mutated
 
 
 if __name__ == "__main__":

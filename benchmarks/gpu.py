@@ -1,12 +1,11 @@
-"""A GPU from samples to probabilities: `python -m benchmarks.gpu` prints a table and writes results/gpu.json.
+"""Speed on a GPU from samples to probabilities: `python -m benchmarks.gpu` writes results/gpu.json.
 
-Clips are generated noise of 1 to 10 s in memory: cost does not depend on what is said. It needs torch,
-torchaudio, safetensors and numpy alone, and runs on a CPU too (say `--hours 0.02`).
+Clips are generated noise of 1 to 10 s in memory, because the cost does not depend on the content. Needs only
+torch, torchaudio, safetensors and numpy, and runs on a CPU too (for example with `--hours 0.02`).
 
-How far from the card's limits is reckoned, not measured: the operations are counted by torch while the
-encoder runs (`FlopCounterMode`), the bytes are those of the weights, the samples and every activation written
-and read once. What these take at the card's published peaks is the least time; its share of the measured time
-is told.
+The share of the card's limits is calculated, not measured. Operations are counted by torch while the encoder
+runs (`FlopCounterMode`). Bytes are the weights, the samples, and every activation written and read once. At
+the card's published peaks these take a minimum time, which is given as a share of the measured time.
 """
 
 import json
@@ -22,7 +21,7 @@ import torch
 import typer
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.pages import renew
+from benchmarks.pages import replace_section
 from ser_core.checkpoint import bundle as bundles
 from ser_core.models.session import Session
 from ser_core.recognition.torch_runtime import BATCH_SAMPLES, TorchRuntime, batches
@@ -37,7 +36,7 @@ LATENCY_S = 3.0  # length of the single clip
 CLIPS_A_SESSION = 100
 # Operations and bytes a second as published: H200 SXM, dense, float32 without and bfloat16 with tensor cores.
 PEAKS = {"H200": {"float32": 67e12, "tf32": 494e12, "bfloat16": 989e12, "bytes": 4.8e12}}
-WAYS = {"float32": ("float32", "highest"), "tf32": ("float32", "high"), "bfloat16": ("bfloat16", "highest")}
+MODES = {"float32": ("float32", "highest"), "tf32": ("float32", "high"), "bfloat16": ("bfloat16", "highest")}
 # Values that a layer writes and reads for each of its steps, as multiples of its width: norm 1; query, key
 # and value 3; attention 1; its projection and sum 2; norm 1; feed 4 + 4; its projection and sum 2.
 VALUES_A_STEP = 18
@@ -52,38 +51,38 @@ def main(
     write: Annotated[bool, typer.Option("--write", help="Into docs/speed.md too.")] = False,
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
-    """Prints and writes the table."""
+    """Measures, prints and writes the results."""
     clips = generated(hours)
-    found: dict[str, Any] = {"hours": sum(map(len, clips)) / SAMPLE_RATE / 3600, "clips": len(clips)}
-    found |= {"repeats": repeats, "model": model, "ways": {}}
-    exact: np.ndarray | None = None
-    for way, (precision, matmul) in WAYS.items():
+    report: dict[str, Any] = {"hours": sum(map(len, clips)) / SAMPLE_RATE / 3600, "clips": len(clips)}
+    report |= {"repeats": repeats, "model": model, "ways": {}}
+    reference: np.ndarray | None = None
+    for mode, (precision, matmul) in MODES.items():
         torch.set_float32_matmul_precision(matmul)
         runtime = TorchRuntime(*bundles.load(model), device, precision)
-        found["machine"] = machine(runtime.device)
+        report["machine"] = machine(runtime.device)
         rows = runtime.probabilities(clips[:CLIPS_A_SESSION])  # noise gets even ones within a session
-        exact = rows if exact is None else exact
-        own = found["ways"][way] = {"furthest_from_float32": float(np.abs(rows - exact).max())}
-        own["batches"] = {}
+        reference = rows if reference is None else reference
+        row = report["ways"][mode] = {"furthest_from_float32": float(np.abs(rows - reference).max())}
+        row["batches"] = {}
         for minutes in map(float, batch_minutes.split(",")):
             BATCH_SAMPLES[runtime.device.type] = int(minutes * 60 * SAMPLE_RATE)
             seconds = timed(runtime, lambda runtime=runtime: recognised(runtime, clips), repeats)
-            own["batches"][f"{minutes:g}"] = found["hours"] * 3600 / seconds
-        best = max(own["batches"], key=own["batches"].get)
+            row["batches"][f"{minutes:g}"] = report["hours"] * 3600 / seconds
+        best = max(row["batches"], key=row["batches"].get)
         BATCH_SAMPLES[runtime.device.type] = int(float(best) * 60 * SAMPLE_RATE)
-        own |= {"times_real_time": own["batches"][best], "best_batch_minutes": float(best)}
-        own["latency_ms"] = 1e3 * latency(runtime, repeats)
-        own["shares"] = shares(runtime, clips, repeats)
-        own["limits"] = limits(runtime, clips, way, found["hours"] * 3600 / own["times_real_time"])
+        row |= {"times_real_time": row["batches"][best], "best_batch_minutes": float(best)}
+        row["latency_ms"] = 1e3 * latency(runtime, repeats)
+        row["shares"] = shares(runtime, clips, repeats)
+        row["limits"] = limits(runtime, clips, mode, report["hours"] * 3600 / row["times_real_time"])
     results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(table(found))
+    results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(table(report))
     if write:
-        renew(PAGE, BEGIN, END, f"```\n{table(found)}\n```")
+        replace_section(PAGE, BEGIN, END, f"```\n{table(report)}\n```")
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine that is measured."""
     cuda = device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name() if cuda else f"{device.type} ({platform.processor()})",
@@ -95,7 +94,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def generated(hours: float) -> list[np.ndarray]:
-    """Clips of noise, `(n_samples,)` each, `hours` long together."""
+    """Clips of noise, shape (n_samples,) each, `hours` long in total."""
     rng = np.random.default_rng(0)
     mean_s = (SHORTEST_S + LONGEST_S) / 2
     seconds = rng.uniform(SHORTEST_S, LONGEST_S, max(2, round(hours * 3600 / mean_s)))
@@ -104,26 +103,26 @@ def generated(hours: float) -> list[np.ndarray]:
 
 
 def recognised(runtime: TorchRuntime, clips: list[np.ndarray]) -> np.ndarray:
-    """Probabilities `(clip, class)`, in sessions of `CLIPS_A_SESSION`."""
+    """Probabilities, shape (clip, class), in sessions of `CLIPS_A_SESSION`."""
     sessions = [Session() for _ in range(len(clips) // CLIPS_A_SESSION + 1)]
     owners = [sessions[row // CLIPS_A_SESSION] for row in range(len(clips))]
     return runtime.in_sessions(clips, owners, [True] * len(clips))
 
 
 def timed(runtime: TorchRuntime, action: Callable[[], object], repeats: int) -> float:
-    """Median seconds of `action` until the device is done with it, after one run that is not counted."""
+    """Median seconds of `action`, including all work on the device, after one run that is not counted."""
     seconds = []
     for _ in range(repeats + 1):
         synchronise(runtime.device)
-        began = time.perf_counter()
+        started = time.perf_counter()
         action()
         synchronise(runtime.device)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - started)
     return median(seconds[1:])
 
 
 def synchronise(device: torch.device) -> None:
-    """Waits until the device has done what it was given."""
+    """Waits until the device has completed all work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     elif device.type == "mps":
@@ -139,72 +138,72 @@ def latency(runtime: TorchRuntime, repeats: int) -> float:
 
 @torch.inference_mode()
 def shares(runtime: TorchRuntime, clips: list[np.ndarray], repeats: int) -> dict[str, float]:
-    """Seconds of each stage by itself, the device waiting for none: padding and copying, features, encoder.
+    """Seconds of each stage by itself: padding and copying, features, encoder.
 
-    The rest is heads, sessions and copying back. Stages overlap when they run together, so their sum may be
-    more than the whole.
+    The inputs of each stage are on the device already. The remaining time is for heads, sessions and copying
+    results back. Stages overlap when they run together, so their sum may exceed the total.
     """
-    groups = list(batches(sorted(clips, key=len), runtime.device))
+    clip_batches = list(batches(sorted(clips, key=len), runtime.device))
     extract = runtime.extract
-    # What is left of `features` is copying, of one row a window.
+    # With this, `features` only pads and copies.
     runtime.extract = lambda samples, lengths: (samples[:, None], lengths)
-    copied = [(samples[:, 0], lengths) for samples, lengths in map(runtime.features, groups)]
-    copies = timed(runtime, lambda: [runtime.features(group) for group in groups], repeats)
+    device_batches = [(samples[:, 0], lengths) for samples, lengths in map(runtime.features, clip_batches)]
+    copy_s = timed(runtime, lambda: [runtime.features(group) for group in clip_batches], repeats)
     runtime.extract = extract
-    features = [extract(*batch) for batch in copied]
+    features = [extract(*batch) for batch in device_batches]
     return {
-        "padding and copies": copies,
-        "features": timed(runtime, lambda: [extract(*batch) for batch in copied], repeats),
+        "padding and copies": copy_s,
+        "features": timed(runtime, lambda: [extract(*batch) for batch in device_batches], repeats),
         "encoder": timed(runtime, lambda: [runtime.embed(*batch) for batch in features], repeats),
     }
 
 
 @torch.inference_mode()
-def limits(runtime: TorchRuntime, clips: list[np.ndarray], way: str, seconds: float) -> dict[str, Any]:
-    """Operations and bytes of the whole, and what share of `seconds` they take at the card's peaks."""
-    groups = list(batches(sorted(clips, key=len), runtime.device))
+def limits(runtime: TorchRuntime, clips: list[np.ndarray], mode: str, seconds: float) -> dict[str, Any]:
+    """Operations and bytes of all clips, and the share of `seconds` that they take at the card's peaks."""
+    clip_batches = list(batches(sorted(clips, key=len), runtime.device))
     with FlopCounterMode(display=False) as counter:
-        for group in groups:
+        for group in clip_batches:
             runtime.model.embed(*runtime.features(group))
     operations = counter.get_total_flops()
     encoder = runtime.model.encoder
     width, layers = encoder.embed_positions.embedding_dim, len(encoder.layers)
-    steps = sum(len(group) * len(group[-1]) for group in groups) / SAMPLE_RATE * 50
+    steps = sum(len(group) * len(group[-1]) for group in clip_batches) / SAMPLE_RATE * 50
     weights = 4 * sum(parameter.numel() for parameter in runtime.model.parameters())
-    a_value = 2 if way == "bfloat16" else 4
-    moved = 2 * a_value * VALUES_A_STEP * width * layers * steps + len(groups) * weights
+    value_bytes = 2 if mode == "bfloat16" else 4
+    moved = 2 * value_bytes * VALUES_A_STEP * width * layers * steps + len(clip_batches) * weights
     moved += 4 * sum(map(len, clips))
-    found: dict[str, Any] = {"operations": operations, "bytes": moved}
+    report: dict[str, Any] = {"operations": operations, "bytes": moved}
     name = machine(runtime.device)["device"]
     peaks = next((peaks for card, peaks in PEAKS.items() if card in name), None)
     if peaks:
-        found["compute_share"] = operations / peaks[way] / seconds
-        found["memory_share"] = moved / peaks["bytes"] / seconds
-    return found
+        report["compute_share"] = operations / peaks[mode] / seconds
+        report["memory_share"] = moved / peaks["bytes"] / seconds
+    return report
 
 
-def table(found: dict[str, Any]) -> str:
-    """The figures as text."""
-    computer = found["machine"]
+def table(report: dict[str, Any]) -> str:
+    """The results as text."""
+    computer = report["machine"]
     lines = [
         f"{computer['device']}, torch {computer['torch']}, Python {computer['python']}; "
-        f"{found['hours']:.2f} hours in {found['clips']} clips of {SHORTEST_S:g} to {LONGEST_S:g} s; "
-        f"medians of {found['repeats']}"
+        f"{report['hours']:.2f} hours in {report['clips']} clips of {SHORTEST_S:g} to {LONGEST_S:g} s; "
+        f"medians of {report['repeats']}"
     ]
-    for way, own in found["ways"].items():
-        speed = own["times_real_time"]
+    for mode, row in report["ways"].items():
+        speed = row["times_real_time"]
         lines.append(
-            f"\n{way}: {speed:,.0f} times real time, {speed / 3600:.2f} hours a second, batches of "
-            f"{own['best_batch_minutes']:g} min; a {LATENCY_S:g} s clip alone {own['latency_ms']:.1f} ms; "
-            f"at most {own['furthest_from_float32']:.1g} from float32"
+            f"\n{mode}: {speed:,.0f} times real time, {speed / 3600:.2f} hours a second, batches of "
+            f"{row['best_batch_minutes']:g} min; a {LATENCY_S:g} s clip alone {row['latency_ms']:.1f} ms; "
+            f"at most {row['furthest_from_float32']:.1g} from float32"
         )
         lines.append(
-            "  by batch (min)  " + "".join(f"{name}: {x:,.0f}  " for name, x in own["batches"].items())
+            "  by batch (min)  " + "".join(f"{name}: {x:,.0f}  " for name, x in row["batches"].items())
         )
         lines.append(
-            "  seconds of      " + "".join(f"{name}: {x:.3f}  " for name, x in own["shares"].items())
+            "  seconds of      " + "".join(f"{name}: {x:.3f}  " for name, x in row["shares"].items())
         )
-        limit = own["limits"]
+        limit = row["limits"]
         text = f"{limit['operations'] / 1e12:.2f} T operations, {limit['bytes'] / 1e9:.1f} GB"
         if "compute_share" in limit:
             text += (

@@ -1,12 +1,12 @@
 """An hour of speech open in the page, in a real Chromium: `python -m benchmarks.hour_page`.
 
-RAVDESS clips follow each other with pauses. Each thing a person does with the timeline is done `TIMES` times,
-each time when the page has come to rest; printed, and written to benchmarks/results/hour_page.json:
+The recording is RAVDESS clips with pauses. Each action on the timeline is done `TIMES` times, each time when
+the page is idle. Results are printed and written to benchmarks/results/hour_page.json:
 
-NAME_ms       from the event to the end of the frame that shows it: median and longest
+NAME_ms       from the event to the end of the frame that shows its effect: median and longest
 heap_mb       of the page's JavaScript
 memory_mb     private memory of the page's process (RssAnon)
-opened_s      from dropping the file to the drawn timeline, of which the analysis is nearly all
+opened_s      from dropping the file to the drawn timeline; nearly all of it is the analysis
 """
 
 import json
@@ -29,7 +29,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "hour_page.json"
 TIMES = 20
 WINDOW = {"width": 1280, "height": 900}
 OPENED_MS = 1_800_000
-# What is done, as events on the lanes or the table's `rows`; `i` counts.
+# The actions, as events on the lanes or the table's `rows`; `i` is the repetition.
 ACTIONS = {
     "zoom_in": "key('+')",
     "pan": "key('ArrowRight', { shiftKey: true })",
@@ -56,15 +56,15 @@ MEASURE = """async ([action, times]) => {
     const act = new Function('rows', 'key', 'mouse', 'wheel', 'i', action);
     const audio = root.querySelector('audio');
     const shown = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-    const found = [];
+    const times_ms = [];
     for (let i = 0; i < times; i++) {
         do await new Promise((done) => requestIdleCallback(done)); while (audio.seeking);
         const start = performance.now();
         act(rows, key, mouse, wheel, i);
         await shown();
-        found.push(performance.now() - start);
+        times_ms.push(performance.now() - start);
     }
-    return found;
+    return times_ms;
 }"""
 
 
@@ -83,31 +83,31 @@ def main(
             )
             page = browser.new_page(viewport=WINDOW)
             page.goto(address)
-            found = {"minutes": minutes, "model": model, **measure(page, folder / "hour.flac")}
-            found |= memory(browser.new_browser_cdp_session(), page)
+            report = {"minutes": minutes, "model": model, **measure(page, folder / "hour.flac")}
+            report |= memory(browser.new_browser_cdp_session(), page)
             browser.close()
     results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print("\n".join(f"{name:18} {value}" for name, value in found.items()))
+    results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print("\n".join(f"{name:18} {value}" for name, value in report.items()))
 
 
 def measure(page: Page, recording: Path) -> dict[str, Any]:
-    """How long everything takes with `recording` open."""
+    """Times of opening `recording` and of all actions on it."""
     page.locator("#answer h2").wait_for()
     started = time.monotonic()
     page.locator("#drop input[type=file]").set_input_files(recording)
     page.locator("#segments tbody tr").nth(1).wait_for(timeout=OPENED_MS)
     page.locator("#answer .facts").wait_for()
-    found: dict[str, Any] = {"opened_s": round(time.monotonic() - started, 1)}
-    found["segments"] = page.locator("#segments tbody tr").count() - 1
+    report: dict[str, Any] = {"opened_s": round(time.monotonic() - started, 1)}
+    report["segments"] = page.locator("#segments tbody tr").count() - 1
     for name, action in ACTIONS.items():
-        taken = page.evaluate(MEASURE, [action, TIMES])
-        found[f"{name}_ms"] = {"median": round(median(taken), 1), "longest": round(max(taken), 1)}
-    return found
+        times_ms = page.evaluate(MEASURE, [action, TIMES])
+        report[f"{name}_ms"] = {"median": round(median(times_ms), 1), "longest": round(max(times_ms), 1)}
+    return report
 
 
 def memory(browser: CDPSession, page: Page) -> dict[str, float]:
-    """What the page holds, in MB."""
+    """Memory of the page in MB."""
     session = page.context.new_cdp_session(page)
     session.send("HeapProfiler.collectGarbage")
     session.send("Performance.enable")

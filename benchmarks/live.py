@@ -1,19 +1,19 @@
-"""Live sound under load: `python -m benchmarks.live` prints a table and writes benchmarks/results/live.json.
+"""Live audio under load: `python -m benchmarks.live` prints a table and writes benchmarks/results/live.json.
 
-The server is `python app.py`, a process of its own; this process is the load: sessions over the WebSocket
-that send RAVDESS clips with pauses (generated vowels where ../shared/data is absent) at real-time rate,
-48 kHz, in frames of 100 ms as the page does. What each frame must lead to is computed beforehand with the
-same segmenter, so that each event is set against the frame that brought it about:
+The server is `python app.py` in a process of its own. This process is the load: sessions over the WebSocket
+that send RAVDESS clips with pauses (generated vowels where ../shared/data is absent) in real time, at 48 kHz,
+in frames of 100 ms as the page does. The same segmenter computes beforehand which frame causes which event;
+latencies are measured from that frame:
 
-final         from the frame with which the closing pause (min_silence_ms) is recognised to the final event
+final         from the frame at which the closing pause (min_silence_ms) is complete to the final event
 after speech  from the end of the last word to the final event: the pause, and the above
 provisional   from a frame to the result of the speech so far
-skipped       provisional results that the server said it left out, + those that came
-lost          samples sent that `done` does not count, + finals due that did not come
+skipped       provisional results that the server reported as left out, + those that arrived
+lost          samples sent that `done` does not count, + expected finals that did not arrive
 MB            resident memory of the server after the run
-load late     how late this process itself was with its frames (95th percentile)
+load late     delay of this process's own frames (95th percentile)
 
-Then one session of an hour, sent as fast as the server takes it: how far the server's memory grows.
+Then one session of an hour is sent as fast as the server accepts it, to measure how much memory it adds.
 """
 
 import asyncio
@@ -46,38 +46,38 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "live.json"
 CLIENT_RATE = 48_000  # Hz
 FRAME_SAMPLES = CLIENT_RATE // 10
-FAST_FRAME_SAMPLES = CLIENT_RATE  # of the session that is not sent in real time
+FAST_FRAME_SAMPLES = CLIENT_RATE  # of the session that is sent faster than real time
 PAUSES_S = (0.5, 1.5)  # between clips: shortest and longest
-START_SPREAD_S = 0.5  # sessions begin within this, so that they do not speak in step
+START_SPREAD_S = 0.5  # sessions start within this time, so that their frames do not coincide
 DONE_S = 120.0  # the longest wait for the end of a session
-CLIPS = 200  # that the sessions draw from
-LOOP_S = 60  # of the long session, which repeats it
+CLIPS = 200  # number of different clips
+LOOP_S = 60  # audio that the long session repeats
 PERCENTILES = (50, 95, 99)
 PAD_S = VadOptions().speech_pad_ms / 1000  # a segment ends this long after its last word
 
 
 @dataclass(frozen=True)
 class Talk:
-    """A session's sound, and what it must lead to."""
+    """The audio of a session, and the events that it must cause."""
 
     frames: list[bytes]  # with their sequence numbers
     samples: int
-    heard: NDArray[np.int64]  # samples at 16 kHz that the server has heard after each frame
-    final_frames: list[int]  # the frame that ends each segment; one that only the stop ends is not here
-    words_end_s: list[float | None]  # where the last word of each of these ends; None for those cut short
+    received: NDArray[np.int64]  # samples at 16 kHz that the server has after each frame
+    final_frames: list[int]  # the frame that ends each segment, except one that `stop` ends
+    words_end_s: list[float | None]  # end of the last word of each of these; None if the segment was cut
 
 
 @dataclass
 class Report:
-    """What one session measured. Latencies in s."""
+    """Measurements of one session. Latencies in s."""
 
     final: list[float] = field(default_factory=list)
     after_speech: list[float] = field(default_factory=list)
     provisional: list[float] = field(default_factory=list)
-    late: list[float] = field(default_factory=list)  # how late this process itself sent its frames
+    late: list[float] = field(default_factory=list)  # delay of this process's own frames
     lost_samples: int = 0
     lost_finals: int = 0
-    skipped: int = 0  # provisional results, as the server last said
+    skipped: int = 0  # provisional results, as last reported by the server
     errors: list[str] = field(default_factory=list)  # codes of all others
 
 
@@ -89,34 +89,35 @@ def main(
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     counts = [int(count) for count in sessions.split(",")]
-    found: dict[str, Any] = {"machine": machine(), "model": model, "session_s": seconds}
-    found["speech"] = "RAVDESS clips with pauses" if RAVDESS.is_dir() else "generated vowels with pauses"
+    measurements: dict[str, Any] = {"machine": machine(), "model": model, "session_s": seconds}
+    kind = "RAVDESS clips" if RAVDESS.is_dir() else "generated vowels"
+    measurements["speech"] = f"{kind} with pauses"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clips = list(islice(clip_paths(folder), CLIPS))
         talks = [plan(speech(clips, seed, seconds)) for seed in range(max(counts))]
         print(HEADING)
-        found["load"] = []
+        measurements["load"] = []
         for count in counts:
             with running_app(model, folder) as (address, process):
                 before = resident_mb(process.pid)
                 reports = asyncio.run(speak_at_once(live_address(address), talks[:count]))
                 memory = {"server_mb_before": before, "server_mb_after": resident_mb(process.pid)}
-            found["load"].append({"sessions": count, **summary(reports), **memory})
-            print(line(found["load"][-1]), flush=True)
+            measurements["load"].append({"sessions": count, **summary(reports), **memory})
+            print(line(measurements["load"][-1]), flush=True)
         if long_minutes:
             with running_app(model, folder) as (address, process):
                 sound = speech(clips, 0, LOOP_S)
-                found["long_session"] = asyncio.run(
+                measurements["long_session"] = asyncio.run(
                     speak_long(live_address(address), process.pid, sound, long_minutes)
                 )
-            print(long_line(found["long_session"]))
+            print(long_line(measurements["long_session"]))
     results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    results.write_text(json.dumps(measurements, indent=2) + "\n", encoding="utf-8")
 
 
 def speech(clips: Sequence[Path], seed: int, seconds: float) -> NDArray[np.int16]:
-    """Clips in an order of their own for each `seed`, with pauses between them, at `CLIENT_RATE`."""
+    """Clips with pauses between them at `CLIENT_RATE`, in an order that depends on `seed`."""
     rng = np.random.default_rng(seed)
     pieces: list[NDArray[np.float32]] = []
     while sum(map(len, pieces)) < seconds * CLIENT_RATE:
@@ -128,58 +129,58 @@ def speech(clips: Sequence[Path], seed: int, seconds: float) -> NDArray[np.int16
 
 
 def plan(sound: NDArray[np.int16]) -> Talk:
-    """`sound` in frames, and what they must lead to."""
+    """`sound` in frames, and the events that they must cause."""
     resampler, stream = Resampler(CLIENT_RATE), SpeechStream()
-    frames, heard, finals, spans = [], [], [], []
+    frames, received, finals, spans = [], [], [], []
     for number, at in enumerate(range(0, len(sound), FRAME_SAMPLES)):
         samples = sound[at : at + FRAME_SAMPLES]
         frames.append(frame(number, samples))
         clips = stream.push(resampler.push(samples / np.float32(32768)))
         finals += [number] * len(clips)
         spans += [clip.span for clip in clips]
-        heard.append(stream.samples_read)
-    paused = [a.end != b.start for a, b in pairwise(spans)] + [True]  # else cut for its length
+        received.append(stream.samples_read)
+    paused = [a.end != b.start for a, b in pairwise(spans)] + [True]  # False: cut at the maximum length
     words_end = [span.end_s - PAD_S if pause else None for span, pause in zip(spans, paused, strict=False)]
-    return Talk(frames, len(sound), np.array(heard), finals, words_end)
+    return Talk(frames, len(sound), np.array(received), finals, words_end)
 
 
 def frame(number: int, samples: NDArray[np.int16]) -> bytes:
-    """A frame as the page sends it."""
+    """A frame in the format that the page sends."""
     return struct.pack("<I", number) + samples.astype("<i2").tobytes()
 
 
 async def speak_at_once(address: str, talks: Sequence[Talk]) -> list[Report]:
-    """A session for each of `talks`, all at the same time."""
+    """Runs a session for each of `talks`, all at the same time."""
     delays = np.linspace(0, START_SPREAD_S, len(talks), endpoint=False)
     return await asyncio.gather(*(speak(address, *both) for both in zip(talks, delays, strict=True)))
 
 
 async def speak(address: str, talk: Talk, delay: float) -> Report:
-    """One session in real time, after `delay` seconds."""
+    """Runs one session in real time, after `delay` seconds."""
     report, sent = Report(), []
     await asyncio.sleep(delay)
     async with websockets.connect(address, proxy=None, compression=None, max_size=None) as connection:
         await connection.send(json.dumps({"type": "start", "sample_rate": CLIENT_RATE}))
         ready = json.loads(await connection.recv())
         assert ready["type"] == "ready", ready
-        listening = asyncio.create_task(take_events(connection, talk, sent, report))
-        began = time.perf_counter()
+        receiver = asyncio.create_task(take_events(connection, talk, sent, report))
+        started = time.perf_counter()
         for number, data in enumerate(talk.frames):
-            due = began + (number + 1) * FRAME_SAMPLES / CLIENT_RATE  # a frame is there when it was spoken
+            due = started + (number + 1) * FRAME_SAMPLES / CLIENT_RATE  # a frame is complete at its end
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             sent.append(time.perf_counter())
             report.late.append(sent[-1] - due)
             await connection.send(data)
         await connection.send('{"type": "stop"}')
         async with asyncio.timeout(DONE_S):
-            await listening
+            await receiver
     return report
 
 
 async def take_events(
     connection: websockets.ClientConnection, talk: Talk, sent: list[float], report: Report
 ) -> None:
-    """Sets each result against the frame that led to it, until `done`."""
+    """Measures the latency of each result from the frame that caused it, until `done`."""
     finals = 0
     async for text in connection:
         now, message = time.perf_counter(), json.loads(text)
@@ -189,13 +190,13 @@ async def take_events(
                 report.final.append(now - sent[at])
                 words_end = talk.words_end_s[message["id"]]
                 if words_end is not None:
-                    spoken = sent[0] + words_end - FRAME_SAMPLES / CLIENT_RATE  # when it was said
-                    report.after_speech.append(now - spoken)
+                    spoken_at = sent[0] + words_end - FRAME_SAMPLES / CLIENT_RATE
+                    report.after_speech.append(now - spoken_at)
                 finals += 1
             case "segment" if not message["final"]:
-                # It ends where the sound did when it was asked for; times come to the ms.
-                at = int(np.searchsorted(talk.heard, message["end"] * SAMPLE_RATE - SAMPLE_RATE // 1000))
-                report.provisional.append(now - sent[min(at, len(sent) - 1)])  # the stop brought the rest
+                # It ends where the audio ended when it was computed; times are rounded to ms.
+                at = int(np.searchsorted(talk.received, message["end"] * SAMPLE_RATE - SAMPLE_RATE // 1000))
+                report.provisional.append(now - sent[min(at, len(sent) - 1)])  # the rest was sent with `stop`
             case "error" if message["code"] == "falling_behind":
                 report.skipped = message["skipped"]
             case "error":
@@ -207,13 +208,13 @@ async def take_events(
 
 
 async def speak_long(address: str, pid: int, loop: NDArray[np.int16], minutes: float) -> dict[str, Any]:
-    """One session of `minutes` of `loop` over and over, as fast as the server takes it, and its memory."""
+    """Sends `minutes` of audio, `loop` repeated, as fast as the server accepts it; its speed and memory."""
     pieces = [loop[at : at + FAST_FRAME_SAMPLES] for at in range(0, len(loop), FAST_FRAME_SAMPLES)]
     memory = []
-    began = time.perf_counter()
+    started = time.perf_counter()
     async with websockets.connect(address, proxy=None, compression=None, max_size=None) as connection:
         await connection.send(json.dumps({"type": "start", "sample_rate": CLIENT_RATE}))
-        listening = asyncio.create_task(last_message(connection))
+        receiver = asyncio.create_task(last_message(connection))
         sent = 0
         for number in range(round(60 * minutes)):
             samples = pieces[number % len(pieces)]
@@ -222,10 +223,10 @@ async def speak_long(address: str, pid: int, loop: NDArray[np.int16], minutes: f
             if number % LOOP_S == LOOP_S - 1:
                 memory.append(resident_mb(pid))
         await connection.send('{"type": "stop"}')
-        done = await listening
+        done = await receiver
     return {
         "minutes": minutes,
-        "times_real_time": 60 * minutes / (time.perf_counter() - began),
+        "times_real_time": 60 * minutes / (time.perf_counter() - started),
         "lost_samples": sent - done["samples_received"],
         "segments": len(done["analysis"]["segments"]),
         "server_mb_early": memory[0],  # after the first minute
@@ -235,7 +236,7 @@ async def speak_long(address: str, pid: int, loop: NDArray[np.int16], minutes: f
 
 
 async def last_message(connection: websockets.ClientConnection) -> dict[str, Any]:
-    """The message that ends a session."""
+    """The last message of a session."""
     message: dict[str, Any] = {}
     async for text in connection:
         message = json.loads(text)
@@ -244,28 +245,28 @@ async def last_message(connection: websockets.ClientConnection) -> dict[str, Any
 
 
 def live_address(address: str) -> str:
-    """The WebSocket of the app at `address`."""
+    """The address of the WebSocket of the app at `address`."""
     return address.replace("http", "ws", 1) + "/live"
 
 
 def resident_mb(pid: int) -> float:
-    """What a process holds in memory now (Linux)."""
+    """Resident memory of a process in MB (Linux)."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1000
 
 
 def summary(reports: Sequence[Report]) -> dict[str, Any]:
-    """All sessions of one run together; latencies in ms."""
-    found: dict[str, Any] = {}
+    """The measurements of all sessions of one run together; latencies in ms."""
+    figures: dict[str, Any] = {}
     for name in ("final", "after_speech", "provisional", "late"):
         values = [1000 * value for report in reports for value in getattr(report, name)]
         shares = np.percentile(values, PERCENTILES) if values else [None] * len(PERCENTILES)
-        found[f"{name}_ms"] = dict(zip(map("p{}".format, PERCENTILES), map(rounded, shares), strict=True))
-        found[f"{name}_count"] = len(values)
+        figures[f"{name}_ms"] = dict(zip(map("p{}".format, PERCENTILES), map(rounded, shares), strict=True))
+        figures[f"{name}_count"] = len(values)
     for name in ("lost_samples", "lost_finals", "skipped"):
-        found[name] = sum(getattr(report, name) for report in reports)
-    found["errors"] = sorted(error for report in reports for error in report.errors)
-    return found
+        figures[name] = sum(getattr(report, name) for report in reports)
+    figures["errors"] = sorted(error for report in reports for error in report.errors)
+    return figures
 
 
 def rounded(value: float | None) -> float | None:
@@ -292,12 +293,12 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
-def long_line(found: dict[str, Any]) -> str:
-    """The long session as text."""
+def long_line(row: dict[str, Any]) -> str:
+    """The results of the long session as text."""
     return (
-        f"{found['minutes']:g} minutes at {found['times_real_time']:.0f} times real time: memory grew by "
-        f"{found['grown_mb']:.0f} MB (from {found['server_mb_early']:.0f}), {found['segments']} segments, "
-        f"{found['lost_samples']} samples lost"
+        f"{row['minutes']:g} minutes at {row['times_real_time']:.0f} times real time: memory grew by "
+        f"{row['grown_mb']:.0f} MB (from {row['server_mb_early']:.0f}), {row['segments']} segments, "
+        f"{row['lost_samples']} samples lost"
     )
 
 

@@ -1,15 +1,14 @@
 """The tab "Live" in a real Chromium whose microphone plays a recording: `python -m benchmarks.live_page`.
 
-RAVDESS clips of known emotion, cut to where they sound, follow each other with known pauses. Printed, and
-written to benchmarks/results/live_page.json:
+The recording is RAVDESS clips of known emotion, trimmed, with known pauses between them. Printed, and written
+to benchmarks/results/live_page.json:
 
-found      clips of which the session has a segment with an intersection over union (IoU) of 0.5 or more
-invented   segments that lie in the pauses
-lag_s      how much later a clip is in the session than in the recording, the first and the last: the fake
-           microphone begins before the session and has a clock of its own. Clips are looked for where the
-           sound that the page kept has them
+found      share of the clips that a segment matches with an intersection over union (IoU) of 0.5 or more
+invented   number of segments that lie in pauses
+lag_s      delay of the first and the last clip in the session: the fake microphone starts before the session
+           and has a clock of its own. Clips are located in the audio that the page kept
 sent       samples that the page sent, and those that the server says it received
-file path  the sound that the page kept, analysed as a file: segments that differ from the session's finals
+file path  number of segments that differ when the audio that the page kept is analysed as a file
 """
 
 import json
@@ -37,22 +36,22 @@ RAVDESS = ROOT.parent / "shared" / "data" / "ravdess"
 RESULTS = ROOT / "benchmarks" / "results" / "live_page.json"
 CHROMIUM = Path("/usr/bin/chromium")
 PAUSES_S = (0.8, 1.6)  # between clips: shortest and longest
-QUIET_DB = 40.0  # a clip begins and ends where it is less than this below its loudest 20 ms
+QUIET_DB = 40.0  # a clip begins and ends where its level is this far below its loudest 20 ms
 FRAME = SAMPLE_RATE // 50  # 20 ms
 HISS = 3e-4  # standard deviation of the noise under everything, full scale at 1: about -70 dBFS
 GOOD_IOU = 0.5
 MAX_LAG = SAMPLE_RATE // 2  # samples; less than the shortest pause
-TAIL_S = 2.0  # the page listens so much longer than the recording lasts
+TAIL_S = 2.0  # the page listens for so much longer than the recording
 SUMMARY_MS = 60_000
-TIME_DIGITS, PROBABILITY_TOLERANCE = 3, 1e-3  # how equal the page's and the file's segments must be
+TIME_DIGITS, PROBABILITY_TOLERANCE = 3, 1e-3  # tolerances between the page's and the file's segments
 
 Samples = NDArray[np.float32]
 Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a session gave to the person at the page."""
+class SessionResult:
+    """The files that the page saved of a session, and its counts of samples."""
 
     analysis: dict[str, Any]  # the saved JSON
     wav: Path  # the saved sound
@@ -74,27 +73,27 @@ def main(
             browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
             page = browser.new_context(permissions=["microphone"]).new_page()
             page.goto(address)
-            heard = listen(page, len(samples) / SAMPLE_RATE + TAIL_S, folder)
+            result = listen(page, len(samples) / SAMPLE_RATE + TAIL_S, folder)
             browser.close()
-        lags = list(lags_of(samples, spans, heard.wav))
+        lags = list(lags_of(samples, spans, result.wav))
         shifted = [(start + lag, end + lag) for (start, end), lag in zip(spans, lags, strict=True)]
-        found = score(shifted, heard) | {"lag_s": [round(lags[0], 3), round(lags[-1], 3)]}
-        found |= {"minutes": minutes, "model": model, "clips": len(spans)}
-        by_file = to_dict(Recognizer.load(model).analyze_file(heard.wav))
-        found["differ_from_the_file"] = differences(heard.analysis["segments"], by_file["segments"])
+        report = score(shifted, result) | {"lag_s": [round(lags[0], 3), round(lags[-1], 3)]}
+        report |= {"minutes": minutes, "model": model, "clips": len(spans)}
+        by_file = to_dict(Recognizer.load(model).analyze_file(result.wav))
+        report["differ_from_the_file"] = differences(result.analysis["segments"], by_file["segments"])
     results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print("\n".join(f"{name:22} {value}" for name, value in found.items()))
+    results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print("\n".join(f"{name:22} {value}" for name, value in report.items()))
 
 
 def ravdess_clips() -> Iterator[Samples]:
-    """Clips of all emotions and actors, mixed."""
+    """RAVDESS clips of all emotions and actors, in random order."""
     for path in np.random.default_rng(5).permutation(sorted(RAVDESS.glob("Actor_*/*.flac"))):
         yield soundfile.read(path, dtype="float32")[0]
 
 
 def join(clips: Iterator[Samples], seconds: float) -> tuple[Samples, list[Span]]:
-    """About `seconds` of clips with pauses between them, and where each clip sounds, in seconds."""
+    """About `seconds` of clips with pauses between them, and where each clip begins and ends, in seconds."""
     rng = np.random.default_rng(0)
     pieces, spans, at = [], [], 0
     while at < seconds * SAMPLE_RATE:
@@ -108,7 +107,7 @@ def join(clips: Iterator[Samples], seconds: float) -> tuple[Samples, list[Span]]
 
 
 def trim(clip: Samples) -> Samples:
-    """`clip` without the silence around it."""
+    """`clip` without the silence at both ends."""
     frames = clip[: len(clip) // FRAME * FRAME].reshape(-1, FRAME)  # (frame, sample)
     level = np.sqrt((frames**2).mean(axis=1))
     loud = np.flatnonzero(level > level.max() * 10 ** (-QUIET_DB / 20))
@@ -116,7 +115,7 @@ def trim(clip: Samples) -> Samples:
 
 
 def microphone_arguments(recording: Path | str) -> list[str]:
-    """Chromium's command line for a microphone that plays `recording` once."""
+    """Chromium's arguments for a microphone that plays `recording` once."""
     return [
         "--no-sandbox",
         "--headless=new",
@@ -127,8 +126,8 @@ def microphone_arguments(recording: Path | str) -> list[str]:
     ]
 
 
-def listen(page: Page, seconds: float, folder: Path) -> Heard:
-    """What a session of `seconds` gives, its files saved in `folder`."""
+def listen(page: Page, seconds: float, folder: Path) -> SessionResult:
+    """Runs a session of `seconds` and saves its files in `folder`."""
     page.get_by_role("tab", name="Live").click()
     page.get_by_role("button", name="Start").click()
     page.wait_for_function(
@@ -151,41 +150,41 @@ def listen(page: Page, seconds: float, folder: Path) -> Heard:
         saved[kind] = folder / download.value.suggested_filename
         download.value.save_as(saved[kind])
     (analysis,) = json.loads(saved["JSON"].read_text(encoding="utf-8"))
-    return Heard(analysis, saved["WAV"], int(words[0]), int(words[3]))
+    return SessionResult(analysis, saved["WAV"], int(words[0]), int(words[3]))
 
 
 def lags_of(samples: Samples, spans: Sequence[Span], wav: Path) -> Iterator[float]:
-    """How much later, in seconds, the kept sound in `wav` has each of `spans` of the recording `samples`."""
-    kept, sample_rate = soundfile.read(wav, dtype="float32")
-    kept = soxr.resample(kept, sample_rate, SAMPLE_RATE)
+    """The delay in seconds of each of `spans` of the recording `samples` in the audio of `wav`."""
+    sound, sample_rate = soundfile.read(wav, dtype="float32")
+    sound = soxr.resample(sound, sample_rate, SAMPLE_RATE)
     for span in spans:
         start, end = (round(edge * SAMPLE_RATE) for edge in span)
         begin = max(0, start - MAX_LAG)
-        match = correlate(kept[begin : end + MAX_LAG], samples[start:end], mode="valid")
+        match = correlate(sound[begin : end + MAX_LAG], samples[start:end], mode="valid")
         yield (begin + int(np.argmax(match)) - start) / SAMPLE_RATE
 
 
-def score(spans: Sequence[Span], heard: Heard) -> dict[str, Any]:
-    """How many of `spans` a session found, and what else it found."""
-    segments = [(segment["start"], segment["end"]) for segment in heard.analysis["segments"]]
-    found = sum(any(iou(span, segment) >= GOOD_IOU for segment in segments) for span in spans)
+def score(spans: Sequence[Span], result: SessionResult) -> dict[str, Any]:
+    """The share of `spans` that a session found, and the number of segments it invented."""
+    segments = [(segment["start"], segment["end"]) for segment in result.analysis["segments"]]
+    matched = sum(any(iou(span, segment) >= GOOD_IOU for segment in segments) for span in spans)
     invented = sum(all(iou(span, segment) == 0 for span in spans) for segment in segments)
     return {
-        "found": found / len(spans),
+        "found": matched / len(spans),
         "invented": invented,
-        "samples_sent": heard.sent,
-        "samples_received": heard.received,
+        "samples_sent": result.sent,
+        "samples_received": result.received,
     }
 
 
 def iou(one: Span, other: Span) -> float:
-    """Length of the intersection over that of the union, 0 to 1."""
+    """Intersection over union of two spans, 0 to 1."""
     common = min(one[1], other[1]) - max(one[0], other[0])
     return max(0.0, common / (one[1] - one[0] + other[1] - other[0] - common))
 
 
 def differences(live: Sequence[dict[str, Any]], by_file: Sequence[dict[str, Any]]) -> int:
-    """Segments of a session that the same sound as a file does not have."""
+    """The number of segments that differ between a session and the same audio as a file."""
     pairs = list(zip(live, by_file, strict=False))
     return len(live) + len(by_file) - 2 * len(pairs) + sum(not same(*pair) for pair in pairs)
 

@@ -1,19 +1,19 @@
-"""Crowds before the running app: `python -m benchmarks.load` prints a table, writes results/load.json.
+"""The app under many users: `python -m benchmarks.load` prints a table and writes results/load.json.
 
-The server is `python app.py`, a process of its own; this process is the users, on the same machine: every
-fourth with gradio_client, the others with plain HTTP, and live sessions over the WebSocket beside them. The
-first run is the target: 16 users, each with a clip of 5 s every 10 s. In the others clips last 3 to 30 s.
+The server is `python app.py` in a process of its own. This process is the users, on the same machine: every
+fourth uses gradio_client, the others plain HTTP; live sessions over the WebSocket run beside them. The first
+run is the target: 16 users, each with a clip of 5 s every 10 s. In the others clips last 3 to 30 s.
 
-ok            analyses whose result is what the library gives for that clip, under the name that was sent
+ok            analyses whose result equals the library's for that clip, under the name that was sent
 p50 p95 p99   from the first byte of the upload to the result (ms)
-refused       told that the server is busy, and how long that took at most (ms, from request to answer)
+refused       requests refused because the server is busy, and the longest time to the refusal (ms)
 wrong         results of another clip or another user, or with other numbers
-lost          taken in and never answered; errors: all other ends
-live          final results of the live sessions: due, lost, and how long they took (p95, ms)
-MB            resident memory of the server and its workers at most
-late          how late this process itself was with the sound of the live sessions (95th percentile, ms)
+lost          accepted and never answered; errors: all other failures
+live          final results of the live sessions: expected, lost, and their latency (p95, ms)
+MB            peak resident memory of the server and its workers
+late          delay of this process's own live audio (95th percentile, ms)
 
-At last a crowd that sends whenever it may leaves from one moment to the next: how long until a visitor is
+At the end, many users that send without pause leave all at once: measured is the time until a visitor is
 served within TARGET_S again.
 """
 
@@ -40,10 +40,10 @@ RESULTS = ROOT / "benchmarks" / "results" / "load.json"
 EVERY_S = 10.0  # how often each user sends
 TARGET_USERS, TARGET_CLIP_S, TARGET_S = 16, 5.0, 2.0
 LENGTHS_S = (3.0, 30.0)  # of the other clips: shortest and longest
-CLIPS = 24  # of each kind that users draw from
-CROWD, CROWD_S = 64, 20.0  # users who leave, and for how long they were there
-RECOVERY_S = 60.0  # the longest wait for the first good answer after that
-PROBE_S = 0.25  # between the questions of the one who waits for that
+CLIPS = 24  # number of different clips of each kind
+BURST_USERS, BURST_S = 64, 20.0  # users who leave at once, and for how long they send
+RECOVERY_S = 60.0  # the longest wait for the first fast response after that
+PROBE_S = 0.25  # between the requests of the visitor who waits for that
 
 
 def main(
@@ -54,8 +54,8 @@ def main(
     model: Annotated[str, typer.Option(help="The checkpoint.")] = "default",
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
-    found: dict[str, Any] = {"machine": machine(), "model": model, "every_s": EVERY_S}
-    found["speech"] = "RAVDESS clips" if RAVDESS.is_dir() else "generated vowels"
+    measurements: dict[str, Any] = {"machine": machine(), "model": model, "every_s": EVERY_S}
+    measurements["speech"] = "RAVDESS clips" if RAVDESS.is_dir() else "generated vowels"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         recognizer = Recognizer.load(model, "cpu")
@@ -63,34 +63,34 @@ def main(
         mixed = users.samples(folder, recognizer, np.linspace(*LENGTHS_S, CLIPS).tolist())
         sounds = list(zip(range(live.CLIPS), clip_paths(folder), strict=False))
         lengths = {seconds, other_seconds}
-        talks = {length: spoken([path for _, path in sounds], sessions, length) for length in lengths}
+        talks = {length: talks_of([path for _, path in sounds], sessions, length) for length in lengths}
         del recognizer
         print(HEADING)
-        found["load"] = []
+        measurements["load"] = []
         others = [(int(count), mixed, None, other_seconds) for count in counts.split(",") if count]
         for count, clips, clip_s, run_s in [(TARGET_USERS, short, TARGET_CLIP_S, seconds), *others]:
             with running_app(model, folder) as (address, process):
                 row = asyncio.run(run(address, process.pid, count, clips, talks[run_s], run_s))
-            found["load"].append(
+            measurements["load"].append(
                 {"users": count, "seconds": run_s, "clip_s": clip_s or list(LENGTHS_S), **row}
             )
-            print(line(found["load"][-1]), flush=True)
+            print(line(measurements["load"][-1]), flush=True)
         with running_app(model, folder) as (address, _):
-            found["crowd"] = asyncio.run(leaves(address, mixed, short))
-        print(crowd_line(found["crowd"]))
+            measurements["crowd"] = asyncio.run(recovery(address, mixed, short))
+        print(recovery_line(measurements["crowd"]))
     results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    results.write_text(json.dumps(measurements, indent=2) + "\n", encoding="utf-8")
 
 
-def spoken(clips: Sequence[Path], sessions: int, seconds: float) -> list[live.Talk]:
-    """What is said in each of the live sessions."""
+def talks_of(clips: Sequence[Path], sessions: int, seconds: float) -> list[live.Talk]:
+    """The audio of each live session."""
     return [live.plan(live.speech(clips, seed, seconds)) for seed in range(sessions)]
 
 
 async def run(
     address: str, pid: int, count: int, clips: Sequence[Sample], talks: Sequence[live.Talk], seconds: float
 ) -> dict[str, Any]:
-    """What became of everything that `count` users and the live sessions asked for."""
+    """The outcome of all requests of `count` users and of the live sessions."""
     before = tree_mb(pid)
     end = time.monotonic() + seconds
     async with peak_mb(pid) as memory:
@@ -99,7 +99,7 @@ async def run(
             *(users.regular(address, number, clips, EVERY_S, end) for number in range(count)),
         )
     return {
-        **summary(users.together(tallies)),
+        **summary(users.merged(tallies)),
         "live": {
             "sessions": len(talks),
             "finals": sum(len(talk.final_frames) for talk in talks),
@@ -113,21 +113,21 @@ async def run(
     }
 
 
-async def leaves(address: str, clips: Sequence[Sample], short: Sequence[Sample]) -> dict[str, Any]:
-    """A crowd beyond capacity that is gone from one moment to the next, and how long that is felt."""
-    there = await users.crowd(address, CROWD, clips, CROWD_S)
-    left, after = time.perf_counter(), Tally()
+async def recovery(address: str, clips: Sequence[Sample], short: Sequence[Sample]) -> dict[str, Any]:
+    """Overload by many users that leave all at once, and the time until the server has recovered."""
+    overload = await users.send_without_pause(address, BURST_USERS, clips, BURST_S)
+    left_at, after = time.perf_counter(), Tally()
     async with users.HttpUser(address) as visitor:
-        while time.perf_counter() - left < RECOVERY_S:
+        while time.perf_counter() - left_at < RECOVERY_S:
             await users.send(visitor, 0, short[0], after)
             if after.latencies_s and after.latencies_s[-1] <= TARGET_S:
                 break
             await asyncio.sleep(PROBE_S)
     return {
-        "users": CROWD,
-        "seconds": CROWD_S,
-        **summary(there),
-        "recovered_s": round(time.perf_counter() - left, 3),
+        "users": BURST_USERS,
+        "seconds": BURST_S,
+        **summary(overload),
+        "recovered_s": round(time.perf_counter() - left_at, 3),
         "recovered": bool(after.latencies_s) and after.latencies_s[-1] <= TARGET_S,
         "after": summary(after),
     }
@@ -136,7 +136,7 @@ async def leaves(address: str, clips: Sequence[Sample], short: Sequence[Sample])
 def summary(tally: Tally) -> dict[str, Any]:
     """Counts, and latencies in ms."""
     return {
-        "asked": tally.asked,
+        "asked": tally.requests,
         "ok": len(tally.latencies_s),
         "latency_ms": percentiles(tally.latencies_s),
         "refused": len(tally.refusals_s),
@@ -163,9 +163,9 @@ HEADING = f"{'users':>5}{'clip s':>10}{'ok':>7}{'p50 / p95 / p99 ms':>22}{'refus
 def line(row: dict[str, Any]) -> str:
     """One run as a line under `HEADING`."""
     lengths = row["clip_s"] if isinstance(row["clip_s"], list) else [row["clip_s"]]
-    heard = row["live"]
-    final, late = heard["final_ms"]["p95"], heard["late_ms"]["p95"]
-    live_cell = f"{heard['finals']}-{heard['lost_finals']} {'-' if final is None else round(final)}"
+    live_row = row["live"]
+    final, late = live_row["final_ms"]["p95"], live_row["late_ms"]["p95"]
+    live_cell = f"{live_row['finals']}-{live_row['lost_finals']} {'-' if final is None else round(final)}"
     return f"{row['users']:>5}{'-'.join(f'{s:g}' for s in lengths):>10}" + (
         f"{counts_cells(row)}{live_cell:>16}{row['server_mb_most']:>7.0f}"
         f"{'-' if late is None else round(late):>9}"
@@ -180,8 +180,8 @@ def counts_cells(row: dict[str, Any]) -> str:
     )
 
 
-def crowd_line(row: dict[str, Any]) -> str:
-    """What the crowd got, and when it was forgotten."""
+def recovery_line(row: dict[str, Any]) -> str:
+    """The result of the overload as text."""
     end = f"served again {row['recovered_s']:.1f} s" if row["recovered"] else f"not served {RECOVERY_S:g} s"
     return f"{row['users']:>5}{'no pause':>10}{counts_cells(row)}\n{end} after {row['users']} users left"
 

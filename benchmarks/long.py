@@ -1,9 +1,9 @@
-"""Long recordings in bounded memory: `python -m benchmarks.long` prints a table and writes results/long.json.
+"""Memory for long recordings: `python -m benchmarks.long` prints a table and writes results/long.json.
 
-A FLAC file of each length is made in the temporary folder (RAVDESS clips with pauses where ../shared/data is
-there, else generated vowels; an hour of them, repeated) and given to `python -m ser_core analyze` in a
-process of its own. Its peak is what the kernel noted as its resident high-water mark (VmHWM, Linux only),
-results written and all. The last column is what one more hour adds to the peak.
+A FLAC file of each length is made in the temporary folder: RAVDESS clips with pauses, or generated vowels
+where ../shared/data is absent; an hour of them, repeated. `python -m ser_core analyze` reads it in a process
+of its own. Its peak is the kernel's resident high-water mark (VmHWM, Linux only), including writing the
+results. The last line is how much one more hour adds to the peak.
 """
 
 import json
@@ -40,47 +40,47 @@ def main(
     model: Annotated[str, typer.Option(help="The checkpoint.")] = "default",
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
-    found: dict[str, Any] = {"machine": machine(), "model": model}
-    found["speech"] = "RAVDESS clips with pauses" if RAVDESS.is_dir() else "generated vowels with pauses"
-    found["files"] = []
+    report: dict[str, Any] = {"machine": machine(), "model": model}
+    report["speech"] = "RAVDESS clips with pauses" if RAVDESS.is_dir() else "generated vowels with pauses"
+    report["files"] = []
     print(f"{'hours':>6}{'file MB':>9}{'segments':>10}{'results MB':>12}{'peak MB':>9}{'x real time':>13}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _, loop, _ = recording(folder, loop_minutes)
         for length in map(float, hours.split(",")):
             path = repeated(loop, folder / f"{length:g}-hours.flac", length)
-            found["files"].append({"hours": length, **analysed(path, folder, model, length)})
+            report["files"].append({"hours": length, **analysed(path, folder, model, length)})
             path.unlink()
-            print(line(found["files"][-1]), flush=True)
-    first, last = found["files"][0], found["files"][-1]
+            print(line(report["files"][-1]), flush=True)
+    first, last = report["files"][0], report["files"][-1]
     if last["hours"] > first["hours"]:
         grown = last["peak_bytes"] - first["peak_bytes"]
-        found["bytes_an_hour"] = grown / (last["hours"] - first["hours"])
-        print(f"one more hour adds {found['bytes_an_hour'] / 1e6:.1f} MB to the peak")
+        report["bytes_an_hour"] = grown / (last["hours"] - first["hours"])
+        print(f"one more hour adds {report['bytes_an_hour'] / 1e6:.1f} MB to the peak")
     results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 def repeated(loop: Path, target: Path, hours: float) -> Path:
-    """A FLAC file of `hours` that repeats `loop`, never at quite the same level."""
+    """A FLAC file of `hours` that repeats `loop`, at a level that changes with each repetition."""
     rng = np.random.default_rng(0)
-    left = round(hours * HOUR_S * SAMPLE_RATE)
+    remaining = round(hours * HOUR_S * SAMPLE_RATE)
     with soundfile.SoundFile(target, "w", SAMPLE_RATE, 1) as file:
-        while left:
+        while remaining:
             gain = np.float32(rng.uniform(0.5, 0.9))
             for block in soundfile.blocks(loop, BLOCK_S * SAMPLE_RATE, dtype="float32"):
-                file.write(gain * block[:left])
-                left -= len(block[:left])
+                file.write(gain * block[:remaining])
+                remaining -= len(block[:remaining])
     return target
 
 
 def analysed(path: Path, folder: Path, model: str, hours: float) -> dict[str, Any]:
-    """What the command takes for the file."""
+    """Cost of the command for one file."""
     peak, out = folder / "peak", folder / "out.json"
     command = [sys.executable, "-c", CHILD, peak, "analyze", path, "--out", out, "--model", model]
-    began = time.perf_counter()
+    started = time.perf_counter()
     subprocess.run(list(map(str, command)), cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - started
     [analysis] = json.loads(out.read_text(encoding="utf-8"))
     return {
         "file_bytes": path.stat().st_size,

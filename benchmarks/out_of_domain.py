@@ -1,8 +1,8 @@
-"""Sounds that are no speech: how often a confident emotion is heard in them.
+"""Sounds that are not speech: how often the model reports a confident emotion.
 
-`python -m benchmarks.out_of_domain` makes the sounds (noise, music, machines, animals, laughter), analyses
-each as a file, prints the table and writes benchmarks/results/out_of_domain.json. All are synthesised here,
-from fixed seeds; real recordings of such sounds are likely to be harder.
+`python -m benchmarks.out_of_domain` synthesises the sounds (noise, music, machines, animals, laughter) from
+fixed seeds, analyses each as a file, prints the table and writes benchmarks/results/out_of_domain.json. Real
+recordings of such sounds are likely to be harder.
 """
 
 import json
@@ -174,7 +174,7 @@ def main(
     model: Annotated[str, typer.Option(help="a name in checkpoints/, or a checkpoint's folder")] = "default",
     out: Annotated[Path, typer.Option(help="where the figures go")] = OUT,
 ) -> None:
-    """Prints and writes what is heard in each kind of sound."""
+    """Prints and writes the labels for each kind of sound."""
     recognizer = Recognizer.load(model)
     rows = {}
     for kind in KINDS:
@@ -215,6 +215,7 @@ def _notes(rng: np.random.Generator, tone: Callable[[float, Samples], Samples], 
 
 
 def _harmonics(hz: float, t: Samples, count: int, vibrato: float = 0.0) -> Samples:
+    """A tone of `count` harmonics with amplitudes 1/k, at times `t` in s."""
     phase = 2 * np.pi * hz * (t + vibrato / (2 * np.pi * 5.5) * np.sin(2 * np.pi * 5.5 * t))
     return np.asarray(sum(np.sin(k * phase) / k for k in range(1, count + 1)))
 
@@ -222,7 +223,7 @@ def _harmonics(hz: float, t: Samples, count: int, vibrato: float = 0.0) -> Sampl
 def _bursts(
     rng: np.random.Generator, hz: float, seconds: float, pause_s: float, fall: float, harsh: float
 ) -> Samples:
-    """Voiced bursts of falling pitch through the formants of an open vowel, `harsh` of noise in them."""
+    """Voiced bursts of falling pitch through the formants of an open vowel, mixed with noise by `harsh`."""
     sound, length = np.zeros_like(TIME), int(seconds * SAMPLE_RATE)
     t = np.arange(length) / SAMPLE_RATE
     start = 0

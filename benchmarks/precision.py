@@ -1,8 +1,8 @@
-"""What fewer bits cost in accuracy: `python -m benchmarks.precision` prints a table and writes it as JSON.
+"""Accuracy with fewer bits: `python -m benchmarks.precision` prints a table and writes it as JSON.
 
-The models of the RAVDESS folds, as `python -m train crossval` left them in runs/, hear their test actors in
-float32, in bfloat16 and as ONNX with 8-bit matrices: clips by themselves, and each actor's clips as a session
-in random order, the same for all.
+The models of the RAVDESS folds, as `python -m train crossval` left them in runs/, are tested on their test
+actors in float32, in bfloat16 and as ONNX with 8-bit matrices: clips by themselves, and each actor's clips as
+a session, in the same random order for all.
 """
 
 import json
@@ -28,7 +28,7 @@ from train.reports.evaluate import accuracy, percent, unweighted_average_recall
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "runs" / "whisper_base_adaptive" / "ravdess_5fold"
 RESULTS = ROOT / "benchmarks" / "results" / "precision.json"
-WAYS: dict[str, dict[str, Any]] = {
+MODES: dict[str, dict[str, Any]] = {
     "float32": {"device": "cpu", "precision": "float32"},
     "bfloat16": {"device": "cpu", "precision": "bfloat16"},
     "onnx-int8": {"runtime": "onnx-int8"},
@@ -45,52 +45,52 @@ def main(
 ) -> None:
     """Prints and writes the table."""
     clips = corpora.read(data, ["ravdess"])
-    heard: dict[str, list[np.ndarray]] = {}
+    predictions: dict[str, list[np.ndarray]] = {}
     targets = []
     for number in range(folds):
         split = crossval.split_named(f"ravdess_fold{number}", clips, 0)
         targets += [LABELS.index(clip.emotion) for clip in split.test]
-        for name, answers in fold(runs / f"ravdess_fold{number}" / "bundle", split.test, number).items():
-            heard.setdefault(name, []).append(answers)
-    found: dict[str, Any] = {"clips": len(targets), "folds": folds, "rows": {}}
-    exact = {}
-    for name, parts in heard.items():
+        for name, labels in fold(runs / f"ravdess_fold{number}" / "bundle", split.test, number).items():
+            predictions.setdefault(name, []).append(labels)
+    report: dict[str, Any] = {"clips": len(targets), "folds": folds, "rows": {}}
+    float32 = {}
+    for name, parts in predictions.items():
         kind = name.split(", ")[1]
         predicted = np.concatenate(parts)
-        exact.setdefault(kind, predicted)
-        found["rows"][name] = {
+        float32.setdefault(kind, predicted)
+        report["rows"][name] = {
             "accuracy": percent(accuracy(predicted, np.array(targets))),
             "uar": percent(unweighted_average_recall(predicted, np.array(targets))),
-            "same_answer": percent(float(np.mean(predicted == exact[kind]))),
+            "same_answer": percent(float(np.mean(predicted == float32[kind]))),
         }
-    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     typer.echo(
         f"{len(targets)} clips of {folds} folds, percent{'accuracy':>17}{'UAR':>8}{'as in float32':>15}"
     )
-    for name, row in found["rows"].items():
+    for name, row in report["rows"].items():
         typer.echo(f"{name:<40}{row['accuracy']:>11.1f}{row['uar']:>8.1f}{row['same_answer']:>15.1f}")
 
 
 def fold(folder: Path, clips: list[Clip], seed: int) -> dict[str, np.ndarray]:
-    """The answers `(clip,)` of one fold's model in each way, alone and within a session."""
+    """Predicted classes, shape (clip,), of one fold's model in each mode, alone and in sessions."""
     speech = [(samples / FULL_SCALE) for samples in FeatureCache(default_folder()).speech(clips)]
     speakers = {clip.speaker for clip in clips}
     order = np.random.default_rng(seed).permutation(len(clips))
-    found = {}
+    predictions = {}
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "model"
         shutil.copytree(folder, copy)
         onnx.write(copy)
-        for way, options in WAYS.items():
+        for mode, options in MODES.items():
             recognizer = Recognizer.load(copy, **options)
-            found[f"{way}, alone"] = recognizer.probabilities(speech).argmax(1)
+            predictions[f"{mode}, alone"] = recognizer.probabilities(speech).argmax(1)
             sessions = {speaker: Session() for speaker in speakers}
             owners = [sessions[clips[row].speaker] for row in order]
-            answers = np.zeros(len(clips), np.int64)
+            labels = np.zeros(len(clips), np.int64)
             rows = recognizer.runtime.in_sessions([speech[row] for row in order], owners, [True] * len(order))
-            answers[order] = rows.argmax(1)
-            found[f"{way}, in sessions"] = answers
-    return found
+            labels[order] = rows.argmax(1)
+            predictions[f"{mode}, in sessions"] = labels
+    return predictions
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Processes that benchmarks start, and what they and those they started hold (Linux)."""
+"""Processes that benchmarks start, and the memory and descriptors of process trees (Linux)."""
 
 import asyncio
 import os
@@ -10,22 +10,25 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SAMPLED_S = 0.5
-STOP_S = 120.0  # the longest wait for a process's end
+SAMPLE_INTERVAL_S = 0.5
+STOP_TIMEOUT_S = 120.0  # the longest wait for a process to end
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """A port of 127.0.0.1 that is free."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
-def started(
+def running_process(
     command: Sequence[str], ready: str, environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[str]]:
-    """A process that has said `ready`, and is told to end with this block."""
+    """Starts `command`, waits until it has printed `ready`, and terminates it when the block ends.
+
+    Raises RuntimeError if it ends before.
+    """
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -33,15 +36,16 @@ def started(
     try:
         if not any(ready in line for line in process.stdout):
             raise RuntimeError(f"{' '.join(command)} ended before it was ready")
-        threading.Thread(target=process.stdout.read, daemon=True).start()  # a full pipe would stop it
+        # A full pipe would block the process.
+        threading.Thread(target=process.stdout.read, daemon=True).start()
         yield process
     finally:
         process.terminate()
-        process.wait(STOP_S)
+        process.wait(STOP_TIMEOUT_S)
 
 
 def tree(pid: int) -> Iterator[int]:
-    """A process and its children, and theirs."""
+    """The ids of a process and all its descendants."""
     yield pid
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):  # it has just ended
@@ -50,48 +54,48 @@ def tree(pid: int) -> Iterator[int]:
 
 
 def tree_mb(pid: int) -> float:
-    """What they hold in memory now."""
-    held = 0.0
-    for one in tree(pid):
+    """Resident memory of a process and its descendants in MB."""
+    total = 0.0
+    for process in tree(pid):
         with suppress(OSError, IndexError):
-            held += _status_mb(one, "VmRSS")
-    return held
+            total += _status_mb(process, "VmRSS")
+    return total
 
 
 def peak_mb_of(action: Callable[[], object]) -> float:
-    """What `action` adds at most to what this process holds now."""
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark is what is held now
+    """Peak resident memory of this process while `action` runs, above its memory before, in MB."""
+    Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
     before = _status_mb(os.getpid(), "VmRSS")
     action()
     return _status_mb(os.getpid(), "VmHWM") - before
 
 
 def descriptors(pid: int) -> int:
-    """How many files, sockets and pipes they have open."""
+    """The number of open files, sockets and pipes of a process and its descendants."""
     count = 0
-    for one in tree(pid):
+    for process in tree(pid):
         with suppress(OSError):
-            count += len(list(Path(f"/proc/{one}/fd").iterdir()))
+            count += len(list(Path(f"/proc/{process}/fd").iterdir()))
     return count
 
 
 @asynccontextmanager
 async def peak_mb(pid: int) -> AsyncIterator[list[float]]:
-    """A list of what they hold, which grows as long as the context lasts."""
-    held = [tree_mb(pid)]
+    """Samples `tree_mb` regularly while the block runs, into the list that it yields."""
+    samples = [tree_mb(pid)]
 
     async def watch() -> None:
         while True:
-            await asyncio.sleep(SAMPLED_S)
-            held.append(tree_mb(pid))
+            await asyncio.sleep(SAMPLE_INTERVAL_S)
+            samples.append(tree_mb(pid))
 
     task = asyncio.create_task(watch())
     try:
-        yield held
+        yield samples
     finally:
         task.cancel()
 
 
 def _status_mb(pid: int, field: str) -> float:
-    """A field of /proc/PID/status."""
+    """A field of /proc/PID/status in MB."""
     return int(Path(f"/proc/{pid}/status").read_text().split(f"{field}:")[1].split()[0]) / 1000

@@ -1,8 +1,8 @@
-"""Two Ray nodes and a kill: `python -m benchmarks.ray_nodes` prints figures, writes results/ray_nodes.json.
+"""Two Ray nodes and a killed worker: `python -m benchmarks.ray_nodes` writes results/ray_nodes.json.
 
 Needs requirements-scale.txt. Two nodes of one core each are started on this machine (two `ray start` on
-127.0.0.1), `batch --engine ray` works on generated clips, and when a quarter of them is done one of the two
-workers gets SIGKILL. Then `batch --engine local` works on the same clips. Compared are all rows.
+127.0.0.1). `batch --engine ray` analyses generated clips; when a quarter of them is done, one of the two
+workers gets SIGKILL. Then `batch --engine local` analyses the same clips, and all rows are compared.
 """
 
 import json
@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow.dataset
 import typer
 
-from benchmarks.processes import free_port, started
+from benchmarks.processes import free_port, running_process
 from benchmarks.resume import make
 from benchmarks.speed import ROOT, machine
 from ser_core.commands.batch.output import MANIFEST
@@ -39,24 +39,24 @@ def main(
     model: Annotated[str, typer.Option(help="The checkpoint.")] = "default",
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
-    found: dict[str, Any] = {"machine": machine(), "model": model, "clips": clips, "broken": broken}
+    report: dict[str, Any] = {"machine": machine(), "model": model, "clips": clips, "broken": broken}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "calls").mkdir()
         make(folder / "calls", clips, broken)
         with two_nodes(folder) as environment:
-            found |= with_a_kill(command(folder, "ray", model), environment, folder / "ray", clips)
-        began = time.perf_counter()
+            report |= with_a_kill(command(folder, "ray", model), environment, folder / "ray", clips)
+        started = time.perf_counter()
         subprocess.run(command(folder, "local", model), cwd=ROOT, check=False, stderr=subprocess.DEVNULL)
-        found["local_s"] = time.perf_counter() - began
-        found |= compared(folder / "ray", folder / "local")
+        report["local_s"] = time.perf_counter() - started
+        report |= row_differences(folder / "ray", folder / "local")
     results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print("\n".join(f"{key:<28}{value}" for key, value in found.items() if key != "machine"))
+    results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print("\n".join(f"{key:<28}{value}" for key, value in report.items() if key != "machine"))
 
 
 def command(folder: Path, engine: str, model: str) -> list[str]:
-    """The command that works on the clips."""
+    """The command that analyses the clips."""
     calls, out = str(folder / "calls"), str(folder / engine)
     return [
         *(sys.executable, "-m", "ser_core", "batch", calls),
@@ -66,7 +66,7 @@ def command(folder: Path, engine: str, model: str) -> list[str]:
 
 @contextmanager
 def two_nodes(folder: Path) -> Iterator[Mapping[str, str]]:
-    """A cluster of two nodes of one core each; yields the environment of those who use it."""
+    """A cluster of two nodes of one core each; yields the environment for its clients."""
     port = str(free_port())
     environment = {
         **os.environ,
@@ -84,59 +84,59 @@ def two_nodes(folder: Path) -> Iterator[Mapping[str, str]]:
 def node(
     arguments: list[str], environment: Mapping[str, str]
 ) -> AbstractContextManager[subprocess.Popen[str]]:
-    """A node that ends with its block."""
+    """A node that runs while the block runs."""
     options = ["--node-ip-address", "127.0.0.1", "--num-cpus", "1", "--object-store-memory", "200000000"]
     command = [sys.executable, "-c", RAY, "start", *arguments, *options, "--block"]
-    its_own = {key: value for key, value in environment.items() if key != "RAY_ADDRESS"}
-    return started(command, "This command will now block", its_own)
+    own_environment = {key: value for key, value in environment.items() if key != "RAY_ADDRESS"}
+    return running_process(command, "This command will now block", own_environment)
 
 
 def with_a_kill(
     arguments: list[str], environment: Mapping[str, str], out: Path, clips: int
 ) -> dict[str, Any]:
-    """Runs the command, and kills a worker when a quarter is done."""
-    began = time.perf_counter()
+    """Runs the command, and kills a worker when a quarter of the clips is done."""
+    started = time.perf_counter()
     process = subprocess.Popen(arguments, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and done(out) < clips // 4:
         time.sleep(POLL_S)
     workers = workers_running()
-    at = done(out)
+    done_at_kill = done(out)
     if workers:
         os.kill(workers[0], signal.SIGKILL)
-    _, said = process.communicate()
+    _, stderr = process.communicate()
     if done(out) < clips:
-        raise RuntimeError(f"only {done(out)} of {clips} were done: {said}")
+        raise RuntimeError(f"only {done(out)} of {clips} were done: {stderr}")
     return {
         "workers": len(workers),
-        "done_at_the_kill": at,
-        "ray_s": time.perf_counter() - began,
+        "done_at_the_kill": done_at_kill,
+        "ray_s": time.perf_counter() - started,
         "exit_code": process.returncode,
     }
 
 
 def done(out: Path) -> int:
-    """How many clips the manifest names."""
+    """The number of clips in the manifest."""
     try:
         lines = (out / MANIFEST).read_text(encoding="utf-8").splitlines()[1:]
         return sum(len(json.loads(line)["sources"]) for line in lines)
-    except (FileNotFoundError, ValueError):  # not begun, or within a line
+    except (FileNotFoundError, ValueError):  # not started, or in the middle of a line
         return 0
 
 
 def workers_running() -> list[int]:
-    """The processes that hold the model."""
-    found = []
+    """The ids of the processes that have the model loaded."""
+    workers = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             if path.read_bytes().startswith(b"ray::") and b"_Actor" in path.read_bytes():
-                found.append(int(path.parent.name))
+                workers.append(int(path.parent.name))
         except OSError:
             continue  # it has ended
-    return found
+    return workers
 
 
-def compared(left: Path, right: Path) -> dict[str, Any]:
-    """How the rows of two folders differ."""
+def row_differences(left: Path, right: Path) -> dict[str, Any]:
+    """Differences between the rows of two folders."""
     rows = [
         pyarrow.dataset.dataset(folder, format="parquet")
         .to_table()

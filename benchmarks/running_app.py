@@ -1,4 +1,4 @@
-"""The app as its users have it, for benchmarks: `python app.py` in a process of its own."""
+"""The app for benchmarks: `python app.py` in a process of its own."""
 
 import os
 import subprocess
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.processes import free_port, started
+from benchmarks.processes import free_port, running_process
 
 
 @contextmanager
 def running_app(model: str, folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The address and process of a fresh app, warmed up, whose uploads lie in `folder`."""
+    """The address and process of a new app, warmed up, whose uploads lie in `folder`."""
     port = str(free_port())
     environment = os.environ | {"GRADIO_SERVER_PORT": port, "GRADIO_TEMP_DIR": str(folder / "uploads")}
-    with started([sys.executable, "app.py", "--model", model], "warmed up", environment) as process:
+    with running_process([sys.executable, "app.py", "--model", model], "warmed up", environment) as process:
         yield f"http://127.0.0.1:{port}", process

@@ -1,10 +1,9 @@
-"""Past one machine: `python -m benchmarks.scale` prints docs/scale.md's tables, writes results/scale.json.
+"""Cost at large scale: `python -m benchmarks.scale` prints docs/scale.md's tables, writes results/scale.json.
 
-Measured here, in processor seconds of one core: the whole way from a FLAC file to its analysis, its front end
-alone (decoding, speech detection, quality); and the operations of the model, the bytes that go in and come
-out. Reckoned from these: what a million hours take. Prices are what the options say; what a GPU does is an
-estimate, from its published peak and a share of it, as none was at hand. `--write` puts the tables into
-docs/scale.md.
+Measured in processor seconds of one core: from a FLAC file to its analysis, and the front end alone
+(decoding, speech detection, quality); further the operations of the model and the bytes of input and output.
+Calculated from these: the cost of a million hours. Prices are options. The speed of a GPU is an estimate from
+its published peak and a share of it, as none was available. `--write` puts the tables into docs/scale.md.
 """
 
 import json
@@ -19,7 +18,7 @@ import torch
 import typer
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.pages import renew
+from benchmarks.pages import replace_section
 from benchmarks.speed import RAVDESS, ROOT, machine, recording
 from ser_core import Recognizer
 from ser_core.audio import decode
@@ -34,10 +33,10 @@ HOUR_S = 3600
 REPEATS = 5
 HOURS = 1_000_000
 GPU_PEAK_FLOPS = 989e12  # H200 SXM, bfloat16, dense, as published by NVIDIA
-GPU_SHARES = (0.05, 0.3)  # of the peak that is reached: short sequences of width 512 as they come; tuned
-GPU_CORES = 16  # that decode and find speech beside one card
-KEEP_PRICE, MOVE_PRICE = 0.023, 0.09  # $ a GB: kept in a store for a month; out of a cloud
-LIVE_P95_MS = 500  # a final result comes within this of the pause that ends its segment
+GPU_SHARES = (0.05, 0.3)  # of the peak: with short sequences of width 512, untuned; tuned
+GPU_CORES = 16  # for decoding and speech detection, per card
+KEEP_PRICE, MOVE_PRICE = 0.023, 0.09  # $ per GB: a month of storage; transfer out of a cloud
+LIVE_P95_MS = 500  # latency of final results after the pause that ends a segment
 
 
 def main(
@@ -49,23 +48,23 @@ def main(
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     torch.set_num_threads(1)
-    found = {"machine": machine(), "model": model, "core_price": core_price, "gpu_price": gpu_price}
-    found["speech"] = "RAVDESS clips with pauses" if RAVDESS.is_dir() else "generated vowels with pauses"
+    report = {"machine": machine(), "model": model, "core_price": core_price, "gpu_price": gpu_price}
+    report["speech"] = "RAVDESS clips with pauses" if RAVDESS.is_dir() else "generated vowels with pauses"
     with tempfile.TemporaryDirectory() as folder:
         _, path, seconds = recording(Path(folder), minutes)
-        found |= measured(Recognizer.load(model, "cpu"), path, seconds)
+        report |= measured(Recognizer.load(model, "cpu"), path, seconds)
     if LIVE.is_file():
-        found["live_sessions"] = live_sessions(json.loads(LIVE.read_text(encoding="utf-8")))
+        report["live_sessions"] = live_sessions(json.loads(LIVE.read_text(encoding="utf-8")))
     results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    tables = "\n\n".join(table(found) for table in (measurements, million, scales))
+    results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    tables = "\n\n".join(table(report) for table in (measurements, million, scales))
     print(tables)
     if write:
-        renew(PAGE, BEGIN, END, tables)
+        replace_section(PAGE, BEGIN, END, tables)
 
 
 def measured(recognizer: Recognizer, path: Path, seconds: float) -> dict[str, Any]:
-    """What one core does with the file, and what goes in and comes out."""
+    """Speed of one core on the file, and the bytes of input and output."""
 
     def front_end() -> None:
         stream = SpeechStream()
@@ -90,17 +89,17 @@ def measured(recognizer: Recognizer, path: Path, seconds: float) -> dict[str, An
 
 
 def timed(action: Callable[[], object]) -> float:
-    """Median seconds of this process's one thread that `action` takes."""
+    """Median CPU seconds of `action` in this process, which uses one thread."""
     seconds = []
     for _ in range(REPEATS):
-        began = time.process_time()
+        started = time.process_time()
         action()
-        seconds.append(time.process_time() - began)
+        seconds.append(time.process_time() - started)
     return median(seconds)
 
 
 def live_sessions(live: dict[str, Any]) -> dict[str, Any] | None:
-    """The most sessions at once that lost nothing and got their results in time; None where none did."""
+    """The most sessions at once without losses and with results in time; None if there were none."""
     good = [
         run
         for run in live["load"]
@@ -119,51 +118,52 @@ def live_sessions(live: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def measurements(found: dict[str, Any]) -> str:
-    """The measured table, in Markdown."""
+def measurements(report: dict[str, Any]) -> str:
+    """The measurements as a Markdown table."""
     rows = [
-        ("file to analysis, one core", f"{found['times_real_time']:.0f} × real time"),
+        ("file to analysis, one core", f"{report['times_real_time']:.0f} × real time"),
         (
             "of that decoding, speech detection, quality",
-            f"{found['front_end_times_real_time']:.0f} × real time",
+            f"{report['front_end_times_real_time']:.0f} × real time",
         ),
-        ("operations of the model", f"{found['operations_a_second'] / 1e9:.2f} GFLOP a second of recording"),
+        ("operations of the model", f"{report['operations_a_second'] / 1e9:.2f} GFLOP a second of recording"),
         (
             "speech",
-            f"{found['speech_share']:.0%} of the recording, {found['segments_an_hour']:.0f} segments an hour",
+            f"{report['speech_share']:.0%} of the recording, "
+            f"{report['segments_an_hour']:.0f} segments an hour",
         ),
-        ("in (FLAC, 16 kHz)", f"{found['input_bytes_an_hour'] / 1e6:.0f} MB an hour"),
-        ("out (Parquet)", f"{found['output_bytes_an_hour'] / 1e6:.3f} MB an hour"),
+        ("in (FLAC, 16 kHz)", f"{report['input_bytes_an_hour'] / 1e6:.0f} MB an hour"),
+        ("out (Parquet)", f"{report['output_bytes_an_hour'] / 1e6:.3f} MB an hour"),
     ]
-    live = found.get("live_sessions")
+    live = report.get("live_sessions")
     if live:
         users = f"{live['sessions']} on {live['cores']} cores (p95 {live['final_p95_ms']:.0f} ms)"
         rows.append(("live users at once", users))
-    cpu = found["machine"]["cpu"]
-    head = f"| `python -m benchmarks.scale`, {cpu}, {found['speech']} | |\n|---|---|\n"
+    cpu = report["machine"]["cpu"]
+    head = f"| `python -m benchmarks.scale`, {cpu}, {report['speech']} | |\n|---|---|\n"
     return head + "\n".join(f"| {what} | {value} |" for what, value in rows)
 
 
-def million(found: dict[str, Any]) -> str:
-    """What a million hours take, in Markdown."""
-    core_hours = HOURS / found["times_real_time"]
-    rows = [("cores alone", f"{core_hours:,.0f} core hours", core_hours * found["core_price"])]
+def million(report: dict[str, Any]) -> str:
+    """The cost of a million hours as a Markdown table."""
+    core_hours = HOURS / report["times_real_time"]
+    rows = [("cores alone", f"{core_hours:,.0f} core hours", core_hours * report["core_price"])]
     for share in GPU_SHARES:
-        node = gpu_node(found, share)
+        node = gpu_node(report, share)
         what = f"*H200 at {share:.0%} of its peak, {GPU_CORES} cores beside it*"
-        rows.append((what, f"*{HOURS / node:,.0f} node hours*", HOURS / node * found["gpu_price"]))
-    gigabytes = HOURS * found["input_bytes_an_hour"] / 1e9
+        rows.append((what, f"*{HOURS / node:,.0f} node hours*", HOURS / node * report["gpu_price"]))
+    gigabytes = HOURS * report["input_bytes_an_hour"] / 1e9
     rows.append(("keeping the sound for a month", f"{gigabytes / 1000:,.0f} TB", gigabytes * KEEP_PRICE))
     rows.append(("taking it out of a cloud, once", f"{gigabytes / 1000:,.0f} TB", gigabytes * MOVE_PRICE))
-    results = HOURS * found["output_bytes_an_hour"] / 1e9
+    results = HOURS * report["output_bytes_an_hour"] / 1e9
     rows.append(("keeping the results for a month", f"{results / 1000:,.2f} TB", results * KEEP_PRICE))
     head = "| a million hours | takes | $ |\n|---|---|---|\n"
     return head + "\n".join(f"| {what} | {takes} | {cost:,.0f} |" for what, takes, cost in rows)
 
 
-def scales(found: dict[str, Any]) -> str:
-    """Speed, time for a million hours, and bytes to be read, by size of the machine; in Markdown."""
-    core, node = found["times_real_time"], gpu_node(found, GPU_SHARES[-1])
+def scales(report: dict[str, Any]) -> str:
+    """Speed, time for a million hours and read rate by size of the machine, as a Markdown table."""
+    core, node = report["times_real_time"], gpu_node(report, GPU_SHARES[-1])
     rows = []
     for what, speed in (
         ("2 cores", 2 * core),
@@ -173,16 +173,16 @@ def scales(found: dict[str, Any]) -> str:
         (f"*8 H200, {8 * GPU_CORES} cores*", 8 * node),
     ):
         days = HOURS / speed / 24
-        reads = speed * found["input_bytes_an_hour"] / HOUR_S / 1e6
+        reads = speed * report["input_bytes_an_hour"] / HOUR_S / 1e6
         rows.append(f"| {what} | {speed:,.0f} | {days:,.1f} | {reads:,.0f} |")
     head = "| | × real time | days for a million hours | MB/s read |\n|---|---|---|---|\n"
     return head + "\n".join(rows)
 
 
-def gpu_node(found: dict[str, Any], share: float) -> float:
-    """Times real time of a GPU at `share` of its peak, whose cores must keep up with it."""
-    card = GPU_PEAK_FLOPS * share / found["operations_a_second"]
-    return float(min(card, GPU_CORES * found["front_end_times_real_time"]))
+def gpu_node(report: dict[str, Any], share: float) -> float:
+    """Times real time of a GPU at `share` of its peak, limited by the cores beside it."""
+    card = GPU_PEAK_FLOPS * share / report["operations_a_second"]
+    return float(min(card, GPU_CORES * report["front_end_times_real_time"]))
 
 
 if __name__ == "__main__":

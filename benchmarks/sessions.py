@@ -1,9 +1,9 @@
-"""How much of what emotions explain of a session's mean to take back (`ser_core.models.session.EXPLAINED`).
+"""How much of the emotions' part of a session's mean to remove (`ser_core.models.session.EXPLAINED`).
 
-`python -m benchmarks.sessions` takes the models that `python -m train crossval` left in runs/, hears their
-unseen speakers in three kinds of session under several values, prints UAR in percent and writes
-benchmarks/results/sessions.json. RAVDESS: mean of the five folds; strangers: mean of the four corpora left
-out, among the classes they share.
+`python -m benchmarks.sessions` takes the models that `python -m train crossval` left in runs/, tests them on
+unseen speakers in three kinds of session with several values, prints UAR in percent and writes
+benchmarks/results/sessions.json. "ravdess" is the mean of the five folds; "strangers" is the mean of the four
+corpora left out, among the classes they share.
 """
 
 import json
@@ -36,27 +36,27 @@ def main(
     out: Annotated[Path, typer.Option(help="where the figures go")] = OUT,
 ) -> None:
     """Prints and writes the table."""
-    chosen = recipe.read(RECIPE)
-    clips = corpora.read(data, chosen.corpora)
+    settings = recipe.read(RECIPE)
+    clips = corpora.read(data, settings.corpora)
     cache = FeatureCache(default_folder())
     columns = ["alone", *(f"{kind} {value:g}" for value in VALUES for kind in sessions.KINDS)]
-    found: dict[str, dict[str, list[float]]] = {name: {key: [] for key in columns} for name in PROTOCOLS}
+    report: dict[str, dict[str, list[float]]] = {name: {key: [] for key in columns} for name in PROTOCOLS}
     for name, protocol in PROTOCOLS.items():
-        told = json.loads((runs / protocol / "protocol.json").read_text(encoding="utf-8"))
-        for split in crossval.splits(protocol, clips, chosen.seed):
+        protocol_classes = json.loads((runs / protocol / "protocol.json").read_text(encoding="utf-8"))
+        for split in crossval.splits(protocol, clips, settings.seed):
             _, model = bundles.load(runs / protocol / split.name / "bundle")
             assert isinstance(model, WhisperAdaptive)
-            labels = told.get(split.name.removeprefix("without_"), {}).get("classes", LABELS)
-            embedder = Embedder(chosen, cache, model=model if chosen.changes_encoder else None)
+            labels = protocol_classes.get(split.name.removeprefix("without_"), {}).get("classes", LABELS)
+            embedder = Embedder(settings, cache, model=model if settings.changes_encoder else None)
             embeddings = embedder.embeddings(split.test)
             alone = sessions.by_themselves(model, split.test, embeddings)
-            found[name]["alone"].append(uar(alone, labels))
+            report[name]["alone"].append(uar(alone, labels))
             for value in VALUES:
                 for kind, make in sessions.KINDS.items():
-                    heard = sessions.in_sessions(model, alone, embeddings, make, value)
-                    found[name][f"{kind} {value:g}"].append(uar(heard, labels))
+                    predictions = sessions.in_sessions(model, alone, embeddings, make, value)
+                    report[name][f"{kind} {value:g}"].append(uar(predictions, labels))
     means = {
-        name: {key: round(float(np.mean(v)), 1) for key, v in rows.items()} for name, rows in found.items()
+        name: {key: round(float(np.mean(v)), 1) for key, v in rows.items()} for name, rows in report.items()
     }
     out.write_text(json.dumps(means, indent=2) + "\n", encoding="utf-8")
     typer.echo(f"{'':>24}" + "".join(f"{name:>12}" for name in PROTOCOLS))
@@ -65,7 +65,7 @@ def main(
 
 
 def uar(predictions: evaluate.Predictions, labels: Sequence[str]) -> float:
-    """Unweighted average recall of the clips of `labels`, judged among these, in percent."""
+    """Unweighted average recall in percent of the clips with `labels`, among these classes."""
     among = evaluate.among(predictions, labels)
     return 100 * evaluate.unweighted_average_recall(among.predicted, among.targets)
 

@@ -1,10 +1,9 @@
-"""Hours in the life of the app, shortened: `python -m benchmarks.soak` writes benchmarks/results/soak.json.
+"""A soak test of the app: `python -m benchmarks.soak` writes benchmarks/results/soak.json.
 
-Visitors open the page, send clips of 2 to 8 s, close it and come again; among the clips are broken ones; a
-program sends with gradio_client; live sessions follow one another. Results are compared with the library's.
-Every few seconds it is noted what the server and its workers hold: memory, descriptors, files. Growth is
-from the first quarter after the warm-up to the last quarter (medians). In the end everybody leaves, and the
-uploads must go.
+Visitors open the page, send clips of 2 to 8 s, some of them broken, close it and return. A program sends with
+gradio_client. Live sessions follow one another. Results are compared with the library's. Memory, descriptors
+and files of the server and its workers are sampled every few seconds. Growth is from the first quarter after
+the warm-up to the last quarter (medians). At the end all clients leave, and their uploads must be deleted.
 """
 
 import asyncio
@@ -32,22 +31,22 @@ from ser_core.recognition.recognizer import Recognizer
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "soak.json"
 VISITORS = 3
-EVERY_S = 2.2  # each of them sends a clip, and the program does
+EVERY_S = 2.2  # interval between the clips of each visitor, and of the program
 LENGTHS_S, CLIPS = (2.0, 8.0), 16
 LIVE_S = 30.0  # of each live session
-NOTED_S = 2.0
-NOTES = 60  # of those that are written down
-WARM_UP_SHARE = 0.2  # of the whole; everything has run by then, and every thread has begun
+SAMPLE_INTERVAL_S = 2.0
+MAX_SAMPLES = 60  # that are written to the results
+WARM_UP_SHARE = 0.2  # of the duration; by then everything has run and every thread has started
 MOST_GROWTH = 0.05
-EMPTY_S = 120.0  # in which the uploads of those who left must be gone
+EMPTY_S = 120.0  # within this time the uploads of clients that left must be deleted
 BROKEN = {"text.wav": b"not a recording " * 40, "cut.wav": b"RIFF\xff\xff\xff\xffWAVEfmt ", "empty.wav": b""}
 
 
 @dataclass(frozen=True)
-class Note:
-    """What the server holds at a time (s since the beginning)."""
+class Usage:
+    """Resources of the server at a time."""
 
-    at_s: float
+    at_s: float  # since the start
     mb: float
     descriptors: int
     files: int
@@ -69,33 +68,33 @@ def main(
         talk = live.plan(live.speech(sounds, 0, LIVE_S))
         del recognizer
         with running_app(model, folder) as (address, process):
-            found = asyncio.run(soak(address, process.pid, clips, talk, 60 * minutes, folder / "uploads"))
-    found = {"machine": machine(), "model": model, "minutes": minutes, **found}
-    print(told(found))
+            report = asyncio.run(soak(address, process.pid, clips, talk, 60 * minutes, folder / "uploads"))
+    report = {"machine": machine(), "model": model, "minutes": minutes, **report}
+    print(summary_text(report))
     results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 async def soak(
     address: str, pid: int, clips: Sequence[Sample], talk: live.Talk, seconds: float, uploads: Path
 ) -> dict[str, Any]:
-    """Everything at once for `seconds`, and what was noted meanwhile and afterwards."""
-    began = time.monotonic()
-    end = began + seconds
-    before = note(pid, uploads, began)
-    notes: list[Note] = []
-    watching = asyncio.create_task(watch(pid, uploads, began, notes))
+    """Runs all clients for `seconds`, and samples the server's resources."""
+    started = time.monotonic()
+    end = started + seconds
+    before = usage(pid, uploads, started)
+    samples: list[Usage] = []
+    sampler = asyncio.create_task(watch(pid, uploads, started, samples))
     reports, *tallies = await asyncio.gather(
         speak(address, talk, end),
         users.regular(address, 3, clips, EVERY_S, end),
         *(users.visitor(address, number, clips, EVERY_S, end) for number in range(VISITORS)),
     )
-    watching.cancel()
-    emptied_s = await emptied(uploads)
-    tally: Tally = users.together(tallies)
-    settled = [one for one in notes if one.at_s >= WARM_UP_SHARE * seconds]
-    quarter = max(1, len(settled) // 4)
-    first, last = settled[:quarter], settled[-quarter:]
+    sampler.cancel()
+    deleted_after_s = await deletion_s(uploads)
+    tally: Tally = users.merged(tallies)
+    steady = [sample for sample in samples if sample.at_s >= WARM_UP_SHARE * seconds]
+    quarter = max(1, len(steady) // 4)
+    first, last = steady[:quarter], steady[-quarter:]
     return {
         **summary(tally),
         "live": {
@@ -104,68 +103,69 @@ async def soak(
             "lost_samples": sum(report.lost_samples for report in reports),
             "errors": sorted({error for report in reports for error in report.errors}),
         },
-        "growth": median(one.mb for one in last) / median(one.mb for one in first) - 1,
-        "descriptors_first": median(one.descriptors for one in first),
-        "descriptors_last": median(one.descriptors for one in last),
-        "uploads_gone_s": emptied_s,
+        "growth": median(sample.mb for sample in last) / median(sample.mb for sample in first) - 1,
+        "descriptors_first": median(sample.descriptors for sample in first),
+        "descriptors_last": median(sample.descriptors for sample in last),
+        "uploads_gone_s": deleted_after_s,
         "before": asdict(before),
-        "after": asdict(note(pid, uploads, began)),
-        "notes": [asdict(one) for one in notes[:: max(1, len(notes) // NOTES)]],
+        "after": asdict(usage(pid, uploads, started)),
+        "notes": [asdict(sample) for sample in samples[:: max(1, len(samples) // MAX_SAMPLES)]],
     }
 
 
 async def speak(address: str, talk: live.Talk, end: float) -> list[live.Report]:
-    """Live sessions, one after the other."""
+    """Runs live sessions, one after the other."""
     reports = []
     while time.monotonic() < end - LIVE_S / 2:
         reports.append(await live.speak(live.live_address(address), talk, 0.0))
     return reports
 
 
-async def watch(pid: int, uploads: Path, began: float, notes: list[Note]) -> None:
-    """Notes what the server holds, again and again."""
+async def watch(pid: int, uploads: Path, started: float, samples: list[Usage]) -> None:
+    """Samples the server's resources regularly."""
     while True:
-        await asyncio.sleep(NOTED_S)
-        notes.append(note(pid, uploads, began))
+        await asyncio.sleep(SAMPLE_INTERVAL_S)
+        samples.append(usage(pid, uploads, started))
 
 
-def note(pid: int, uploads: Path, began: float) -> Note:
-    """What the server holds now."""
-    return Note(round(time.monotonic() - began, 1), tree_mb(pid), descriptors(pid), len(held(uploads)))
+def usage(pid: int, uploads: Path, started: float) -> Usage:
+    """The server's resources now."""
+    at_s = round(time.monotonic() - started, 1)
+    return Usage(at_s, tree_mb(pid), descriptors(pid), len(uploaded_files(uploads)))
 
 
-def held(uploads: Path) -> list[Path]:
-    """The recordings that the server keeps; what has just gone is not counted."""
+def uploaded_files(uploads: Path) -> list[Path]:
+    """The recordings in the upload folder, ignoring entries that are being deleted."""
     return [path for path in uploads.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
-async def emptied(uploads: Path) -> float | None:
-    """How long the uploads of those who left still lay there; None if longer than EMPTY_S."""
-    left = time.monotonic()
-    while time.monotonic() - left < EMPTY_S:
-        if not held(uploads):
-            return round(time.monotonic() - left, 1)
+async def deletion_s(uploads: Path) -> float | None:
+    """After how many seconds all uploads were deleted; None if later than EMPTY_S."""
+    started = time.monotonic()
+    while time.monotonic() - started < EMPTY_S:
+        if not uploaded_files(uploads):
+            return round(time.monotonic() - started, 1)
         await asyncio.sleep(1.0)
     return None
 
 
-def told(found: dict[str, Any]) -> str:
-    """The figures in words."""
-    grown = found["growth"]
-    words = [
-        f"{found['asked']} analyses in {found['minutes']:g} min: {found['ok']} right, "
-        f"{len(found['wrong'])} wrong, {found['refused']} refused, {found['lost']} lost, "
-        f"{len(found['errors'])} errors",
-        f"{found['live']['sessions']} live sessions: {found['live']['lost_finals']} finals and "
-        f"{found['live']['lost_samples']} samples lost",
-        f"memory {100 * grown:+.1f} % ({'flat' if grown <= MOST_GROWTH else 'it grows'}), from "
-        f"{found['before']['mb']:.0f} to {found['after']['mb']:.0f} MB with the warm-up",
-        f"descriptors {found['descriptors_first']:g}, at last {found['descriptors_last']:g}; "
-        f"when all had left {found['after']['descriptors']} "
-        f"({found['before']['descriptors']} before anybody came)",
-        f"uploads: {found['after']['files']} left, gone {found['uploads_gone_s']} s after everybody",
+def summary_text(report: dict[str, Any]) -> str:
+    """The results as text."""
+    growth = report["growth"]
+    lines = [
+        f"{report['asked']} analyses in {report['minutes']:g} min: {report['ok']} right, "
+        f"{len(report['wrong'])} wrong, {report['refused']} refused, {report['lost']} lost, "
+        f"{len(report['errors'])} errors",
+        f"{report['live']['sessions']} live sessions: {report['live']['lost_finals']} finals and "
+        f"{report['live']['lost_samples']} samples lost",
+        f"memory {100 * growth:+.1f} % ({'flat' if growth <= MOST_GROWTH else 'it grows'}), from "
+        f"{report['before']['mb']:.0f} to {report['after']['mb']:.0f} MB with the warm-up",
+        f"descriptors {report['descriptors_first']:g}, at last {report['descriptors_last']:g}; "
+        f"when all had left {report['after']['descriptors']} "
+        f"({report['before']['descriptors']} before anybody came)",
+        f"uploads: {report['after']['files']} left, gone {report['uploads_gone_s']} s after everybody",
     ]
-    return "\n".join(words)
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""How fast, how big: `python -m benchmarks.speed` prints the table and writes benchmarks/results/speed.json.
+"""Speed and size: `python -m benchmarks.speed` prints the table and writes benchmarks/results/speed.json.
 
-Speech is RAVDESS joined with pauses where ../shared/data is there, else generated vowels; the results say
-which. Beside SER Studio run, on the same clips and in turn with it, what people would otherwise use
-(`benchmarks.rivals`), and its other models, precisions and runtimes. Ratios are of one round, and figures
-medians of rounds.
+Speech is RAVDESS joined with pauses, or generated vowels where ../shared/data is absent; the results say
+which. The baselines (`benchmarks.baselines`) and SER Studio's other models, precisions and runtimes run on
+the same clips, in turn. Ratios are within a round; figures are medians of rounds.
 """
 
 import json
@@ -26,9 +25,9 @@ import numpy as np
 import soundfile
 import typer
 
-from benchmarks.pages import renew
+from benchmarks.pages import replace_section
+from benchmarks.pipelines import OURS, pipelines, stages, timed
 from benchmarks.processes import free_port
-from benchmarks.ways import OURS, stages, timed, ways
 
 ROOT = Path(__file__).parents[1]
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess"
@@ -62,46 +61,46 @@ def main(
     write: Annotated[bool, typer.Option("--write", help="Into docs/speed.md too.")] = False,
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
-    found: dict[str, Any] = {"machine": machine(), "model": model, "repeats": repeats}
-    found["speech"] = f"RAVDESS clips, {PAUSE_S} s apart" if RAVDESS.is_dir() else "generated vowels"
+    report: dict[str, Any] = {"machine": machine(), "model": model, "repeats": repeats}
+    report["speech"] = f"RAVDESS clips, {PAUSE_S} s apart" if RAVDESS.is_dir() else "generated vowels"
     with tempfile.TemporaryDirectory() as folder:
-        # First what runs in other processes: on Linux a child's ru_maxrss starts at its parent's size, so
-        # this one must not have loaded torch yet.
-        found["import_s"] = import_time("import ser_core", repeats)
-        found["import_recognizer_s"] = import_time(
+        # Other processes first: on Linux a child's ru_maxrss starts at its parent's size, so torch must not
+        # be loaded here yet.
+        report["import_s"] = import_time("import ser_core", repeats)
+        report["import_recognizer_s"] = import_time(
             "from ser_core.recognition.torch_runtime import TorchRuntime", repeats
         )
-        found["cold_start_s"] = cold_start(Path(folder), model, repeats)
-        found["page_ready_s"] = page_ready(repeats)
-        found["long_file"] = long_file(Path(folder), long_minutes, model)
+        report["cold_start_s"] = cold_start(Path(folder), model, repeats)
+        report["page_ready_s"] = page_ready(repeats)
+        report["long_file"] = long_file(Path(folder), long_minutes, model)
         clips, path, seconds = recording(Path(folder), minutes)
-        found["file_s"] = seconds
-        found["ways"] = ways(clips, path, seconds, model, Path(folder), repeats)
-        found["stages"] = stages(path, model, repeats)
+        report["file_s"] = seconds
+        report["ways"] = pipelines(clips, path, seconds, model, Path(folder), repeats)
+        report["stages"] = stages(path, model, repeats)
     results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(table(found))
+    results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(table(report))
     if write:
-        renew(PAGE, BEGIN, END, f"```\n{table(found)}\n```")
+        replace_section(PAGE, BEGIN, END, f"```\n{table(report)}\n```")
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine, and the versions of the packages, that are measured."""
     info = Path("/proc/cpuinfo")
     names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line]
     packages = ("torch", "torchaudio", "onnxruntime", "librosa", "numpy", "soundfile", "gradio")
-    there = {name for found in distributions() if (name := found.name) in packages}
+    installed = {name for package in distributions() if (name := package.name) in packages}
     return {
         "cpu": names[0] if names else platform.processor(),
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages if name in there},
+        "packages": {name: version(name) for name in packages if name in installed},
     }
 
 
 def clip_paths(folder: Path) -> Iterator[Path]:
-    """RAVDESS clips, speakers taking turns; else generated ones, without end."""
+    """RAVDESS clips, with speakers in turn; without RAVDESS, generated clips without end."""
     if RAVDESS.is_dir():
         yield from sorted(RAVDESS.glob("Actor_*/*.flac"), key=lambda path: (path.name[:17], path.name))
         return
@@ -115,29 +114,29 @@ def clip_paths(folder: Path) -> Iterator[Path]:
 
 
 def recording(folder: Path, minutes: float) -> tuple[list[Path], Path, float]:
-    """The clips, one FLAC file of `minutes` made of them, and its length in seconds."""
+    """The clips, one FLAC file of `minutes` that joins them, and its duration in seconds."""
     target = folder / f"{minutes:g}-minutes.flac"
-    wanted = int(minutes * 60 * SAMPLE_RATE)
-    written, clips = 0, []
+    length = int(minutes * 60 * SAMPLE_RATE)
+    position, clips = 0, []
     with soundfile.SoundFile(target, "w", SAMPLE_RATE, 1) as file:
         for path in clip_paths(folder):
             clip = soundfile.read(path, dtype="float32")[0]
             piece = np.concatenate([clip, np.zeros(int(PAUSE_S * SAMPLE_RATE), np.float32)])
-            file.write(piece[: wanted - written])
-            written += len(piece)
+            file.write(piece[: length - position])
+            position += len(piece)
             clips.append(path)
-            if written >= wanted:
+            if position >= length:
                 break
-    return clips, target, min(written, wanted) / SAMPLE_RATE
+    return clips, target, min(position, length) / SAMPLE_RATE
 
 
 def import_time(statement: str, repeats: int) -> float:
-    """Median seconds of a fresh interpreter that runs `statement` and ends."""
+    """Median seconds of a new interpreter that runs `statement`."""
     return timed(lambda: subprocess.run([sys.executable, "-c", statement], cwd=ROOT, check=True), repeats)
 
 
 def cold_start(folder: Path, model: str, repeats: int) -> float:
-    """Median seconds of a process that analyses one clip of 3 s, from its start to its end."""
+    """Median seconds of a process that analyses one clip of 3 s, including its start."""
     clip = folder / "clip.wav"
     sound = soundfile.read(next(clip_paths(folder)), dtype="float32")[0]
     soundfile.write(clip, np.pad(sound, (0, COLD_SAMPLES))[:COLD_SAMPLES], SAMPLE_RATE)
@@ -149,8 +148,8 @@ def long_file(folder: Path, minutes: float, model: str) -> dict[str, float]:
     """Peak memory and speed of a process that analyses one long file."""
     _, path, seconds = recording(folder, minutes)
     command = [sys.executable, "-c", PEAK_CODE, str(path), model]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    child = json.loads(done.stdout)
+    process = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    child = json.loads(process.stdout)
     unit = 1 if sys.platform == "darwin" else 1024  # bytes of one unit of ru_maxrss
     return {
         "file_s": seconds,
@@ -162,32 +161,32 @@ def long_file(folder: Path, minutes: float, model: str) -> dict[str, float]:
 
 
 def page_ready(repeats: int) -> float | None:
-    """Median seconds from the start of `python app.py` to its first answer; None without a page."""
+    """Median seconds from the start of `python app.py` to its first response; None without a page."""
     if not (ROOT / "app.py").is_file():
         return None
-    return median(one_start() for _ in range(repeats))
+    return median(start_s() for _ in range(repeats))
 
 
-def one_start() -> float:
-    """Seconds until a fresh app answers 200."""
-    began = time.perf_counter()
+def start_s() -> float:
+    """Seconds until a new app responds with status 200."""
+    started = time.perf_counter()
     environment = {**os.environ, "GRADIO_SERVER_PORT": str(port := free_port())}
     process = subprocess.Popen(
         [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
     )
     try:
         while not answers(f"http://127.0.0.1:{port}/"):
-            if process.poll() is not None or time.perf_counter() - began > PAGE_TIMEOUT_S:
+            if process.poll() is not None or time.perf_counter() - started > PAGE_TIMEOUT_S:
                 raise RuntimeError(f"the page did not answer within {PAGE_TIMEOUT_S:g} s")
             time.sleep(POLL_S)
-        return time.perf_counter() - began
+        return time.perf_counter() - started
     finally:
         process.terminate()
         process.wait()
 
 
 def answers(url: str) -> bool:
-    """Whether `url` answers 200 now."""
+    """Whether `url` responds with status 200."""
     try:
         with urlopen(url, timeout=PAGE_TIMEOUT_S) as response:
             return response.status == 200
@@ -195,28 +194,29 @@ def answers(url: str) -> bool:
         return False
 
 
-def table(found: dict[str, Any]) -> str:
-    """The figures as text."""
-    long, computer, page = found["long_file"], found["machine"], found["page_ready_s"]
+def table(report: dict[str, Any]) -> str:
+    """The results as text."""
+    long, computer, page = report["long_file"], report["machine"], report["page_ready_s"]
     rows = [
         ("machine", f"{computer['cpu']}, {computer['cores']} cores, Python {computer['python']}"),
         ("packages", ", ".join(f"{name} {number}" for name, number in computer["packages"].items())),
-        ("speech", f"{found['speech']}; medians of {found['repeats']}; model {found['model']}"),
+        ("speech", f"{report['speech']}; medians of {report['repeats']}; model {report['model']}"),
         (f"{long['file_s'] / 60:.3g}-minute file", f"{long['peak_bytes'] / 1e6:.0f} MB of peak memory"),
-        ("cold start", f"{found['cold_start_s']:.2f} s from a process's start to the result of a 3 s clip"),
-        ("import ser_core", f"{found['import_s']:.2f} s"),
-        ("  with torch", f"{found['import_recognizer_s']:.2f} s"),
+        ("cold start", f"{report['cold_start_s']:.2f} s from a process's start to the result of a 3 s clip"),
+        ("import ser_core", f"{report['import_s']:.2f} s"),
+        ("  with torch", f"{report['import_recognizer_s']:.2f} s"),
         ("page answers after", "no page" if page is None else f"{page:.1f} s"),
     ]
     lines = [f"{name:<20}{value}" for name, value in rows]
-    rivals = [name for name in found["ways"] if not name.startswith(OURS)]
-    lines.append(f"\n{found['file_s'] / 60:.3g} minutes of speech: times real time, and times rivals 1 to 3")
-    for name, way in found["ways"].items():
-        number = f"{rivals.index(name) + 1}: " if name in rivals else ""
-        ratios = "".join(f"{way[rival]:>9.2f}" for rival in rivals)
-        lines.append(f"{way['times_real_time']:>9.1f}{ratios}  {number}{name}")
+    baselines = [name for name in report["ways"] if not name.startswith(OURS)]
+    minutes = report["file_s"] / 60
+    lines.append(f"\n{minutes:.3g} minutes of speech: times real time, and times rivals 1 to 3")
+    for name, pipeline in report["ways"].items():
+        number = f"{baselines.index(name) + 1}: " if name in baselines else ""
+        ratios = "".join(f"{pipeline[baseline]:>9.2f}" for baseline in baselines)
+        lines.append(f"{pipeline['times_real_time']:>9.1f}{ratios}  {number}{name}")
     lines.append("\nseconds of it, by stage")
-    lines += [f"{seconds:>9.3f}  {name}" for name, seconds in found["stages"].items()]
+    lines += [f"{seconds:>9.3f}  {name}" for name, seconds in report["stages"].items()]
     return "\n".join(lines)
 
 

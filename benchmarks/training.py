@@ -1,10 +1,11 @@
-"""How fast an epoch is: `python -m benchmarks.training` prints the table and writes results/training.json.
+"""Speed of a training epoch: `python -m benchmarks.training` prints the table, writes results/training.json.
 
-One network, `parallel_2cnn_transformer`, learns the same clips in batches of the same size, from files to the
-last step. Ours: speech and features from the feature cache (empty at first, then filled), batches of similar
-length, bfloat16 as in `fit`. The lineage's: for every clip `librosa.load` and `librosa.feature.mfcc` of a 3 s
-window, one at a time, nothing kept, its own layers as it writes them, float32. Between them, our layers fed
-the lineage's way. Nothing is augmented. The ways take turns in every round; numbers are medians of rounds.
+One network, `parallel_2cnn_transformer`, is trained on the same clips in batches of the same size, from files
+to the last step. Ours: speech and features from the feature cache (empty at first, then filled), batches of
+similar length, bfloat16 as in `fit`. The lineage's (the earlier projects'): for every clip `librosa.load` and
+`librosa.feature.mfcc` of a 3 s window, one at a time, without cache, its own layers, float32. Between them:
+our layers with the lineage's features. Nothing is augmented. Each round runs all pipelines; figures are
+medians of rounds.
 """
 
 import json
@@ -25,7 +26,7 @@ import torch.nn.functional as F
 import typer
 from torch import Tensor, nn
 
-from benchmarks.rivals import (
+from benchmarks.baselines import (
     LINEAGE_FFT,
     LINEAGE_HOP,
     LINEAGE_MFCC,
@@ -45,7 +46,7 @@ ARCHITECTURE = "parallel_2cnn_transformer"
 DATA = ROOT.parent / "shared" / "data"
 RESULTS = ROOT / "benchmarks" / "results" / "training.json"
 LEARNING_RATE = 1e-3
-WAYS = {
+PIPELINES = {
     "lineage": "the lineage's way",
     "lineage_feeding": "the lineage's way, our layers",
     "cold": "ours, empty cache",
@@ -57,7 +58,7 @@ Batch = tuple[Tensor, Tensor, Tensor]  # features (batch, band, frame), lengths 
 
 @dataclass
 class Epoch:
-    """Seconds of one epoch: until the features were there, and in the network's steps."""
+    """Seconds of one epoch: waiting for features, and in training steps."""
 
     feeding_s: float = 0.0
     steps_s: float = 0.0
@@ -71,40 +72,40 @@ def main(
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        chosen, what = some_clips(clips, Path(folder))
-        files = partial(from_lineage, chosen, batch_size)
-        ways: dict[str, Callable[[], Epoch]] = {
+        dataset, source = some_clips(clips, Path(folder))
+        files = partial(from_lineage, dataset, batch_size)
+        pipelines: dict[str, Callable[[], Epoch]] = {
             "lineage": lambda: epoch(files(), LineageLayers(), precise=True),
             "lineage_feeding": lambda: epoch(files(), network(), precise=True),
-            "cold": lambda: epoch(ours(chosen, batch_size, Path(tempfile.mkdtemp(dir=folder))), network()),
-            "warm": lambda: epoch(ours(chosen, batch_size, Path(folder) / "filled"), network()),
+            "cold": lambda: epoch(ours(dataset, batch_size, Path(tempfile.mkdtemp(dir=folder))), network()),
+            "warm": lambda: epoch(ours(dataset, batch_size, Path(folder) / "filled"), network()),
         }
-        for way in ways.values():  # compiles librosa's numba, chooses kernels, fills the warm cache
-            way()
-        measured: dict[str, list[Epoch]] = {name: [] for name in ways}
+        for run in pipelines.values():  # compiles librosa's numba, chooses kernels, fills the warm cache
+            run()
+        measured: dict[str, list[Epoch]] = {name: [] for name in pipelines}
         for _ in range(rounds):
-            for name, way in ways.items():
-                measured[name].append(way())
-    found = {
+            for name, run in pipelines.items():
+                measured[name].append(run())
+    report = {
         "machine": machine(),
         "threads": torch.get_num_threads(),
-        "clips": len(chosen),
-        "speech": what,
+        "clips": len(dataset),
+        "speech": source,
         "batch_size": batch_size,
         "rounds": rounds,
         "architecture": ARCHITECTURE,
         "parameters": {name: size(of) for name, of in (("lineage", LineageLayers()), ("ours", network()))},
-        **{name: described(epochs, len(chosen)) for name, epochs in measured.items()},
+        **{name: described(epochs, len(dataset)) for name, epochs in measured.items()},
     }
-    for name in WAYS:
-        found[name]["times_lineage"] = found[name]["clips_a_second"] / found["lineage"]["clips_a_second"]
+    for name in PIPELINES:
+        report[name]["times_lineage"] = report[name]["clips_a_second"] / report["lineage"]["clips_a_second"]
     results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(table(found))
+    results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(table(report))
 
 
 def some_clips(count: int, folder: Path) -> tuple[list[Clip], str]:
-    """`count` clips of RAVDESS, spread over its actors; generated vowels where it is not at hand."""
+    """`count` clips of RAVDESS, spread over its actors; generated vowels where it is absent."""
     if (DATA / "ravdess").is_dir():
         every = corpora.read(DATA, ["ravdess"])
         return every[:: max(1, len(every) // count)][:count], "RAVDESS"
@@ -116,18 +117,18 @@ def some_clips(count: int, folder: Path) -> tuple[list[Clip], str]:
 
 
 def network() -> nn.Module:
-    """Ours, with the same random weights each time."""
+    """Our network, with the same random weights each time."""
     torch.manual_seed(0)
     return build(ARCHITECTURE, len(LABELS))
 
 
 def size(module: nn.Module) -> int:
-    """How many parameters it has."""
+    """The number of parameters of `module`."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 class LineageLayers(nn.Module):
-    """The lineage's own layers; it knows no padding."""
+    """The lineage's own layers, which ignore `lengths`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +141,7 @@ class LineageLayers(nn.Module):
 
 
 def ours(clips: Sequence[Clip], batch_size: int, folder: Path) -> Iterator[Batch]:
-    """An epoch as `fit` feeds it."""
+    """The batches of an epoch as `fit` makes them."""
     spec = network().features
     classes = {clip.corpus: LABELS for clip in clips}
     dataset = SpeechDataset(clips, spec, LABELS, classes, FeatureCache(folder))
@@ -150,7 +151,7 @@ def ours(clips: Sequence[Clip], batch_size: int, folder: Path) -> Iterator[Batch
 
 
 def from_lineage(clips: Sequence[Clip], batch_size: int) -> Iterator[Batch]:
-    """An epoch as the lineage's notebooks feed it."""
+    """The batches of an epoch as the lineage's notebooks make them."""
     order = np.random.default_rng(0).permutation(len(clips))
     for indices in chunks(order, batch_size):
         features = torch.from_numpy(np.stack([lineage_features(clips[i].path) for i in indices]))
@@ -159,7 +160,7 @@ def from_lineage(clips: Sequence[Clip], batch_size: int) -> Iterator[Batch]:
 
 
 def lineage_features(path: Path) -> np.ndarray:
-    """40 MFCC of the first 3 s at 48 kHz, silence behind a shorter clip: `(40, 282)`."""
+    """40 MFCC of the first 3 s at 48 kHz, zero-padded: shape (40, 282)."""
     window = int(LINEAGE_WINDOW_S * LINEAGE_RATE)
     samples, _ = librosa.load(path, sr=LINEAGE_RATE, duration=LINEAGE_WINDOW_S)
     samples = np.pad(samples, (0, window - len(samples)))
@@ -168,28 +169,28 @@ def lineage_features(path: Path) -> np.ndarray:
     )
 
 
-def epoch(batches: Iterator[Batch], learning: nn.Module, precise: bool = False) -> Epoch:
-    """Trains `learning` on one epoch of `batches`; `precise`: in float32 throughout."""
-    optimizer = torch.optim.AdamW(learning.train().parameters(), LEARNING_RATE)
-    spent = Epoch()
-    began = time.perf_counter()
+def epoch(batches: Iterator[Batch], model: nn.Module, precise: bool = False) -> Epoch:
+    """Trains `model` for one epoch of `batches`; with `precise` in float32 throughout."""
+    optimizer = torch.optim.AdamW(model.train().parameters(), LEARNING_RATE)
+    times = Epoch()
+    started = time.perf_counter()
     for batch in batches:
-        fed = time.perf_counter()
-        step(learning, optimizer, batch, precise)
-        done = time.perf_counter()
-        spent.feeding_s += fed - began
-        spent.steps_s += done - fed
-        spent.steps += 1
-        began = done
-    return spent
+        features_ready = time.perf_counter()
+        step(model, optimizer, batch, precise)
+        step_done = time.perf_counter()
+        times.feeding_s += features_ready - started
+        times.steps_s += step_done - features_ready
+        times.steps += 1
+        started = step_done
+    return times
 
 
-def step(learning: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, precise: bool) -> None:
+def step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, precise: bool) -> None:
     """One update of the weights."""
     features, lengths, targets = batch
     optimizer.zero_grad()
     with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
-        loss = F.cross_entropy(learning(features, lengths), targets)
+        loss = F.cross_entropy(model(features, lengths), targets)
     loss.backward()
     optimizer.step()
 
@@ -197,28 +198,28 @@ def step(learning: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, pr
 def described(epochs: Sequence[Epoch], clips: int) -> dict[str, float]:
     """Medians over the rounds."""
     return {
-        "clips_a_second": median(clips / (spent.feeding_s + spent.steps_s) for spent in epochs),
-        "epoch_s": median(spent.feeding_s + spent.steps_s for spent in epochs),
-        "feeding_ms_a_clip": median(1e3 * spent.feeding_s / clips for spent in epochs),
-        "step_ms": median(1e3 * spent.steps_s / spent.steps for spent in epochs),
+        "clips_a_second": median(clips / (times.feeding_s + times.steps_s) for times in epochs),
+        "epoch_s": median(times.feeding_s + times.steps_s for times in epochs),
+        "feeding_ms_a_clip": median(1e3 * times.feeding_s / clips for times in epochs),
+        "step_ms": median(1e3 * times.steps_s / times.steps for times in epochs),
     }
 
 
-def table(found: dict[str, Any]) -> str:
-    """The figures as Markdown."""
+def table(report: dict[str, Any]) -> str:
+    """The results as a Markdown table."""
     lines = [
-        f"{found['architecture']}, {found['clips']} clips ({found['speech']}), batches of "
-        f"{found['batch_size']}, {found['machine']['cpu']}, {found['threads']} threads; medians of "
-        f"{found['rounds']} epochs",
+        f"{report['architecture']}, {report['clips']} clips ({report['speech']}), batches of "
+        f"{report['batch_size']}, {report['machine']['cpu']}, {report['threads']} threads; medians of "
+        f"{report['rounds']} epochs",
         "",
         "| fed | clips a second | times the lineage | features, ms a clip | step, ms |",
         "|---|---|---|---|---|",
     ]
-    for way, name in WAYS.items():
-        of = found[way]
+    for key, name in PIPELINES.items():
+        row = report[key]
         lines.append(
-            f"| {name} | {of['clips_a_second']:.1f} | {of['times_lineage']:.1f} "
-            f"| {of['feeding_ms_a_clip']:.1f} | {of['step_ms']:.0f} |"
+            f"| {name} | {row['clips_a_second']:.1f} | {row['times_lineage']:.1f} "
+            f"| {row['feeding_ms_a_clip']:.1f} | {row['step_ms']:.0f} |"
         )
     return "\n".join(lines)
 

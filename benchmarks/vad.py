@@ -1,8 +1,8 @@
-"""Speech detection against reference marks, on clips of one utterance each, and on sounds that are no speech.
+"""Speech detection against reference labels, on clips of one utterance each, and on non-speech sounds.
 
     python benchmarks/vad.py --data ../shared/data
 
-prints its tables and writes benchmarks/results/vad.json. Every table has plain webrtcvad (mode 2, no gain, no
+prints tables and writes benchmarks/results/vad.json. Every table has plain webrtcvad (mode 2, no gain, no
 gate, the same pauses and padding) beside `ser_core.audio.vad`. Time is counted in steps of 10 ms:
 miss         speech in the reference without a span, in % of the reference's speech
 false alarm  a span without speech in the reference, in % of the reference's silence, and in % of all time
@@ -44,10 +44,10 @@ def plain(samples: Samples) -> list[vad.Span]:
     """webrtcvad as it is commonly used: pauses, short bursts and padding as ours, but no gain and no gate."""
     detector, frame = webrtcvad.Vad(PLAIN_MODE), vad.FRAME_SAMPLES
     pcm = np.clip(samples * 32767, -32768, 32767).astype(np.int16)
-    builder, found = vad._SpanBuilder(vad.VadOptions()), []
+    builder, spans = vad._SpanBuilder(vad.VadOptions()), []
     for start in range(0, len(pcm) // frame * frame, frame):
-        found += builder.push(detector.is_speech(pcm[start : start + frame].tobytes(), SAMPLE_RATE), 0.0)
-    return found + builder.finish(len(pcm) % frame)
+        spans += builder.push(detector.is_speech(pcm[start : start + frame].tobytes(), SAMPLE_RATE), 0.0)
+    return spans + builder.finish(len(pcm) % frame)
 
 
 DETECTORS: dict[str, Detector] = {"ser_core": ours, f"webrtcvad mode {PLAIN_MODE}": plain}
@@ -88,15 +88,16 @@ def rates(counts: NDArray[np.int64]) -> dict[str, float]:
 
 
 def against_reference(folder: Path) -> dict[str, dict[str, dict[str, float]]]:
-    """Miss and false alarm of each detector on each file of `folder`, and in total."""
+    """Miss and false alarm rates of each detector on each file of `folder`, and in total."""
     table: dict[str, dict[str, dict[str, float]]] = {name: {} for name in DETECTORS}
     for name, detect in DETECTORS.items():
         total = np.zeros(4, np.int64)
         for path in sorted(folder.glob("*.flac")):
             samples = read(path)
-            wanted = steps(marks(path.with_suffix(".rttm")), len(samples) // STEP)
-            got = steps([(span.start_s, span.end_s) for span in detect(samples)], len(wanted))
-            counts = np.array([(wanted & ~got).sum(), wanted.sum(), (got & ~wanted).sum(), (~wanted).sum()])
+            reference = steps(marks(path.with_suffix(".rttm")), len(samples) // STEP)
+            detected = steps([(span.start_s, span.end_s) for span in detect(samples)], len(reference))
+            missed, false = reference & ~detected, detected & ~reference
+            counts = np.array([missed.sum(), reference.sum(), false.sum(), (~reference).sum()])
             table[name][path.stem] = rates(counts)
             total += counts
         table[name]["total"] = rates(total)
@@ -104,22 +105,22 @@ def against_reference(folder: Path) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def spans_a_clip(folder: Path) -> dict[str, dict[str, object]]:
-    """How many spans each clip of `folder` gets; each holds one utterance."""
+    """The number of spans in each clip of `folder`; a clip holds one utterance."""
     clips = [read(path) for path in sorted(folder.rglob("*.flac"))]
     table: dict[str, dict[str, object]] = {}
     for name, detect in DETECTORS.items():
-        found = [detect(clip) for clip in clips]
-        spoken = sum(span.end_s - span.start_s for spans in found for span in spans)
+        spans_by_clip = [detect(clip) for clip in clips]
+        spoken = sum(span.end_s - span.start_s for spans in spans_by_clip for span in spans)
         table[name] = {
             "clips": len(clips),
-            "clips_by_spans": np.bincount([len(spans) for spans in found], minlength=3).tolist(),
+            "clips_by_spans": np.bincount([len(spans) for spans in spans_by_clip], minlength=3).tolist(),
             "span_seconds_a_clip": round(spoken / len(clips), 2),
         }
     return table
 
 
 def not_speech() -> dict[str, Samples]:
-    """Sounds of 20 s that hold no speech."""
+    """Sounds of 20 s without speech."""
     count, rng = NOISE_S * SAMPLE_RATE, np.random.default_rng(0)
     time, white = np.arange(count) / SAMPLE_RATE, rng.standard_normal(NOISE_S * SAMPLE_RATE)
     frequencies = np.maximum(np.fft.rfftfreq(count, 1 / SAMPLE_RATE), 20)
@@ -146,7 +147,7 @@ def not_speech() -> dict[str, Samples]:
 
 
 def speech_in_noise() -> dict[str, dict[str, float]]:
-    """Seconds of speech each detector finds where there is none."""
+    """Seconds of speech that each detector finds in sounds without speech."""
     sounds = not_speech()
     return {
         name: {

@@ -1,7 +1,7 @@
-"""An earlier version beside this one: `python -m benchmarks.versions FOLDER` prints how fast each is.
+"""Speed of an earlier version compared with this one: `python -m benchmarks.versions FOLDER`.
 
-FOLDER holds `ser_core` of then (`git archive COMMIT ser_core | tar x -C FOLDER`). Both run the default
-checkpoint of now, in processes that take turns, on the same ten minutes of speech.
+FOLDER holds the earlier `ser_core` (`git archive COMMIT ser_core | tar x -C FOLDER`). Both run the present
+default checkpoint on the same ten minutes of speech, in processes that take turns.
 """
 
 import os
@@ -44,8 +44,8 @@ def main(
 
 
 def speed(checkout: Path, path: Path, seconds: float) -> float:
-    """Times real time of the `ser_core` in `checkout`, models being loaded."""
-    ran = subprocess.run(
+    """Times real time of the `ser_core` in `checkout`, without loading the model."""
+    process = subprocess.run(
         [sys.executable, "-c", CODE, str(CHECKPOINTS / DEFAULT), str(path)],
         cwd=checkout,
         env={**os.environ, "PYTHONPATH": str(checkout.resolve())},
@@ -53,7 +53,7 @@ def speed(checkout: Path, path: Path, seconds: float) -> float:
         check=True,
         text=True,
     )
-    return seconds / float(ran.stdout)
+    return seconds / float(process.stdout)
 
 
 if __name__ == "__main__":

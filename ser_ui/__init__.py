@@ -1,1 +1,1 @@
-"""What the page is made of. `app.py` launches it; everything it shows comes from `ser_core`."""
+"""The web page: its tabs, its texts and its server. Recognition itself is in `ser_core`."""

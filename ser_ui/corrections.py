@@ -1,7 +1,7 @@
-"""What a person corrected in the page: the analysis with it, and a table that `python -m train` reads.
+"""Corrections that a person makes in the page: the corrected analysis, and a table for `python -m train`.
 
-A page tells its segments as `{"start", "end", "label", "of", "checked"}`: times in s, the numbers (from 0) of
-the model's segments it was made of, and whether a person has looked at it.
+The page sends its segments as `{"start", "end", "label", "of", "checked"}`: times in s; `of`, the indices
+(from 0) of the model's segments that it was made from; `checked`, whether a person has reviewed it.
 """
 
 import csv
@@ -17,20 +17,13 @@ from ser_core.emotions import LABELS, UNKNOWN
 from ser_core.errors import CodedError
 from ser_core.export.text import TIME_DIGITS, utf8
 
-COLUMNS = (
-    "file",
-    "speaker",
-    "gender",
-    "emotion",
-    "language",
-    "start",
-    "end",
-)  # as train/corpora/table.py reads
-SUFFIX = ".wav"  # of a recording made in the page, which has no file's name
+# As train/corpora/table.py reads them.
+COLUMNS = ("file", "speaker", "gender", "emotion", "language", "start", "end")
+SUFFIX = ".wav"  # of a recording made in the page, which has no file name
 
 
 class CorrectionError(CodedError):
-    """Corrections that cannot be used."""
+    """A correction, or a request for a file or an explanation, that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -38,30 +31,30 @@ class Correction:
     """A segment as the page shows it."""
 
     segment: Segment
-    checked: bool  # a person has looked at it
+    checked: bool  # a person has reviewed it
 
 
-def corrections(analysis: Analysis, told: Any, threshold: float) -> list[Correction]:
-    """The segments that a page tells, checked: anyone can send anything.
+def parse(analysis: Analysis, entries: Any, threshold: float) -> list[Correction]:
+    """The segments `entries` that a page sent, validated, in order of time.
 
-    Numbers are those of the model: a segment has the mean of the probabilities it was made of, by length.
-    Its confidence is what the model gives its label. Raises CorrectionError (`bad_correction`).
+    The sender is not trusted. Probabilities are the model's: those of the segments it was made from, weighted
+    by duration. The confidence is the probability of the label. Raises CorrectionError (`bad_correction`).
     """
     try:
-        found = [_correction(analysis, one, threshold) for one in told]
+        corrections = [_correction(analysis, entry, threshold) for entry in entries]
     except (TypeError, KeyError, ValueError, IndexError) as error:
         raise CorrectionError("bad_correction", f"These corrections make no sense: {error}.") from None
-    return sorted(found, key=lambda one: one.segment.start)
+    return sorted(corrections, key=lambda correction: correction.segment.start)
 
 
-def corrected(analysis: Analysis, found: Sequence[Correction], threshold: float) -> Analysis:
-    """`analysis` with the segments as a person left them."""
-    segments = tuple(one.segment for one in found)
+def apply(analysis: Analysis, corrections: Sequence[Correction], threshold: float) -> Analysis:
+    """`analysis` with the corrected segments, and a summary of them."""
+    segments = tuple(correction.segment for correction in corrections)
     return replace(analysis, segments=segments, summary=summarise(segments, threshold))
 
 
 def sound_name(source: str) -> str:
-    """What the recording `source` is called on disk.
+    """The file name of the recording `source`, with an extension.
 
     >>> sound_name("a.flac"), sound_name("Your recording")
     ('a.flac', 'Your recording.wav')
@@ -69,36 +62,36 @@ def sound_name(source: str) -> str:
     return source if Path(source).suffix else source + SUFFIX
 
 
-def dumps(source: str, found: Sequence[Correction]) -> str:
-    """A CSV of the segments that a person has looked at and that have an emotion, one row each.
+def dumps(source: str, corrections: Sequence[Correction]) -> str:
+    """CSV with one row for each reviewed segment that has an emotion.
 
-    Saved beside the recording it is a corpus; the speaker's name is to be filled in.
+    Beside the recording it is a corpus for training; the speaker's name has to be filled in.
     """
     text = io.StringIO(newline="")
     rows = csv.DictWriter(text, COLUMNS, restval="")
     rows.writeheader()
-    rows.writerows(_rows(source, found))
+    rows.writerows(_rows(source, corrections))
     return text.getvalue()
 
 
-def _rows(source: str, found: Sequence[Correction]) -> Iterator[Mapping[str, str]]:
-    for one in found:
-        if one.checked and one.segment.label != UNKNOWN:
+def _rows(source: str, corrections: Sequence[Correction]) -> Iterator[Mapping[str, str]]:
+    for correction in corrections:
+        if correction.checked and correction.segment.label != UNKNOWN:
             yield {
-                "file": f"./{utf8(sound_name(source))}",  # no spreadsheet takes this for a formula
-                "emotion": one.segment.label,
-                "start": f"{one.segment.start:.{TIME_DIGITS}f}",
-                "end": f"{one.segment.end:.{TIME_DIGITS}f}",
+                "file": f"./{utf8(sound_name(source))}",  # spreadsheets must not read it as a formula
+                "emotion": correction.segment.label,
+                "start": f"{correction.segment.start:.{TIME_DIGITS}f}",
+                "end": f"{correction.segment.end:.{TIME_DIGITS}f}",
             }
 
 
-def _correction(analysis: Analysis, told: Mapping[str, Any], threshold: float) -> Correction:
-    start, end, label = float(told["start"]), float(told["end"]), told["label"]
+def _correction(analysis: Analysis, entry: Mapping[str, Any], threshold: float) -> Correction:
+    start, end, label = float(entry["start"]), float(entry["end"]), entry["label"]
     if not (math.isfinite(start) and math.isfinite(end) and 0 <= start < end <= analysis.duration + 1e-3):
         raise ValueError(f"{start} to {end} s is no stretch of the recording")
     if label not in (*LABELS, UNKNOWN):
         raise ValueError("there is no such emotion")
-    numbers = [int(number) for number in told["of"]]
+    numbers = [int(number) for number in entry["of"]]
     if not numbers or min(numbers) < 0:
         raise ValueError("a segment is made of others")
     parts = [analysis.segments[number] for number in numbers]
@@ -106,4 +99,4 @@ def _correction(analysis: Analysis, told: Mapping[str, Any], threshold: float) -
     segment = make_segment(start, end, mean, threshold)
     if label != segment.label:
         segment = replace(segment, label=label, confidence=mean.get(label, segment.confidence))
-    return Correction(segment, bool(told["checked"]))
+    return Correction(segment, bool(entry["checked"]))

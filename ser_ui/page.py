@@ -1,8 +1,8 @@
-"""The page: its title, its tabs, and what the answers mean.
+"""The page: title, tabs and notes.
 
-A tab is a module of this package with a `NAME` and a `build(shelf)` that lays out its content. To add one,
-write that module and name it in `TABS`; its words, with its title as "tab.NAME", go to assets/words/, a style
-sheet of its own to assets/ (`theme.STYLES`).
+A tab is a module of `ser_ui.tabs` with a `NAME` and a `build(cache)` that creates its components. To add one,
+write that module and list it in `TABS`. Its phrases go to assets/words/, its title under the key "tab.NAME",
+its style sheet to assets/ (`theme.STYLES`).
 """
 
 import gradio as gr
@@ -10,47 +10,47 @@ import gradio as gr
 from ser_core.recognition.recognizer import Recognizer
 from ser_ui import text, words
 from ser_ui.layout import html, script
+from ser_ui.model_cache import ModelCache
 from ser_ui.server import api, uploads
-from ser_ui.shelf import Shelf
 from ser_ui.tabs import about, compare, files, live, models, recording
 
-# In the order in which the page shows them.
+# In the order in which they are shown.
 TABS = (recording, files, live, compare, models, about)
 
 
-def build(recognizer: Recognizer | None, trouble: str = "") -> gr.Blocks:
-    """The page around `recognizer`; without one it says what `trouble` there is and takes no recording.
+def build(recognizer: Recognizer | None, problem: str = "") -> gr.Blocks:
+    """The page for `recognizer`. Without one it shows `problem`, the reason, and accepts no recording.
 
-    It speaks the languages of `translations`, which are to be given to its `launch`.
+    The page's `translations` must be passed on to its `launch`.
     """
-    shelf = Shelf(recognizer) if recognizer else None
+    cache = ModelCache(recognizer) if recognizer else None
     with uploads.Blocks(title="SER Studio", analytics_enabled=False) as page:
         html(words.key("page.header"), js_on_load=script("shared/words", "shared/gradio"))
-        if shelf is None:
+        if cache is None:
             html(words.key("page.not_ready"))
         else:
             with gr.Tabs(elem_id="tabs"):
                 for tab in TABS:
                     title = words.key(f"tab.{tab.NAME}")
                     with gr.Tab(title, id=tab.NAME, elem_id=f"{tab.NAME}-tab"):  # button: #NAME-tab-button
-                        tab.build(shelf)
-            api.add_endpoints(shelf)
+                        tab.build(cache)
+            api.add_endpoints(cache)
         html(words.key("page.notes"))
-    page.translations = translations(shelf, trouble)
+    page.translations = translations(cache, problem)
     return page
 
 
-def translations(shelf: Shelf | None, trouble: str) -> gr.I18n:
-    """Every word that the page begins with, in each language."""
-    pages = {}
+def translations(cache: ModelCache | None, problem: str) -> gr.I18n:
+    """Every phrase that the page starts with, in each language."""
+    texts = {}
     for language, phrases in words.PHRASES.items():
-        pages[language] = {
+        texts[language] = {
             "page.header": text.header(phrases),
             "page.notes": text.notes(phrases),
             "page.welcome": text.welcome(phrases),
-            "page.not_ready": text.not_ready(trouble, phrases),
+            "page.not_ready": text.not_ready(problem, phrases),
             "page.about": about.content(phrases),
-            "page.compare": compare.content(shelf, phrases) if shelf else "",
-            "page.models": models.content(shelf, phrases) if shelf else "",
+            "page.compare": compare.content(cache, phrases) if cache else "",
+            "page.models": models.content(cache, phrases) if cache else "",
         }
-    return words.translations(pages)
+    return words.translations(texts)

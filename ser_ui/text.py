@@ -1,7 +1,7 @@
-"""What the server says, as escaped HTML in the visitor's language: verdict, quality, problems and notes.
+"""Texts of the page as escaped HTML, in the visitor's language: verdicts, quality, problems and notes.
 
-Every emotion is named in words beside its colour. Whatever comes from outside (file names above all) goes
-through `html.escape`.
+Every emotion is named in words beside its colour. All text from outside (file names above all) passes through
+`html.escape`.
 """
 
 from collections import Counter
@@ -13,13 +13,13 @@ from ser_core.emotions import NO_SPEECH, UNKNOWN, color_of
 from ser_ui.comparison import DIFFERENT, SAME, UNSURE, agreements
 from ser_ui.words import Phrases
 
-ALIKE = 1e-4  # probabilities that differ by less are the same
-LOGO_BARS = (10, 18, 30, 22, 36, 26, 14, 20)  # pixels; one bar an emotion
+EQUAL_TOLERANCE = 1e-4  # probabilities that differ by less count as equal
+LOGO_BARS = (10, 18, 30, 22, 36, 26, 14, 20)  # pixels; one bar per emotion
 LOGO_COLORS = ("#8C8C8C", "#56B4E9", "#E69F00", "#0072B2", "#D55E00", "#CC79A7", "#009E73", "#F0E442")
 
 
 def header(phrases: Phrases) -> str:
-    """The page's title and its one sentence."""
+    """The page's header: logo, title and tagline."""
     bars = "".join(
         f'<rect x="{7 * i}" y="{20 - height / 2:g}" width="4" height="{height}" rx="2" fill="{color}"/>'
         for i, (height, color) in enumerate(zip(LOGO_BARS, LOGO_COLORS, strict=True))
@@ -31,12 +31,12 @@ def header(phrases: Phrases) -> str:
 
 
 def welcome(phrases: Phrases) -> str:
-    """What stands in the answer's place before there is one."""
+    """Shown in place of a verdict before there is one."""
     return _empty(phrases("recording.welcome_title"), phrases("recording.welcome"))
 
 
 def notes(phrases: Phrases) -> str:
-    """What the answers mean and what becomes of a recording, below every tab."""
+    """The notes below every tab: what a result means, and what happens to a recording."""
     sections = "".join(
         f"<section><h3>{escape(phrases(f'notes.{name}_title'))}</h3>"
         f"<p>{escape(phrases(f'notes.{name}'))}</p></section>"
@@ -46,21 +46,21 @@ def notes(phrases: Phrases) -> str:
 
 
 def listening(source: str, phrases: Phrases) -> str:
-    """What is shown while the model works."""
+    """Shown while the model analyses `source`."""
     return _empty(phrases("recording.listening"), source)
 
 
 def problem(message: str, source: str, phrases: Phrases) -> str:
-    """Why `source` has no answer."""
+    """Shown where `source` could not be analysed; `message` is the reason."""
     return _alert(phrases("recording.problem"), message, source)
 
 
 def not_ready(message: str, phrases: Phrases) -> str:
-    """Why the page takes no recordings."""
+    """Shown where the server has no model; `message` is the reason."""
     return _alert(phrases("page.no_model"), message, phrases("page.no_model_remedy"))
 
 
-def headline(found: Verdict, phrases: Phrases) -> str:
+def headline(result: Verdict, phrases: Phrases) -> str:
     """A verdict in a few words.
 
     >>> from ser_ui.words import PHRASES
@@ -71,37 +71,40 @@ def headline(found: Verdict, phrases: Phrases) -> str:
     >>> headline(Verdict("unknown", 0.5, {"sad": 0.5, "happy": 0.5}), PHRASES["en"])
     'Not sure — it sounds like nothing the model knows'
     """
-    if found.label == NO_SPEECH:
+    if result.label == NO_SPEECH:
         return phrases("verdict.no_speech")
-    share = phrases.percent(found.confidence)
-    if found.label == UNKNOWN:
-        guess = guessed(found)
-        if guess is None:
+    share = phrases.percent(result.confidence)
+    if result.label == UNKNOWN:
+        likeliest = likeliest_emotion(result)
+        if likeliest is None:
             return phrases("verdict.unfamiliar")
-        return phrases("verdict.unsure", emotion=phrases.emotion(guess), share=share)
-    return phrases("verdict.sure", emotion=phrases.emotion(found.label).capitalize(), share=share)
+        return phrases("verdict.unsure", emotion=phrases.emotion(likeliest), share=share)
+    return phrases("verdict.sure", emotion=phrases.emotion(result.label).capitalize(), share=share)
 
 
-def answer(analysis: Analysis, phrases: Phrases) -> str:
-    """The whole recording in a few words: where its segments differ and no emotion prevails, all of them."""
-    named = [label for label in speaking_time(analysis.segments) if label != UNKNOWN]
-    if analysis.summary.label == UNKNOWN and len(named) > 1:
-        return phrases("verdict.several", emotions=", ".join(map(phrases.emotion, named)))
+def verdict_headline(analysis: Analysis, phrases: Phrases) -> str:
+    """The verdict on a whole recording in a few words.
+
+    If no emotion prevails but several segments have one, these emotions are listed.
+    """
+    emotions = [label for label in speaking_time(analysis.segments) if label != UNKNOWN]
+    if analysis.summary.label == UNKNOWN and len(emotions) > 1:
+        return phrases("verdict.several", emotions=", ".join(map(phrases.emotion, emotions)))
     return headline(analysis.summary, phrases)
 
 
-def guessed(found: Verdict) -> str | None:
-    """The most probable emotion of a verdict that is too unsure to have it as its label.
+def likeliest_emotion(result: Verdict) -> str | None:
+    """The most probable emotion of a verdict whose label is `unknown`.
 
-    None where all are as probable, as they are of a sound that is unlike all the model has learnt.
+    None if all are equally probable, as for a sound that is unlike everything the model was trained on.
     """
-    shares = found.probabilities
-    alike = max(shares.values()) - min(shares.values()) <= ALIKE
-    return None if alike else max(shares, key=lambda name: shares[name])
+    shares = result.probabilities
+    all_equal = max(shares.values()) - min(shares.values()) <= EQUAL_TOLERANCE
+    return None if all_equal else max(shares, key=lambda name: shares[name])
 
 
-def mixture(segments: Sequence[Segment], phrases: Phrases) -> str:
-    """How the speaking time divides among the segments' labels; empty where all have the same."""
+def label_shares(segments: Sequence[Segment], phrases: Phrases) -> str:
+    """Each label's share of the speaking time, in words; empty if all segments have the same label."""
     seconds = speaking_time(segments)
     if len(seconds) < 2:
         return ""
@@ -114,50 +117,51 @@ def mixture(segments: Sequence[Segment], phrases: Phrases) -> str:
 
 
 def speaking_time(segments: Sequence[Segment]) -> dict[str, float]:
-    """Speaking time of each label in seconds, the longest first."""
+    """Speaking time of each label in seconds, longest first."""
     seconds: Counter[str] = Counter()
     for segment in segments:
         seconds[segment.label] += segment.end - segment.start
     return dict(seconds.most_common())
 
 
-def compare(phrases: Phrases) -> str:
-    """What stands in a comparison's place before there is one."""
+def compare_welcome(phrases: Phrases) -> str:
+    """Shown in place of a comparison before there is one."""
     return _empty(phrases("compare.welcome_title"), phrases("compare.welcome"))
 
 
-def how_many(phrases: Phrases) -> str:
-    """That too few or too many models are chosen."""
+def choose_models(phrases: Phrases) -> str:
+    """Shown where too few or too many models are chosen."""
     return _empty(phrases("compare.choose_title"), phrases("compare.choose"))
 
 
-def one_model(name: str, phrases: Phrases) -> str:
-    """Why nothing can be compared, and how that changes."""
+def single_model(name: str, phrases: Phrases) -> str:
+    """Shown where the server has only the model `name`: how to add another one."""
     return _empty(phrases("compare.alone_title"), phrases("compare.alone", name=name))
 
 
 def comparison(analyses: Sequence[Analysis], phrases: Phrases) -> str:
-    """On how much of a recording its `analyses`, one a model, agree."""
+    """How far the `analyses` of a recording, one per model, agree."""
     if len(analyses) < 2:
         return _alert(phrases("compare.nothing_title"), phrases("compare.nothing"))
     first = analyses[0]
     models = ", ".join(f"{analysis.model_name} {analysis.model_version}" for analysis in analyses)
     facts = [first.source, duration(first.duration, phrases), phrases("compare.facts", models=models)]
-    kinds = Counter(found.kind for found in agreements(analyses))
+    counts = Counter(agreement.kind for agreement in agreements(analyses))
     return (
-        f'<div class="verdict"><h2>{escape(agreed(kinds, phrases))}</h2>'
-        f'<p>{escape(_disagreed(kinds, phrases))}</p><p class="facts">{escape(" · ".join(facts))}</p></div>'
+        f'<div class="verdict"><h2>{escape(agreement_headline(counts, phrases))}</h2>'
+        f"<p>{escape(_disagreements(counts, phrases))}</p>"
+        f'<p class="facts">{escape(" · ".join(facts))}</p></div>'
     )
 
 
-def agreed(kinds: Mapping[str, int], phrases: Phrases) -> str:
-    """On how many segments models agree, of how many of each kind of agreement there are.
+def agreement_headline(counts: Mapping[str, int], phrases: Phrases) -> str:
+    """On how many segments the models agree; `counts` are the segments by kind of agreement.
 
     >>> from ser_ui.words import PHRASES
-    >>> agreed({"same": 7, "different": 2}, PHRASES["en"])
+    >>> agreement_headline({"same": 7, "different": 2}, PHRASES["en"])
     'They agree on 7 of 9 segments'
     """
-    total, same = sum(kinds.values()), kinds.get(SAME, 0)
+    total, same = sum(counts.values()), counts.get(SAME, 0)
     if not total:
         return phrases("verdict.no_speech")
     if total == 1:
@@ -166,27 +170,28 @@ def agreed(kinds: Mapping[str, int], phrases: Phrases) -> str:
     return phrases(phrase, same=same, total=total)
 
 
-def _disagreed(kinds: Mapping[str, int], phrases: Phrases) -> str:
-    """What models do where they do not agree."""
+def _disagreements(counts: Mapping[str, int], phrases: Phrases) -> str:
+    """On how many segments the models differ or are not sure, as a sentence; empty if on none."""
     parts = [
-        phrases(f"compare.on_{kind}", count=kinds[kind]) for kind in (DIFFERENT, UNSURE) if kinds.get(kind)
+        phrases(f"compare.on_{kind}", count=counts[kind]) for kind in (DIFFERENT, UNSURE) if counts.get(kind)
     ]
     return sentence(", ".join(parts)) if parts else ""
 
 
 def verdict(analysis: Analysis, phrases: Phrases) -> str:
-    """The whole recording's answer: headline, what was heard, and what is wrong with the recording."""
+    """The verdict on a recording: headline, details, facts, and faults of the recording."""
     label = analysis.summary.label
     style = "" if label == NO_SPEECH else f' style="--emotion:{color_of(label)}"'
-    more = mixture(analysis.segments, phrases) if analysis.segments else phrases("verdict.nobody")
+    details = label_shares(analysis.segments, phrases) if analysis.segments else phrases("verdict.nobody")
     return (
-        f'<div class="verdict"{style}><h2>{escape(answer(analysis, phrases))}</h2><p>{escape(more)}</p>'
+        f'<div class="verdict"{style}><h2>{escape(verdict_headline(analysis, phrases))}</h2>'
+        f"<p>{escape(details)}</p>"
         f'<p class="facts">{escape(_facts(analysis, phrases))}</p>{_quality(analysis, phrases)}</div>'
     )
 
 
 def duration(seconds: float, phrases: Phrases) -> str:
-    """A length of time in words.
+    """A duration in words.
 
     >>> from ser_ui.words import PHRASES
     >>> duration(3.3, PHRASES["en"]), duration(65, PHRASES["en"])
@@ -199,13 +204,13 @@ def duration(seconds: float, phrases: Phrases) -> str:
 
 
 def sentence(words: str) -> str:
-    """`words` with a capital at the start and a full stop at the end."""
+    """`words` with an initial capital and a final full stop."""
     words = words.strip()
     return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
 
 
 def _facts(analysis: Analysis, phrases: Phrases) -> str:
-    """What was heard, how long it is and by which model it was judged."""
+    """Source, duration, amount of speech and model of an analysis."""
     facts = [analysis.source, duration(analysis.duration, phrases)]
     count = len(analysis.segments)
     if count:
@@ -217,12 +222,12 @@ def _facts(analysis: Analysis, phrases: Phrases) -> str:
 
 
 def _empty(title: str, words: str) -> str:
-    """What stands where an answer will be."""
+    """A box in place of a verdict."""
     return f'<div class="verdict empty"><h2>{escape(title)}</h2><p>{escape(words)}</p></div>'
 
 
 def _alert(title: str, message: str, about: str = "") -> str:
-    """Something wrong, in words; screen readers announce it at once."""
+    """An error message, which screen readers announce at once."""
     return (
         f'<div class="verdict problem" role="alert"><h2>{escape(title)}</h2>'
         f'<p>{escape(sentence(message))}</p><p class="facts">{escape(about)}</p></div>'
@@ -230,7 +235,7 @@ def _alert(title: str, message: str, about: str = "") -> str:
 
 
 def _quality(analysis: Analysis, phrases: Phrases) -> str:
-    """What the recording's quality means for the answer."""
+    """Faults of the recording that make the verdict less reliable."""
     if analysis.quality is None:
         return ""
     if not analysis.quality.warnings:

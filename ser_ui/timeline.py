@@ -1,7 +1,7 @@
-"""The timeline of a recording: what the scripts in assets/timeline/ draw, and what they are told.
+"""The timeline of a recording: the data that the scripts in assets/timeline/ draw.
 
-The page draws, plays and corrects by itself. It asks the server for two things: the explanation of a segment
-(`explain`) and a file to save (`save`); the answers come in the property `reply`.
+Drawing, playback and corrections happen in the browser. The page sends two requests to the server: the
+explanation of a segment (`explain`) and a file to save (`save`). Replies are set as the property `reply`.
 """
 
 import base64
@@ -29,7 +29,7 @@ from ser_ui.corrections import sound_name
 from ser_ui.layout import html, script, template
 from ser_ui.words import Phrases
 
-VIEW = (  # what any tab looks at a recording with; in this order, one scope
+VIEW = (  # scripts of every tab that shows a recording; in this order, in one scope
     *("shared/words", "shared/canvas", "shared/files"),
     *(f"timeline/{part}" for part in ("data", "axis", "lanes", "table", "view", "playback", "input")),
 )
@@ -39,7 +39,7 @@ MAGMA = np.round(255 * matplotlib.colormaps["magma"](np.arange(256))[:, :3]).ast
 
 
 def build(recognizer: Recognizer) -> gr.HTML:
-    """The empty timeline; its value is set to `content`, its property `spectrogram` to `picture`."""
+    """The empty timeline. Its value is to be `content`, its property `spectrogram` `spectrogram_url`."""
     labels = recognizer.bundle.labels
     return html(
         html_template=template("timeline/timeline"),
@@ -57,16 +57,20 @@ def build(recognizer: Recognizer) -> gr.HTML:
 
 
 def content(path: str, waveform: Waveform, analysis: Analysis) -> str:
-    """All that the timeline shows of the recording at `path` but its spectrogram, as JSON.
+    """Everything that the timeline shows of the recording at `path`, except its spectrogram, as JSON.
 
-    JSON, because Gradio wraps every item of a list that is a property, which takes seconds for an hour.
+    JSON because Gradio wraps every item of a property that is a list, which takes seconds for an hour.
     """
-    told = sound(path, waveform, analysis.source) | to_dict(analysis)
-    return json.dumps(told, ensure_ascii=False, allow_nan=False)
+    fields = sound(path, waveform, analysis.source) | to_dict(analysis)
+    return json.dumps(fields, ensure_ascii=False, allow_nan=False)
 
 
 def sound(path: str, waveform: Waveform, source: str) -> dict[str, Any]:
-    """What a page plays and draws of the recording at `path`, which people call `source`."""
+    """The properties that a page needs to play and draw the recording at `path`.
+
+    `source` is the name that is displayed. `lows` and `highs` are int8 sample extremes, base64-encoded,
+    `per_second` of them, where 127 stands for the amplitude `peak`.
+    """
     outline = overview.outline(waveform)
     return {
         "audio": f"gradio_api/file={quote(path)}",
@@ -80,49 +84,49 @@ def sound(path: str, waveform: Waveform, source: str) -> dict[str, Any]:
     }
 
 
-def picture(waveform: Waveform) -> str:
-    """The log-mel spectrogram as the address of an image."""
+def spectrogram_url(waveform: Waveform) -> str:
+    """The log-mel spectrogram of `waveform` as the data URL of an image."""
     return _data_url(MAGMA[overview.log_mel(waveform)])
 
 
-def explained(
-    number: int, waveform: Waveform, start_s: float, found: explain.Saliency, phrases: Phrases
+def explanation_reply(
+    number: int, waveform: Waveform, start_s: float, saliency: explain.Saliency, phrases: Phrases
 ) -> str:
-    """The `reply` with an explanation of the stretch `waveform`, which begins at `start_s`."""
+    """The `reply` to request `number`: the explanation of `waveform`, which begins at `start_s`."""
     return reply(
         number,
         "explanation",
         start=start_s,
         end=start_s + waveform.duration_s,
-        image=_data_url(overview.saliency(waveform, found)),
-        words=described(found, phrases),
+        image=_data_url(overview.saliency(waveform, saliency)),
+        words=explanation_text(saliency, phrases),
     )
 
 
-def described(found: explain.Saliency, phrases: Phrases) -> str:
-    """An explanation in words, for those who do not see it."""
+def explanation_text(saliency: explain.Saliency, phrases: Phrases) -> str:
+    """An explanation in words, for screen readers."""
     regions = []
     for side in ("for", "against"):
-        region = explain.top_region(found, against=side == "against")
+        region = explain.top_region(saliency, against=side == "against")
         if region:
             edges = {"start": phrases.number(region.start_s, 1), "end": phrases.number(region.end_s, 1)}
             band = {"low": phrases.number(region.low_hz, 0), "high": phrases.number(region.high_hz, 0)}
             regions.append(phrases(f"timeline.{side}", **edges, **band))
     return phrases(
         "timeline.explanation",
-        emotion=phrases.emotion(found.label),
-        share=phrases.percent(found.probability),
+        emotion=phrases.emotion(saliency.label),
+        share=phrases.percent(saliency.probability),
         regions="; ".join(regions) or phrases("timeline.neither"),
     )
 
 
-def reply(number: int, kind: str, **told: Any) -> str:
-    """An answer to what the page asked as its `number`: a `file`, an `explanation` or a `problem`."""
-    return json.dumps({"kind": kind, "number": number, **told}, ensure_ascii=False, allow_nan=False)
+def reply(number: int, kind: str, **fields: Any) -> str:
+    """The reply to request `number` of the page as JSON: a `file`, an `explanation` or a `problem`."""
+    return json.dumps({"kind": kind, "number": number, **fields}, ensure_ascii=False, allow_nan=False)
 
 
-def _data_url(picture: overview.Image) -> str:
-    """`picture` `(band, column, 3)`, the lowest band first, as WebP."""
+def _data_url(image: overview.Image) -> str:
+    """`image`, shape (band, column, 3), lowest band first, as a WebP data URL."""
     buffer = io.BytesIO()
-    Image.fromarray(picture[::-1]).save(buffer, "WEBP", quality=WEBP_QUALITY)
+    Image.fromarray(image[::-1]).save(buffer, "WEBP", quality=WEBP_QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

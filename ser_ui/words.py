@@ -1,11 +1,11 @@
-"""The page's words: assets/words/LANGUAGE.json, a file a language, all with the same keys.
+"""The page's phrases: assets/words/LANGUAGE.json, one file a language, all with the same keys.
 
-Gradio takes the language that the browser asks for first and puts our words beside its own; the scripts in
-assets/ read them there. What the server says while the page runs is in the same language: `of` reads it from
-the request. Emotions have names in each language; in files and in answers to programs they stay English.
+Gradio chooses the language that the browser lists first and adds these phrases to its own; the scripts in
+assets/ read them there. Answers of the server use the same language: `for_request` finds it in the request's
+headers. Emotions have a name in each language; files and answers to programs keep the English labels.
 
-What the library says (`ser_core`: why a file cannot be read, what is wrong with a recording) is English. For
-other languages, library.LANGUAGE.json has it by kind and code.
+Messages of `ser_core` (why a file cannot be read, what is wrong with a recording) are English. Their
+translations are in library.LANGUAGE.json, by kind and code.
 """
 
 import json
@@ -19,11 +19,11 @@ from ser_ui.theme import ASSETS
 
 FOLDER = ASSETS / "words"
 ENGLISH = "en"
-LIBRARY = "library."  # begins the keys of what the library says
+LIBRARY = "library."  # prefix of the keys of the library's messages
 
 
 class Phrases:
-    """What the page says in one language.
+    """The page's phrases in one language; a call fills in a phrase.
 
     >>> PHRASES["de"]("verdict.sure", emotion="Wütend", share=PHRASES["de"].percent(0.912))
     'Wütend — zu 91\N{NO-BREAK SPACE}% sicher'
@@ -34,23 +34,23 @@ class Phrases:
         self.words = words
 
     def __call__(self, key: str, **values: object) -> str:
-        """The phrase with its places filled, as plain text."""
+        """The phrase `key` as plain text, its placeholders replaced by `values`. Raises KeyError."""
         return self.words[key].format(**values)
 
     def known(self, key: str, otherwise: str) -> str:
-        """The phrase, or `otherwise` where there is none: for names that come from elsewhere."""
+        """The phrase `key`, or `otherwise` if there is none. For keys that come from data."""
         return self.words.get(key, otherwise)
 
     def emotion(self, label: str) -> str:
-        """What a label is called."""
+        """The name of an emotion label."""
         return self.known(f"emotion.{label}", label)
 
     def percent(self, share: float, digits: int = 0) -> str:
-        """A share, 0 to 1, in per cent."""
+        """`share`, 0 to 1, in per cent."""
         return self("number.percent", number=self.number(100 * share, digits))
 
     def number(self, value: float, digits: int) -> str:
-        """A number with so many digits after the decimal point.
+        """`value` with `digits` digits after the decimal point.
 
         >>> PHRASES["en"].number(3.3, 1), PHRASES["de"].number(3.3, 1)
         ('3.3', '3,3')
@@ -58,12 +58,12 @@ class Phrases:
         return f"{value:.{digits}f}".replace(".", self("number.point"))
 
     def error(self, error: CodedError) -> str:
-        """What happened and what to do."""
+        """The message of `error`: what happened and what to do."""
         kind = type(error).__name__.removesuffix("Error").lower()
         return self.known(f"{LIBRARY}{kind}.{error.code}", error.message)
 
     def warning(self, warning: str) -> str:
-        """A warning of `ser_core.audio.quality`, which begins with the fault's name and a colon."""
+        """The message of a warning of `ser_core.audio.quality`: `NAME: text`, where NAME is the fault."""
         return self.known(f"{LIBRARY}warning.{warning.partition(':')[0]}", warning)
 
 
@@ -71,39 +71,39 @@ def _read(language: str) -> Phrases:
     words = json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8"))
     path = FOLDER / f"library.{language}.json"
     library = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return Phrases(language, words | {LIBRARY + key: words for key, words in library.items()})
+    return Phrases(language, words | {LIBRARY + key: text for key, text in library.items()})
 
 
 LANGUAGES = sorted(path.stem for path in FOLDER.glob("*.json") if not path.stem.startswith(LIBRARY))
 PHRASES = {language: _read(language) for language in LANGUAGES}
 
 
-def of(request: gr.Request | None) -> Phrases:
-    """What to say to who sent `request`."""
-    return asked(request.headers if request else {})
+def for_request(request: gr.Request | None) -> Phrases:
+    """The phrases in the language of the browser that sent `request`; English without a request."""
+    return for_headers(request.headers if request else {})
 
 
-def asked(headers: Mapping[str, str]) -> Phrases:
-    """What to say to who sent `headers`: browsers ask for the page's language first."""
+def for_headers(headers: Mapping[str, str]) -> Phrases:
+    """The phrases in the language that `headers` list first; English if the page does not have it."""
     language = headers.get("accept-language", "").partition(",")[0].partition("-")[0].strip().lower()
     return PHRASES.get(language, PHRASES[ENGLISH])
 
 
 def key(name: str) -> I18nData:
-    """The phrase `name` as a label or value that the browser fills in."""
+    """A reference to the phrase `name`, for a label or value that the browser fills in."""
     return I18nData(name)
 
 
-def translations(pages: Mapping[str, Mapping[str, str]]) -> gr.I18n:
-    """All words for Gradio, with longer ones made for this page: HTML by language and key."""
+def translations(texts: Mapping[str, Mapping[str, str]]) -> gr.I18n:
+    """All phrases for Gradio, together with `texts`: HTML made for this page, by language and key."""
     return gr.I18n(
         **{
-            language: dict(phrases.words) | {name: _literal(html) for name, html in pages[language].items()}
+            language: dict(phrases.words) | {name: _literal(html) for name, html in texts[language].items()}
             for language, phrases in PHRASES.items()
         }
     )
 
 
 def _literal(html: str) -> str:
-    """`html` as a message that has no places to fill."""
+    """`html` with its braces escaped, so that Gradio finds no placeholders in it."""
     return html.replace("{", "&#123;").replace("}", "&#125;")

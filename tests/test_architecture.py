@@ -17,7 +17,7 @@ FORBIDDEN = {
 # The rooms of each package and the files beside them, from the lowest. Each imports only those before it.
 ROOMS = {
     "ser_core": "errors emotions audio analysis models checkpoint recognition pictures export commands",
-    "ser_ui": "theme words layout examples corrections comparison text timeline shelf server tabs page "
+    "ser_ui": "theme words layout examples corrections comparison text timeline model_cache server tabs page "
     "launch",
     "train": "processes errors corpora augment recipe data reports fitting protocols export cli",
 }

@@ -1,1 +1,1 @@
-"""What stands between the internet and the model: limits, uploads, live sound, REST and MCP."""
+"""The server side of the page: request limits, uploads, live audio, REST and MCP."""

@@ -1,10 +1,10 @@
-"""What is logged of a failure: its kind and where it happened. Its words may name somebody's file."""
+"""Log messages of failures: kind and place, without the error's text, which may name a person's file."""
 
 import traceback
 
 
 def describe(error: BaseException) -> str:
-    """The kind of `error` and the lines of code it came through.
+    """The type of `error` and its traceback, without its text.
 
     >>> describe(FileNotFoundError("/tmp/my divorce.wav"))
     'FileNotFoundError'

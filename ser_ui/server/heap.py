@@ -1,6 +1,6 @@
-"""Memory that is free and still held: glibc keeps it, and a server that runs for weeks grows.
+"""Keeps the server's memory small under glibc, which does not return freed memory by itself.
 
-On other systems these functions do nothing.
+Without this, a server that runs for weeks grows. On other systems these functions do nothing.
 """
 
 import ctypes
@@ -11,16 +11,16 @@ NOT_GLIBC = (AttributeError, OSError, TypeError)
 
 
 def share() -> None:
-    """Lets threads share few heaps; to be called before there are any.
+    """Limits the number of heaps that threads share. Must be called before any thread starts.
 
-    Each would have its own, up to 16 on two cores. As threads come and go, one heap after the other grows by
-    the 25 MB of some analyses (`benchmarks.soak`).
+    By default there are up to 16 heaps on two cores. As threads start and end, each heap grows by the 25 MB
+    of some analyses (`benchmarks.soak`).
     """
     with suppress(*NOT_GLIBC):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
 
 
 def give_back() -> None:
-    """Returns to the system what lies free between what is used: analyses leave holes of all sizes."""
+    """Returns freed memory to the system, also from between blocks that are in use."""
     with suppress(*NOT_GLIBC):
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,21 +1,24 @@
-"""The WebSocket `/live`: sound of a browser's microphone in, events of a `LiveSession` out.
+"""The WebSocket `/live`: audio from a browser's microphone in, events of a `LiveSession` out.
 
-The client sends `{"type": "start", "sample_rate": 48000}`, then binary frames of a uint32 sequence number
-(little-endian, from 0) and int16 little-endian mono PCM of at most MAX_FRAME_BYTES, and at the end
-`{"type": "stop"}`. A frame without samples keeps a paused session alive. The server answers in JSON:
+The client sends `{"type": "start", "sample_rate": 48000}`, then binary frames, and at the end
+`{"type": "stop"}`. A frame is a uint32 sequence number (little-endian, from 0) and int16 little-endian mono
+PCM, at most MAX_FRAME_BYTES together. A frame without samples keeps a paused session alive. The server sends
+JSON:
 
     ready    session, model, labels, sample_rate
     level    time, peak_dbfs, rms_dbfs, speech, samples_received; about ten a second
     segment  final, id, and the fields of a segment in an analysis
     error    code, message, fatal; the connection closes after a fatal one
-    done     samples_received, analysis: all of the session as a file would have it
+    done     samples_received, analysis: the whole session, as a file with the same audio gives it
 
-Errors that are not fatal: `gap` (lost_frames; the sound goes on behind it), `out_of_order` (a frame already
-heard or given up; it is left out) and `falling_behind` (skipped: provisional results so far). Fatal:
-`bad_start`, `bad_sample_rate`, `bad_frame`, `frame_too_large`, `bad_message`, `idle`, and the codes of
-`LiveError`. Sound that comes faster than the model's finals is made to wait in the connection.
-A session ends with its connection: who reconnects starts a new one, and knows by the last
-`samples_received` how much the server had heard.
+Errors that are not fatal: `gap` (lost_frames; the audio continues after it), `out_of_order` (a frame that was
+already received or reported as lost; it is skipped) and `falling_behind` (skipped: the number of provisional
+results left out so far). Fatal errors: `bad_start`, `bad_sample_rate`, `bad_frame`, `frame_too_large`,
+`bad_message`, `idle`, and the codes of `LiveError`.
+
+If audio arrives faster than the model can finish segments, the server stops reading until it has caught up.
+A session ends with its connection. A client that reconnects starts a new session; the last
+`samples_received` tells it how much audio the server received.
 """
 
 import asyncio
@@ -38,23 +41,23 @@ from ser_core.recognition.live_engine import MAX_SESSIONS, LiveEngine, LiveError
 from ser_ui.server.limits import Places, Refusal, client_name
 
 PATH = "/live"
-IDLE_S = 30.0  # a connection that says nothing for so long is taken for dead
-SEND_S = 30.0  # so is one that takes nothing for so long
+IDLE_TIMEOUT_S = 30.0  # a client that sends nothing for so long is disconnected
+SEND_TIMEOUT_S = 30.0  # so is one that receives nothing for so long
 SEQUENCE_BYTES = 4
 MAX_FRAME_BYTES = SEQUENCE_BYTES + 2 * 96_000  # two seconds at 48 kHz
-OUTBOX_MESSAGES = 64  # unsent; levels and provisional results beyond are left out
+OUTBOX_MESSAGES = 64  # maximum unsent; further levels and provisional results are left out
 CLOSE_CODES = {"busy": 1013, "closed": 1012, "internal": 1011, "frame_too_large": 1009}
 POLICY = 1008  # the close code of all other errors
-SOURCE = "live"  # what the analysis names as its source
+SOURCE = "live"  # source name in the analysis
 log = logging.getLogger(__name__)
 
 
 class SocketError(CodedError):
-    """What a client did that ends its connection."""
+    """A violation of the protocol that ends the connection."""
 
 
-def route(engine: LiveEngine, idle_s: float = IDLE_S) -> WebSocketRoute:
-    """`/live`: a session of `engine` for each client; one that sends nothing for `idle_s` is ended."""
+def route(engine: LiveEngine, idle_s: float = IDLE_TIMEOUT_S) -> WebSocketRoute:
+    """`/live`: one session of `engine` per client; one that sends nothing for `idle_s` is disconnected."""
     places = Places("sessions", MAX_SESSIONS)
 
     async def live(websocket: WebSocket) -> None:
@@ -64,81 +67,82 @@ def route(engine: LiveEngine, idle_s: float = IDLE_S) -> WebSocketRoute:
 
 
 class _Connection:
-    """One client, from its first message to its last."""
+    """The connection of one client."""
 
     def __init__(self, websocket: WebSocket, engine: LiveEngine, places: Places, idle_s: float) -> None:
         self._websocket, self._engine, self._places, self._idle_s = websocket, engine, places, idle_s
         self._outbox: deque[dict[str, Any]] = deque()
-        self._news = asyncio.Event()  # there is something to send, or nothing will come
-        self._room = asyncio.Event()  # something was sent or recognised
-        self._over = False  # the session has ended, or the client takes nothing
+        self._outbox_changed = asyncio.Event()  # there is a message to send, or the session has ended
+        self._room_made = asyncio.Event()  # a message was sent, or audio was recognised
+        self._ended = False  # the session has ended, or the client receives nothing
         self._close_code = 1000
 
     async def run(self) -> None:
-        """Serves the client until it stops, vanishes or errs."""
+        """Serves the client until it stops, disconnects or violates the protocol."""
         await self._websocket.accept()
-        sending = asyncio.create_task(self._send())
+        sender = asyncio.create_task(self._send_outbox())
         try:
-            sample_rate = _sample_rate(await self._receive())
+            sample_rate = _sample_rate(await self._receive_message())
             client = self._websocket.client
-            with self._places.taken(client_name(client.host if client else "")):
-                await self._converse(sample_rate)
+            with self._places.take(client_name(client.host if client else "")):
+                await self._run_session(sample_rate)
         except (SocketError, LiveError) as error:
-            self._tell_end(error)
+            self._send_fatal_error(error)
         except Refusal as refusal:
-            self._tell_end(SocketError("busy", refusal.detail))
+            self._send_fatal_error(SocketError("busy", refusal.detail))
         except WebSocketDisconnect:
             log.debug("a live client went away")
-            sending.cancel()
-        self._over = True
-        self._news.set()
+            sender.cancel()
+        self._ended = True
+        self._outbox_changed.set()
         with suppress(asyncio.CancelledError, WebSocketDisconnect, TimeoutError, RuntimeError):
-            await sending
+            await sender
             await self._websocket.close(self._close_code)
 
-    async def _converse(self, sample_rate: int) -> None:
+    async def _run_session(self, sample_rate: int) -> None:
+        """Runs a session from `ready` to `done`."""
         loop = asyncio.get_running_loop()
 
         def emit(event: Event) -> None:
             with suppress(RuntimeError):  # the loop is closed: the server has stopped
-                loop.call_soon_threadsafe(self._tell, event)
+                loop.call_soon_threadsafe(self._enqueue_event, event)
 
         session = LiveSession(self._engine, sample_rate, emit, SOURCE)
         try:
-            self._put(self._ready(sample_rate))
-            await self._listen(session)
+            self._enqueue(self._ready(sample_rate))
+            await self._receive_frames(session)
             session.finish()
-            while not self._over:
-                await self._room.wait()
-                self._room.clear()
+            while not self._ended:
+                await self._room_made.wait()
+                self._room_made.clear()
         finally:
             session.close()
 
-    async def _listen(self, session: LiveSession) -> None:
-        """Passes sound on until the client says stop, or the session fails."""
+    async def _receive_frames(self, session: LiveSession) -> None:
+        """Passes audio on to `session` until the client sends `stop` or the session fails."""
         expected = 0  # sequence number of the next frame
-        while not self._over:
-            message = await self._receive()
+        while not self._ended:
+            message = await self._receive_message()
             if isinstance(message, str):
-                if _parsed(message).get("type") == "stop":
+                if _json_object(message).get("type") == "stop":
                     return
                 raise SocketError("bad_message", 'After the start come binary sound and {"type": "stop"}.')
-            number, samples = _frame(message)
+            number, samples = _parse_frame(message)
             if number < expected:
-                self._tell_error("out_of_order", f"Frame {number} came after {expected - 1}; it is left out.")
+                self._send_error("out_of_order", f"Frame {number} came after {expected - 1}; it is left out.")
             else:
                 if number > expected:
                     lost = number - expected
-                    self._tell_error("gap", f"{lost} frames of sound were lost on the way.", lost_frames=lost)
+                    self._send_error("gap", f"{lost} frames of sound were lost on the way.", lost_frames=lost)
                 expected = number + 1
                 session.push(samples)
-            await asyncio.sleep(0)  # the loop is the page's too: a client in a hurry must not keep it
-            while not self._over and (session.full or len(self._outbox) >= OUTBOX_MESSAGES):
-                self._room.clear()
-                await self._room.wait()
+            await asyncio.sleep(0)  # the page uses the same loop: a fast client must not block it
+            while not self._ended and (session.full or len(self._outbox) >= OUTBOX_MESSAGES):
+                self._room_made.clear()
+                await self._room_made.wait()
 
-    async def _receive(self) -> str | bytes:
-        """The next message; SocketError `idle` if none comes, WebSocketDisconnect where nobody is left."""
+    async def _receive_message(self) -> str | bytes:
+        """The next message. Raises SocketError `idle` if none comes, WebSocketDisconnect at a disconnect."""
         try:
             async with asyncio.timeout(self._idle_s):
                 message = await self._websocket.receive()
@@ -149,55 +153,55 @@ class _Connection:
         text = message.get("text")
         return message["bytes"] if text is None else text
 
-    async def _send(self) -> None:
-        """Sends what is put in the outbox, in order, until all is over."""
+    async def _send_outbox(self) -> None:
+        """Sends the messages in the outbox in order, until the session has ended."""
         try:
-            while self._outbox or not self._over:
+            while self._outbox or not self._ended:
                 if not self._outbox:
-                    self._news.clear()
-                    await self._news.wait()
+                    self._outbox_changed.clear()
+                    await self._outbox_changed.wait()
                     continue
                 text = json.dumps(self._outbox.popleft(), ensure_ascii=False, allow_nan=False)
-                async with asyncio.timeout(SEND_S):
+                async with asyncio.timeout(SEND_TIMEOUT_S):
                     await self._websocket.send_text(text)
-                self._room.set()
+                self._room_made.set()
         finally:
-            self._over = True
-            self._room.set()
+            self._ended = True
+            self._room_made.set()
 
-    def _put(self, message: dict[str, Any]) -> None:
+    def _enqueue(self, message: dict[str, Any]) -> None:
         self._outbox.append(message)
-        self._news.set()
+        self._outbox_changed.set()
 
-    def _tell(self, event: Event) -> None:
-        """Puts an event in the outbox; one that is soon outdated only if there is room."""
-        self._room.set()
+    def _enqueue_event(self, event: Event) -> None:
+        """Puts an event in the outbox; levels and provisional results only if it has room."""
+        self._room_made.set()
         match event:
             case Failed(error):
-                self._over = True
-                self._tell_end(error)
+                self._ended = True
+                self._send_fatal_error(error)
             case Ended(analysis, samples_received):
-                self._over = True
-                self._put(
+                self._ended = True
+                self._enqueue(
                     {"type": "done", "samples_received": samples_received, "analysis": to_dict(analysis)}
                 )
             case FallingBehind(skipped):
                 text = "The model cannot keep up: provisional results are left out, final ones are not."
-                self._tell_error("falling_behind", text, skipped=skipped)
+                self._send_error("falling_behind", text, skipped=skipped)
             case LiveSegment(number, final, segment):
                 if final or len(self._outbox) < OUTBOX_MESSAGES:
-                    told = segment_to_dict(segment)
-                    self._put({"type": "segment", "final": final, "id": number, **told})
+                    fields = segment_to_dict(segment)
+                    self._enqueue({"type": "segment", "final": final, "id": number, **fields})
             case Level():
                 if len(self._outbox) < OUTBOX_MESSAGES:
-                    self._put({"type": "level", **_rounded(event)})
+                    self._enqueue({"type": "level", **_level_fields(event)})
 
-    def _tell_end(self, error: CodedError) -> None:
+    def _send_fatal_error(self, error: CodedError) -> None:
         self._close_code = CLOSE_CODES.get(error.code, POLICY)
-        self._put({"type": "error", "code": error.code, "message": error.message, "fatal": True})
+        self._enqueue({"type": "error", "code": error.code, "message": error.message, "fatal": True})
 
-    def _tell_error(self, code: str, message: str, **counts: int) -> None:
-        self._put({"type": "error", "code": code, "message": message, "fatal": False, **counts})
+    def _send_error(self, code: str, message: str, **counts: int) -> None:
+        self._enqueue({"type": "error", "code": code, "message": message, "fatal": False, **counts})
 
     def _ready(self, sample_rate: int) -> dict[str, Any]:
         bundle = self._engine.recognizer.bundle
@@ -211,25 +215,25 @@ class _Connection:
 
 
 def _sample_rate(message: str | bytes) -> int:
-    """The sampling rate that a first message asks for."""
-    start = _parsed(message) if isinstance(message, str) else {}
+    """The sampling rate (Hz) in a first message. Raises SocketError `bad_start`."""
+    start = _json_object(message) if isinstance(message, str) else {}
     rate = start.get("sample_rate")
     if start.get("type") != "start" or not isinstance(rate, int) or isinstance(rate, bool):
         raise SocketError("bad_start", 'The first message must be {"type": "start", "sample_rate": 48000}.')
     return rate
 
 
-def _parsed(message: str) -> dict[str, Any]:
-    """The JSON object in `message`; empty if there is none."""
+def _json_object(message: str) -> dict[str, Any]:
+    """The JSON object in `message`; empty if it is none."""
     try:
-        found = json.loads(message)
+        value = json.loads(message)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def _frame(message: bytes) -> tuple[int, NDArray[np.int16]]:
-    """Sequence number and samples of a binary frame."""
+def _parse_frame(message: bytes) -> tuple[int, NDArray[np.int16]]:
+    """Sequence number and samples of a binary frame. Raises SocketError."""
     if len(message) > MAX_FRAME_BYTES:
         raise SocketError(
             "frame_too_large",
@@ -243,8 +247,8 @@ def _frame(message: bytes) -> tuple[int, NDArray[np.int16]]:
     return number, np.frombuffer(message, "<i2", offset=SEQUENCE_BYTES).astype(np.int16)
 
 
-def _rounded(level: Level) -> dict[str, Any]:
-    """A level as JSON-ready values: time in s to the ms, dB to a tenth."""
+def _level_fields(level: Level) -> dict[str, Any]:
+    """The fields of a `level` message: times rounded to ms, levels to 0.1 dB."""
     return {
         "time": round(level.time, 3),
         "peak_dbfs": round(level.peak_dbfs, 1),

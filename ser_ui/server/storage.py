@@ -1,8 +1,8 @@
-"""Where uploads lie, and for how long.
+"""Storage of uploads, and when they are deleted.
 
-Each upload has a folder of its own whose name nobody can guess: not even who holds the same file finds
-another's. All of them lie in a folder of this process alone. Time is counted on the monotonic clock and not
-by the files' dates: setting the computer's clock deletes nothing early and keeps nothing late.
+Each upload has a folder of its own with a random name, so that a visitor cannot find the same file uploaded
+by another. All folders lie in one that belongs to this process. Time is taken from the monotonic clock, not
+from file dates, so that a change of the computer's clock neither deletes early nor keeps late.
 """
 
 import secrets
@@ -17,82 +17,82 @@ from threading import Lock
 
 from filelock import FileLock, Timeout
 
-SWEEP_S = 30  # every so often what is due is deleted
-KEPT_S = 600 - SWEEP_S  # after its last use: ten minutes with the sweep
-HELD_S = 3600 - SWEEP_S  # the same, while the page that uses it is open
-LEFT_S = 30  # after that page was closed; a connection that breaks comes back sooner
-MIN_FREE_BYTES = 512 * 1024**2  # of the disk that uploads leave
+SWEEP_INTERVAL_S = 30
+RETENTION_S = 600 - SWEEP_INTERVAL_S  # after the last use: ten minutes with the sweep
+OPEN_RETENTION_S = 3600 - SWEEP_INTERVAL_S  # the same, while the page that uses it is open
+CLOSED_RETENTION_S = 30  # after that page was closed; a broken connection is restored sooner
+MIN_FREE_BYTES = 512 * 1024**2  # that uploads leave free on the disk
 PREFIX = "ser-studio-"
 
 
 class Storage:
-    """The uploads in `folder`, which is nobody else's. Safe to use from several threads."""
+    """The uploads in `folder`, which nothing else uses. Safe to use from several threads."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder = folder
         self._clock, self._lock = clock, Lock()
-        self._due: dict[str, float] = {}  # when each entry of the folder is to be deleted
-        self._open: Counter[str] = Counter()  # connections of each page that is open
-        self._uses: dict[str, set[str]] = {}  # the entries that each of these pages used
+        self._due: dict[str, float] = {}  # when each entry of the folder expires
+        self._open: Counter[str] = Counter()  # number of connections of each open page
+        self._uses: dict[str, set[str]] = {}  # the entries that each page used
 
     def new(self) -> Path:
-        """A fresh folder for one upload."""
+        """A new folder for one upload."""
         folder = self.folder / secrets.token_urlsafe(16)
         folder.mkdir(parents=True, mode=0o700)
         self.use(folder)
         return folder
 
     def use(self, path: Path, page: str | None = None) -> None:
-        """Says that `path` is wanted now, by `page` (Gradio's session hash) where one is known."""
+        """Extends the retention of `path`, used by `page` (Gradio's session hash) where that is known."""
         with self._lock:
             if not path.is_relative_to(self.folder) or path == self.folder:
                 return
             name = path.relative_to(self.folder).parts[0]
-            held = page is not None and page in self._open
-            if page is not None and held:
+            is_open = page is not None and page in self._open
+            if page is not None and is_open:
                 self._uses.setdefault(page, set()).add(name)
-            due = self._clock() + (HELD_S if held else KEPT_S)
+            due = self._clock() + (OPEN_RETENTION_S if is_open else RETENTION_S)
             self._due[name] = max(due, self._due.get(name, due))
 
     @contextmanager
     def open_page(self, page: str) -> Iterator[None]:
-        """While a page is open: what it uses is kept longer, and goes soon after it is closed."""
+        """Marks a page as open: its uploads are kept longer, and deleted soon after it closes."""
         with self._lock:
             self._open[page] += 1
-            self._due |= dict.fromkeys(self._uses.get(page, ()), self._clock() + HELD_S)
+            self._due |= dict.fromkeys(self._uses.get(page, ()), self._clock() + OPEN_RETENTION_S)
         try:
             yield
         finally:
             with self._lock:
                 self._open -= Counter([page])
                 if page not in self._open:
-                    self._due |= dict.fromkeys(self._uses.get(page, ()), self._clock() + LEFT_S)
+                    self._due |= dict.fromkeys(self._uses.get(page, ()), self._clock() + CLOSED_RETENTION_S)
 
     def sweep(self) -> None:
-        """Deletes what is due: uploads, and whatever Gradio or an interrupted upload left beside them."""
+        """Deletes expired entries: uploads, and what Gradio or an interrupted upload left there."""
         if not self.folder.is_dir():
             return
-        there = {path.name: path for path in self.folder.iterdir()}
+        entries = {path.name: path for path in self.folder.iterdir()}
         with self._lock:
             now = self._clock()
-            for name in there:
-                self._due.setdefault(name, now + KEPT_S)
-            due = [path for name, path in there.items() if self._due[name] <= now]
-            gone = {path.name for path in due} | (self._due.keys() - there.keys())
-            self._due = {name: at for name, at in self._due.items() if name not in gone}
-            left = {page: names - gone for page, names in self._uses.items()}
-            self._uses = {page: names for page, names in left.items() if names or page in self._open}
-        for path in due:
+            for name in entries:
+                self._due.setdefault(name, now + RETENTION_S)
+            expired = [path for name, path in entries.items() if self._due[name] <= now]
+            deleted = {path.name for path in expired} | (self._due.keys() - entries.keys())
+            self._due = {name: due for name, due in self._due.items() if name not in deleted}
+            uses = {page: names - deleted for page, names in self._uses.items()}
+            self._uses = {page: names for page, names in uses.items() if names or page in self._open}
+        for path in expired:
             discard(path)
 
     def has_room(self, size: int) -> bool:
-        """Whether `size` more bytes leave the disk what it needs."""
+        """Whether the disk has MIN_FREE_BYTES left after `size` more bytes."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self.folder).free - size >= MIN_FREE_BYTES
 
 
 def discard(path: Path) -> None:
-    """Deletes a file or a folder, also one that is gone already."""
+    """Deletes a file or folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -101,15 +101,15 @@ def discard(path: Path) -> None:
 
 @contextmanager
 def private_folder(parent: str | None) -> Iterator[Path]:
-    """A folder in `parent` (the system's for temporary files where empty) that is deleted at the end.
+    """A folder in `parent` (the system's temporary folder if empty) that is deleted when the block ends.
 
-    One that a process left behind when it was killed goes when the next one begins: its lock is free.
+    Folders of processes that were killed are deleted here: their lock is free.
     """
-    place = Path(parent or tempfile.gettempdir()).resolve()
-    place.mkdir(parents=True, exist_ok=True)
-    for leftover in place.glob(f"{PREFIX}*.lock"):
-        _discard_unless_locked(leftover)
-    folder = place / (PREFIX + secrets.token_hex(8))
+    parent_path = Path(parent or tempfile.gettempdir()).resolve()
+    parent_path.mkdir(parents=True, exist_ok=True)
+    for stale_lock in parent_path.glob(f"{PREFIX}*.lock"):
+        _discard_unless_locked(stale_lock)
+    folder = parent_path / (PREFIX + secrets.token_hex(8))
     lock = folder.with_suffix(".lock")
     with FileLock(lock):
         folder.mkdir(mode=0o700)
@@ -121,6 +121,7 @@ def private_folder(parent: str | None) -> Iterator[Path]:
 
 
 def _discard_unless_locked(lock: Path) -> None:
+    """Deletes the folder of `lock`, unless another process holds the lock."""
     try:
         with FileLock(lock, timeout=0):
             discard(lock.with_suffix(""))

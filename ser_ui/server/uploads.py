@@ -1,6 +1,6 @@
-"""Only what was uploaded to this server is read: no other file of its, and nothing from elsewhere.
+"""Uploads, and the rule that the server reads only uploaded files: no other local file, nothing remote.
 
-Gradio checks a file only where it is marked as one, and fetches whatever address it is told, of any size.
+Gradio checks a path only where it is marked as a file, and fetches any address it is given, of any size.
 """
 
 import asyncio
@@ -27,57 +27,57 @@ from starlette.types import Message, Receive
 from ser_core.errors import AudioError
 from ser_ui import words
 from ser_ui.server import failures
-from ser_ui.server.guard import FILE, UPLOAD, refused
+from ser_ui.server.guard import FILE, UPLOAD, refusal_response
 from ser_ui.server.limits import LATER_S, MAX_FILE_BYTES, Refusal
-from ser_ui.server.storage import SWEEP_S, Storage, discard
+from ser_ui.server.storage import SWEEP_INTERVAL_S, Storage, discard
 
-PIECE_BYTES = 1024**2  # of an upload that is written at once
-MAX_NAME = 200  # characters of a file's name that are repeated to anybody
+CHUNK_BYTES = 1024**2  # size of an upload's writes
+MAX_NAME = 200  # characters of a file name that is repeated in a response
 log = logging.getLogger(__name__)
 
 
 class Blocks(gr.Blocks):
-    """A Gradio page whose events take only files that were uploaded to it, and log no file's name."""
+    """A Gradio page whose events accept only uploaded files, and log no file names."""
 
     def __init__(self, **options: Any) -> None:
         self.storage = Storage(Path(get_upload_folder()).resolve())
         super().__init__(**options)
 
     async def process_api(self, block_fn: Any, inputs: list[Any], *rest: Any, **named: Any) -> dict[str, Any]:
-        """As Gradio's, through which every call of every event goes."""
+        """As Gradio's method, which handles every call of every event."""
 
         def check(file: dict[str, Any]) -> dict[str, Any]:
-            self.storage.use(uploaded(file["path"]), named.get("session_hash"))
+            self.storage.use(uploaded_path(file["path"]), named.get("session_hash"))
             return file
 
-        phrases = words.of(named.get("request"))
+        phrases = words.for_request(named.get("request"))
         title = phrases("refusal.title")
         try:
             traverse(inputs, check, is_file_obj)
             return await super().process_api(block_fn, inputs, *rest, **named)
         except AudioError as error:
-            told = f"{error.code}: {phrases.error(error)}"
-            raise gr.Error(told, title=title, print_exception=False) from None
+            message = f"{error.code}: {phrases.error(error)}"
+            raise gr.Error(message, title=title, print_exception=False) from None
         except gr.Error:
             raise
-        except Exception as error:  # noqa: BLE001 - Gradio would log its words, which may name a file
+        except Exception as error:  # noqa: BLE001 - Gradio would log its text, which may name a file
             log.error("an event failed: %s", failures.describe(error))
             raise gr.Error(phrases("refusal.failed"), title=title, print_exception=False) from None
 
 
-def uploaded(place: str) -> Path:
-    """The uploaded file at `place`: its path as the upload returned it, or its address on this server.
+def uploaded_path(address: str) -> Path:
+    """The path of an uploaded file. `address`: the path that the upload returned, or its URL on this server.
 
-    Raises AudioError with code `not_uploaded`: for all other places alike, so that nobody learns by asking
-    which files there are.
+    Raises AudioError with code `not_uploaded`, the same for all other paths, so that the response does not
+    reveal which files exist.
     """
-    path = Path(unquote(urlsplit(place).path.partition(FILE)[2]) if "://" in place else place)
+    path = Path(unquote(urlsplit(address).path.partition(FILE)[2]) if "://" in address else address)
     folder = Path(get_upload_folder()).resolve()
     try:
-        found = path.resolve()
-        if found.is_relative_to(folder) and found.is_file():
-            return found
-    except (OSError, ValueError):  # a name too long, or with a null byte
+        resolved = path.resolve()
+        if resolved.is_relative_to(folder) and resolved.is_file():
+            return resolved
+    except (OSError, ValueError):  # a path that is too long or has a null byte
         pass
     raise AudioError(
         "not_uploaded",
@@ -86,10 +86,10 @@ def uploaded(place: str) -> Path:
     )
 
 
-def name_of(file: dict[str, Any]) -> str:
-    """What the person who uploaded `file` calls it, in characters that can be printed.
+def display_name(file: dict[str, Any]) -> str:
+    """The original name of an uploaded `file`, without unprintable characters.
 
-    >>> name_of({"path": "/tmp/x/a.wav", "orig_name": "b\\x1b[2J.wav"})
+    >>> display_name({"path": "/tmp/x/a.wav", "orig_name": "b\\x1b[2J.wav"})
     'b[2J.wav'
     """
     name = file.get("orig_name")
@@ -99,51 +99,54 @@ def name_of(file: dict[str, Any]) -> str:
 
 
 def route(storage: Storage) -> Route:
-    """Takes uploads in, in place of Gradio's route: each in a folder of its own, gone if the upload fails."""
+    """The upload route in place of Gradio's: one folder per upload, deleted if the upload fails."""
 
     async def upload(request: Request) -> Response:
         length = request.headers.get("content-length", "")
         if not storage.has_room(int(length) if length.isdecimal() else MAX_FILE_BYTES):
-            return refused(_disk_is_full(), UPLOAD, request.headers)
+            return refusal_response(_disk_is_full(), UPLOAD, request.headers)
         folder = storage.new()
         try:
-            number = request.query_params.get("upload_id")
-            told = file_upload_statuses if number else None
-            request = Request(request.scope, _in_large_pieces(request.receive))
-            places, *_ = await upload_fn(request, folder, MAX_FILE_BYTES, number, upload_progress=told)
-            return JSONResponse(places)
+            upload_id = request.query_params.get("upload_id")
+            progress = file_upload_statuses if upload_id else None
+            request = Request(request.scope, _in_large_chunks(request.receive))
+            paths, *_ = await upload_fn(request, folder, MAX_FILE_BYTES, upload_id, upload_progress=progress)
+            return JSONResponse(paths)
         except BaseException as error:
             discard(folder)
             match error:
                 case Refusal():
-                    return refused(error, UPLOAD, request.headers)
+                    return refusal_response(error, UPLOAD, request.headers)
                 case MultiPartException(message=message) if "size exceeded" in message:
                     too_large = Refusal(413, "too_large", file=MAX_FILE_BYTES // 1024**2)
-                    return refused(too_large, UPLOAD, request.headers)
-                case MultiPartException():  # no browser's
+                    return refusal_response(too_large, UPLOAD, request.headers)
+                case MultiPartException():  # never from a browser
                     return PlainTextResponse(error.message, 400)
                 case HTTPException():
                     return PlainTextResponse(error.detail, error.status_code, error.headers)
                 case OSError(errno=errno.ENOSPC):
-                    return refused(_disk_is_full(), UPLOAD, request.headers)
+                    return refusal_response(_disk_is_full(), UPLOAD, request.headers)
             raise
 
     return Route(UPLOAD, upload, methods=["POST"])
 
 
-def _in_large_pieces(receive: Receive) -> Receive:
-    """`receive` with fewer pieces: Gradio writes each on another thread, and busy ones hold that up."""
+def _in_large_chunks(receive: Receive) -> Receive:
+    """`receive` with small chunks joined to CHUNK_BYTES.
 
-    async def gathered() -> Message:
-        pieces, size = [], 0
+    Gradio writes each chunk on another thread, which takes long when threads are busy.
+    """
+
+    async def receive_large() -> Message:
+        chunks, size = [], 0
         while True:
             message = await receive()
-            pieces.append(message.get("body", b""))
-            size += len(pieces[-1])
-            if not message.get("more_body", False) or size >= PIECE_BYTES:
-                return message | {"body": b"".join(pieces)}
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if not message.get("more_body", False) or size >= CHUNK_BYTES:
+                return message | {"body": b"".join(chunks)}
 
-    return gathered
+    return receive_large
 
 
 def _disk_is_full() -> Refusal:
@@ -152,14 +155,14 @@ def _disk_is_full() -> Refusal:
 
 @asynccontextmanager
 async def swept(storage: Storage) -> AsyncIterator[None]:
-    """Deletes what is due in `storage`, as long as the server runs."""
+    """Sweeps `storage` every SWEEP_INTERVAL_S for as long as the server runs."""
 
     async def sweep() -> None:
         while True:
-            await asyncio.sleep(SWEEP_S)
+            await asyncio.sleep(SWEEP_INTERVAL_S)
             try:
                 await asyncio.to_thread(storage.sweep)
-            except OSError as error:  # it is tried again; nothing else may stop it either
+            except OSError as error:  # the next sweep tries again
                 log.error("uploads could not be deleted: %s", failures.describe(error))
 
     task = asyncio.create_task(sweep())

@@ -1,7 +1,7 @@
-"""Hugging Face's ZeroGPU: a Space without a GPU of its own, to which one is lent for the length of a call.
+"""Hugging Face's ZeroGPU: a Space without a GPU of its own, which borrows one for the duration of a call.
 
-`spaces.GPU` runs a function in a process that has the GPU; what goes in and comes out is copied. So whole
-recordings go there, decoded; live sound, files by the folder and explanations stay on the CPU.
+`spaces.GPU` runs a function in another process that has the GPU; arguments and results are copied. Only whole
+decoded recordings are analysed there. Live audio, several files and explanations stay on the CPU.
 """
 
 import os
@@ -12,25 +12,28 @@ from ser_core.analysis import Analysis
 from ser_core.audio.waveform import Waveform
 from ser_core.recognition.recognizer import Progress, Recognizer
 
-DURATION_S = 60  # for which the GPU is asked; an hour of sound takes less
+DURATION_S = 60  # requested from ZeroGPU; an hour of audio takes less
 
 
 def is_here() -> bool:
-    """Whether this is such a Space. `spaces` must then be imported before torch."""
+    """Whether this is a ZeroGPU Space. If so, `spaces` must be imported before torch."""
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "true")
 
 
-class Borrower(Recognizer):
-    """`own`, but with recordings analysed by `lent`: the same model, on the device that is lent."""
+class ZeroGpuRecognizer(Recognizer):
+    """Like `own`, but analyses recordings by `lent`: the same model, on the device that ZeroGPU lends."""
 
     def __init__(self, own: Recognizer, lent: Recognizer) -> None:
-        import spaces  # there on every Gradio Space
+        import spaces  # installed on every Gradio Space
 
         super().__init__(own.runtime, own.read)
         gpu: Callable[..., Any] = spaces.GPU(duration=DURATION_S)
         self._analyze = gpu(lent.analyze)
 
     def analyze(self, waveform: Waveform, source: str = "", progress: Progress | None = None) -> Analysis:
-        """As the recognizer's; `progress` hears nothing, as the work is done in another process."""
-        found: Analysis = self._analyze(waveform, source)
-        return found
+        """As `Recognizer.analyze`; `progress` is not called, because another process does the work."""
+        analysis: Analysis = self._analyze(waveform, source)
+        return analysis
+
+
+Borrower = ZeroGpuRecognizer  # the name in ser_ui/launch.py

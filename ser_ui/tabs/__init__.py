@@ -1,1 +1,1 @@
-"""The tabs of the page, a file each."""
+"""The tabs of the page, one module each."""

@@ -1,12 +1,12 @@
-"""The tab "About": what a score means, what the law asks, privacy, how to cite; in the browser's language.
+"""The tab "About": meaning of a score, legal requirements, privacy, citation; in the visitor's language.
 
-The words are in assets/about/, one file a language.
+The texts are in assets/about/, one file per language.
 """
 
 import ser_core
 from ser_ui import words
 from ser_ui.layout import html
-from ser_ui.shelf import Shelf
+from ser_ui.model_cache import ModelCache
 from ser_ui.theme import ASSETS
 from ser_ui.words import Phrases
 
@@ -14,12 +14,12 @@ NAME = "about"
 SOURCES = ASSETS / "about"
 
 
-def build(shelf: Shelf) -> None:
-    """The tab's content, the same whatever the model."""
+def build(cache: ModelCache) -> None:
+    """The tab's content; it does not depend on the model."""
     html(words.key("page.about"), elem_id="about")
 
 
 def content(phrases: Phrases) -> str:
-    """What the tab says in one language."""
+    """The tab's text in one language."""
     source = (SOURCES / f"{phrases.language}.html").read_text(encoding="utf-8")
     return source.format(version=ser_core.__version__)

@@ -1,4 +1,4 @@
-"""The tab "Compare": one recording through several models, and where they disagree."""
+"""The tab "Compare": one recording analysed by several models, and where they differ."""
 
 import json
 import secrets
@@ -19,36 +19,36 @@ from ser_core.errors import AudioError
 from ser_core.export.json import to_dict
 from ser_ui import comparison, corrections, text, timeline, words
 from ser_ui.layout import ANNOUNCE, empty_on_failure, html, script, template
+from ser_ui.model_cache import ModelCache
 from ser_ui.server import limits
 from ser_ui.server.limits import DECODE_LIMITS
-from ser_ui.shelf import Shelf
 from ser_ui.words import Phrases
 
 NAME = "compare"
 SCRIPTS = (*timeline.VIEW, "shared/json_lines", "compare/lanes", "compare/session", "compare/start")
-FEWEST, MOST = 2, 6  # models at once
-CHOSEN = 3  # models at first
+MIN_MODELS, MAX_MODELS = 2, 6  # in a comparison
+DEFAULT_MODELS = 3  # chosen when the page opens
 CONCURRENCY = 1  # comparisons at once; single recordings do not wait for them
-QUEUE = "compare"  # that they wait in
-# When the page asked, as the last input: what it sends may arrive in another order.
-ASKED = "(...inputs) => [...inputs.slice(0, -1), performance.now()]"
+QUEUE = "compare"  # their concurrency id
+# Adds the time of the request as the last input, because requests may arrive in another order.
+WITH_TIME = "(...inputs) => [...inputs.slice(0, -1), performance.now()]"
 
-Heard = Callable[[str, float, float], None]  # is told a model, and how many seconds of how many it heard
+ProgressCallback = Callable[[str, float, float], None]  # model, seconds analysed, seconds in total
 
 
 @dataclass(frozen=True)
-class Compared:
-    """What the server remembers of a visitor's comparison."""
+class Comparison:
+    """A visitor's comparison, as the server keeps it."""
 
-    asked_ms: float  # since the page was opened
-    path: str  # of the sound, as long as Gradio keeps it
+    requested_ms: float  # since the page was opened
+    path: str  # of the audio file, which is deleted after a while
     source: str
-    found: Mapping[str, Analysis]  # by model, also those that are not shown any more
-    shown: tuple[str, ...]  # models
+    analyses: Mapping[str, Analysis]  # by model, also of models that are not chosen any more
+    models: tuple[str, ...]  # those that are chosen
 
 
-class OvertakenError(Exception):
-    """The same page wants something else compared."""
+class SupersededError(Exception):
+    """A later request of the same page replaces this one."""
 
 
 @dataclass(frozen=True)
@@ -56,49 +56,53 @@ class Parts:
     """The components of the tab."""
 
     models: gr.CheckboxGroup
-    dropped: gr.File
+    file_input: gr.File
     answer: gr.HTML
     lanes: gr.HTML
-    compared: gr.State
-    asked: gr.Number
+    comparison: gr.State
+    requested: gr.Number
 
 
-def build(shelf: Shelf) -> None:
-    """The tab's content; with a single model it says how to get another."""
+def build(cache: ModelCache) -> None:
+    """The tab's content. If the server has a single model, it explains how to add another one."""
     try:
-        models = shelf.models()
+        models = cache.models()
     except BundleError:
-        html(words.key("page.models"))  # which says why there are none
+        html(words.key("page.models"))  # shows why the models cannot be read
         return
-    if len(models) < FEWEST:
+    if len(models) < MIN_MODELS:
         html(words.key("page.compare"), elem_id="agreement")
         return
     parts = _lay_out(models)
-    _listen(parts, shelf)
+    _connect(parts, cache)
 
 
-def content(shelf: Shelf, phrases: Phrases) -> str:
-    """What the tab says before it compares, in one language."""
+def content(cache: ModelCache, phrases: Phrases) -> str:
+    """The tab's text before a comparison, in one language."""
     try:
-        models = shelf.models()
+        models = cache.models()
     except BundleError:
         return ""
-    return text.compare(phrases) if len(models) >= FEWEST else text.one_model(models[0].name, phrases)
+    return (
+        text.compare_welcome(phrases)
+        if len(models) >= MIN_MODELS
+        else text.single_model(models[0].name, phrases)
+    )
 
 
 def _lay_out(models: Sequence[Bundle]) -> Parts:
-    """Everything in the tab, from top to bottom."""
+    """Creates the tab's components, from top to bottom."""
     names = [model.name for model in models]
     with gr.Row(equal_height=True):
-        chosen = gr.CheckboxGroup(
+        model_choice = gr.CheckboxGroup(
             names,
-            value=names[:CHOSEN],
+            value=names[:DEFAULT_MODELS],
             label=words.key("compare.models"),
             info=words.key("compare.how_many"),
             elem_id="compared-models",
         )
         with gr.Column(min_width=260):
-            dropped = gr.File(label=words.key("compare.drop"), height=170, elem_id="drop-compared")
+            file_input = gr.File(label=words.key("compare.drop"), height=170, elem_id="drop-compared")
     answer = html(words.key("page.compare"), elem_id="agreement", js_on_load=ANNOUNCE)
     lanes = html(
         html_template=template("compare/compare"),
@@ -109,47 +113,49 @@ def _lay_out(models: Sequence[Bundle]) -> Parts:
         formats=list(comparison.FORMATS),
         reply="",
     )
-    return Parts(chosen, dropped, answer, lanes, gr.State(), gr.Number(visible=False))
+    return Parts(model_choice, file_input, answer, lanes, gr.State(), gr.Number(visible=False))
 
 
-def _listen(parts: Parts, shelf: Shelf) -> None:
-    """Compare whatever arrives, by itself, and again when other models are chosen.
+def _connect(parts: Parts, cache: ModelCache) -> None:
+    """Compares each recording as soon as it arrives, and again when other models are chosen.
 
-    A comparison ends as soon as a later one of the same page waits. Not by Gradio's `cancels`: it fails (422)
-    where the page was not told an event's number yet.
+    A comparison ends as soon as a later one of the same page waits. Gradio's `cancels` cannot do that: it
+    fails (422) if the page does not know the event's number yet.
     """
     blocks = Context.root_block
 
     def compare(
         path: str | None,
         models: list[str],
-        compared: Compared | None,
-        asked_ms: float,
+        comparison: Comparison | None,
+        requested_ms: float,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ):
-        def overtaken() -> bool:
-            waiting = limits.waiting(blocks._queue, QUEUE, request.session_hash)
-            return any(event.data.data[-1] > asked_ms for event in waiting)
+        def superseded() -> bool:
+            waiting = limits.waiting_events(blocks._queue, QUEUE, request.session_hash)
+            return any(event.data.data[-1] > requested_ms for event in waiting)
 
-        late = compared and compared.asked_ms > asked_ms
+        late = comparison and comparison.requested_ms > requested_ms
         if path and not late:
-            compared = Compared(asked_ms, path, Path(path).name, {}, ())
-        if not compared or late:
-            yield gr.skip()  # without it, all that the page shows would be emptied
+            comparison = Comparison(requested_ms, path, Path(path).name, {}, ())
+        if not comparison or late:
+            yield gr.skip()  # otherwise Gradio would empty the components
             return
-        wanted = replace(compared, asked_ms=asked_ms, shown=tuple(models))
-        yield from _compare(parts, shelf, wanted, overtaken, words.of(request), progress)
+        comparison = replace(comparison, requested_ms=requested_ms, models=tuple(models))
+        yield from _compare(parts, cache, comparison, superseded, words.for_request(request), progress)
 
-    def save(compared: Compared | None, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        return gr.update(reply=saved(compared, int(event.number), event.format, words.of(request)))
+    def save(comparison: Comparison | None, event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        return gr.update(
+            reply=file_reply(comparison, int(event.number), event.format, words.for_request(request))
+        )
 
     event = gr.on(
-        [parts.dropped.upload, parts.models.input],
+        [parts.file_input.upload, parts.models.input],
         compare,
-        [parts.dropped, parts.models, parts.compared, parts.asked],
-        [parts.dropped, parts.answer, parts.lanes, parts.compared],
-        js=ASKED,
+        [parts.file_input, parts.models, parts.comparison, parts.requested],
+        [parts.file_input, parts.answer, parts.lanes, parts.comparison],
+        js=WITH_TIME,
         trigger_mode="multiple",
         show_progress="minimal",
         show_progress_on=parts.answer,
@@ -157,100 +163,105 @@ def _listen(parts: Parts, shelf: Shelf) -> None:
         concurrency_id=QUEUE,
         api_visibility="private",
     )
-    empty_on_failure(event, parts.dropped)
-    parts.lanes.save(save, parts.compared, parts.lanes, show_progress="hidden", api_visibility="private")
+    empty_on_failure(event, parts.file_input)
+    parts.lanes.save(save, parts.comparison, parts.lanes, show_progress="hidden", api_visibility="private")
 
 
 def _compare(
     parts: Parts,
-    shelf: Shelf,
-    compared: Compared,
-    overtaken: Callable[[], bool],
+    cache: ModelCache,
+    compared: Comparison,
+    superseded: Callable[[], bool],
     phrases: Phrases,
     progress: gr.Progress,
 ) -> Iterator[dict]:
-    """What the page shows of a comparison while it goes on, and nothing more once it is overtaken."""
+    """Updates of the page during a comparison; none once it is superseded."""
     yield {
         parts.answer: text.listening(compared.source, phrases),
         parts.lanes: "",
-        parts.dropped: None,
-        parts.compared: compared,
+        parts.file_input: None,
+        parts.comparison: compared,
     }
-    if not FEWEST <= len(compared.shown) <= MOST:
-        yield {parts.answer: text.how_many(phrases)}
+    if not MIN_MODELS <= len(compared.models) <= MAX_MODELS:
+        yield {parts.answer: text.choose_models(phrases)}
         return
 
-    def heard(model: str, seconds: float, total: float) -> None:
-        if overtaken():
-            raise OvertakenError
+    def on_progress(model: str, seconds: float, total: float) -> None:
+        if superseded():
+            raise SupersededError
         progress((int(seconds), ceil(total)), unit=phrases("number.seconds"), desc=model)
 
-    known = compared
+    latest = compared
     try:
-        for lines, known in results(shelf, compared, heard):
-            yield {parts.lanes: lines, parts.compared: known}
+        for lines, latest in results(cache, compared, on_progress):
+            yield {parts.lanes: lines, parts.comparison: latest}
     except AudioError as error:
         yield {parts.answer: text.problem(phrases.error(error), compared.source, phrases)}
         return
-    except OvertakenError:
+    except SupersededError:
         return
-    yield {parts.answer: text.comparison(shown(known), phrases)}
+    yield {parts.answer: text.comparison(analyses_of(latest), phrases)}
 
 
-def results(shelf: Shelf, compared: Compared, heard: Heard) -> Iterator[tuple[str, Compared]]:
-    """All that is known so far, after each model: lines of JSON for the page, and what to remember.
+def results(
+    cache: ModelCache, compared: Comparison, on_progress: ProgressCallback
+) -> Iterator[tuple[str, Comparison]]:
+    """The results so far, after each model: lines of JSON for the page, and the updated comparison.
 
-    Lines only ever follow, so that Gradio sends no more than what is new. A model whose analysis is known
-    is not asked again; one that cannot be loaded is a line that says why. Raises AudioError.
+    Lines are only ever appended, so that Gradio sends no more than the new ones. A model whose analysis is
+    known does not run again. The line of a model that cannot be loaded has the reason. Raises AudioError.
     """
-    waveform = join(shelf.own.read(compared.path, DECODE_LIMITS))
+    waveform = join(cache.own.read(compared.path, DECODE_LIMITS))
     sound = timeline.sound(compared.path, waveform, compared.source)
-    lines = _line(sound | {"models": compared.shown, "run": secrets.token_hex(4)})
+    lines = _json_line(sound | {"models": compared.models, "run": secrets.token_hex(4)})
     yield lines, compared
-    for number, name in enumerate(compared.shown):
-        if name not in compared.found:
+    for number, name in enumerate(compared.models):
+        if name not in compared.analyses:
             try:
-                recognizer = shelf.get(name)
+                recognizer = cache.get(name)
             except BundleError as error:
-                lines += _line({"number": number, "problem": text.sentence(error.message)})
+                lines += _json_line({"number": number, "problem": text.sentence(error.message)})
                 yield lines, compared
                 continue
-            found = recognizer.analyze(
+            analysis = recognizer.analyze(
                 waveform,
                 compared.source,
-                lambda _, seconds, name=name: heard(name, seconds, waveform.duration_s),
+                lambda _, seconds, name=name: on_progress(name, seconds, waveform.duration_s),
             )
-            compared = replace(compared, found={**compared.found, name: found})
-        so_far = [compared.found[other] for other in compared.shown[: number + 1] if other in compared.found]
-        lines += _line({"number": number, **_row(compared.found[name]), **_together(so_far)})
+            compared = replace(compared, analyses={**compared.analyses, name: analysis})
+        done = compared.models[: number + 1]
+        so_far = [compared.analyses[other] for other in done if other in compared.analyses]
+        lines += _json_line(
+            {"number": number, **_result_fields(compared.analyses[name]), **_agreement_fields(so_far)}
+        )
         yield lines, compared
 
 
-def shown(compared: Compared) -> list[Analysis]:
-    """The analyses of the models that are compared, without those that could not be loaded."""
-    return [compared.found[name] for name in compared.shown if name in compared.found]
+def analyses_of(compared: Comparison) -> list[Analysis]:
+    """The analyses of the chosen models, without those that could not be loaded."""
+    return [compared.analyses[name] for name in compared.models if name in compared.analyses]
 
 
-def saved(compared: Compared | None, number: int, format_: str, phrases: Phrases) -> str:
-    """The reply to a wish for a file of the comparison."""
-    if not compared or not shown(compared) or format_ not in comparison.FORMATS:
+def file_reply(compared: Comparison | None, number: int, format_: str, phrases: Phrases) -> str:
+    """The reply to request `number` for a file of the comparison."""
+    if not compared or not analyses_of(compared) or format_ not in comparison.FORMATS:
         return timeline.reply(number, "problem", words=phrases("compare.nothing_saved"))
     name = f"{corrections.sound_name(compared.source)}.models.{format_}"
-    return timeline.reply(number, "file", name=name, text=comparison.FORMATS[format_](shown(compared)))
+    return timeline.reply(number, "file", name=name, text=comparison.FORMATS[format_](analyses_of(compared)))
 
 
-def _row(analysis: Analysis) -> dict[str, Any]:
-    """What one model says."""
-    told = to_dict(analysis)
-    return {key: told[key] for key in ("model", "segments", "summary")}
+def _result_fields(analysis: Analysis) -> dict[str, Any]:
+    """The result of one model."""
+    fields = to_dict(analysis)
+    return {key: fields[key] for key in ("model", "segments", "summary")}
 
 
-def _together(analyses: Sequence[Analysis]) -> dict[str, Any]:
+def _agreement_fields(analyses: Sequence[Analysis]) -> dict[str, Any]:
     """How far the models agree so far: on each segment, and on the whole recording."""
     whole = comparison.agreement([analysis.summary.label for analysis in analyses])
     each = comparison.agreements(analyses)
-    return {"agreements": [asdict(found) for found in each], "whole": asdict(whole)}
+    return {"agreements": [asdict(one) for one in each], "whole": asdict(whole)}
 
 
-def _line(told: dict[str, Any]) -> str:
-    return json.dumps(told, ensure_ascii=False, allow_nan=False) + "\n"
+def _json_line(values: dict[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,14 +1,14 @@
 """The tab "Live": the emotion of a voice while it speaks.
 
-The page does the work: the scripts in assets/live/ capture the microphone, talk to the WebSocket of
-`live_socket` and draw. Here is what they begin with: live.html and the model's emotions.
+The scripts in assets/live/ capture the microphone, talk to the WebSocket of `live_socket` and draw. This
+module gives them their template, live.html, and the model's emotions.
 """
 
 from dataclasses import asdict
 
 from ser_core.emotions import BY_NAME, UNKNOWN_COLOR
 from ser_ui.layout import html, script
-from ser_ui.shelf import Shelf
+from ser_ui.model_cache import ModelCache
 from ser_ui.theme import ASSETS
 
 NAME = "live"
@@ -17,12 +17,12 @@ SCRIPTS = (  # in this order, one scope
     *("shared/words", "shared/canvas", "shared/files"),
     *("live/capture", "live/connection", "live/spectrum", "live/drawing", "live/panels", "live/session"),
 )
-KEPT_S = 600.0  # sound that a page keeps: 58 MB at 48 kHz
+MAX_SOUND_S = 600.0  # audio that a page keeps in memory: 58 MB at 48 kHz
 
 
-def build(shelf: Shelf) -> None:
+def build(cache: ModelCache) -> None:
     """The tab's content, for the classes and the threshold of the server's own model."""
-    bundle = shelf.own.bundle
+    bundle = cache.own.bundle
     html(
         html_template=(SOURCES / "live.html").read_text(encoding="utf-8"),
         elem_id="live",
@@ -31,5 +31,5 @@ def build(shelf: Shelf) -> None:
         unknown_color=UNKNOWN_COLOR,
         threshold=bundle.threshold,
         model={"name": bundle.name, "version": bundle.version},
-        kept_s=KEPT_S,
+        kept_s=MAX_SOUND_S,
     )

@@ -1,7 +1,7 @@
-"""The tab "Models": what each shipped checkpoint is, and how often it is right.
+"""The tab "Models": each shipped checkpoint with its measured accuracy.
 
-Everything is read from the checkpoint's folder. Whatever protocols metrics.json holds are shown: one of them
-is a result by itself, or holds results by the name of what was tested.
+Everything is read from the checkpoint's folder. All protocols in metrics.json are shown. A protocol is either
+one result, or holds several results by the name of what was tested.
 """
 
 import csv
@@ -13,38 +13,40 @@ from typing import Any
 from ser_core.checkpoint.bundle import Bundle, BundleError
 from ser_ui import text, words
 from ser_ui.layout import html
-from ser_ui.shelf import Shelf
+from ser_ui.model_cache import ModelCache
 from ser_ui.words import Phrases
 
 NAME = "models"
 MEASURES = ("accuracy", "uar", "macro_f1")  # all in percent
-GROUPS = ("genders", "in_sessions")  # of results
-NAMED_SPEAKERS = 3  # at each end
+GROUPS = ("genders", "in_sessions")  # keys that hold results of parts of the test clips
+NAMED_SPEAKERS = 3  # best and worst ones that are named
 CONFUSION = "confusion.csv"
 CARD = "README.md"
-LIMITS = "## What a score means"  # how the card's section on limits begins
+LIMITS = "## What a score means"  # first words of the card's section on limits
 
 
-def build(shelf: Shelf) -> None:
-    """The tab's content; what it says is `content`, in the visitor's language."""
+def build(cache: ModelCache) -> None:
+    """The tab's content; its text is `content`, in the visitor's language."""
     html(words.key("page.models"), elem_id="models")
 
 
-def content(shelf: Shelf, phrases: Phrases) -> str:
+def content(cache: ModelCache, phrases: Phrases) -> str:
     """All models of the server, in one language."""
     try:
-        found = shelf.models()
+        bundles = cache.models()
     except BundleError as error:
         return text.problem(phrases.error(error), "checkpoints/", phrases)
     introduction = f'<p class="models-note">{escape(phrases("models.introduction"))}</p>'
-    return introduction + "".join(section(model, phrases) for model in found)
+    return introduction + "".join(section(model, phrases) for model in bundles)
 
 
 def section(model: Bundle, phrases: Phrases) -> str:
-    """All that is known of one checkpoint."""
+    """Everything about one checkpoint: facts, results, calibration, confusions and limits."""
     protocols = model.metrics.get("protocols", {})
     results = "".join(
-        _protocol(name, found, phrases) for name, found in protocols.items() if _results(found, phrases)
+        _protocol(name, protocol, phrases)
+        for name, protocol in protocols.items()
+        if _results(protocol, phrases)
     )
     version = escape(phrases("models.version", version=model.version))
     return (
@@ -57,6 +59,7 @@ def section(model: Bundle, phrases: Phrases) -> str:
 
 
 def _facts(model: Bundle, phrases: Phrases) -> str:
+    """Architecture, size, emotions, training data and licence of a checkpoint."""
     size = {
         "parameters": phrases.number(model.parameters / 1e6, 1),
         "megabytes": phrases.number(model.size_bytes / 1e6, 1),
@@ -75,17 +78,17 @@ def _facts(model: Bundle, phrases: Phrases) -> str:
     return f"<dl>{rows}</dl>"
 
 
-def _english(said: str) -> str:
-    """What the checkpoint itself says, in English whatever the page's language."""
-    return said and f'<span lang="en">{escape(said)}</span>'
+def _english(text: str) -> str:
+    """`text` of a checkpoint, marked as English, whatever the page's language."""
+    return text and f'<span lang="en">{escape(text)}</span>'
 
 
-def _protocol(name: str, found: Mapping[str, Any], phrases: Phrases) -> str:
-    """A protocol's results as a table with who was trained on, tested and chosen how."""
+def _protocol(name: str, protocol: Mapping[str, Any], phrases: Phrases) -> str:
+    """A protocol's results as a table, with training data, selection of the checkpoint and command."""
     title = phrases.known(f"models.{name}", name.replace("_", " ").capitalize())
-    if found.get("speaker_dependent"):
+    if protocol.get("speaker_dependent"):
         title = phrases("models.speaker_dependent", title=title)
-    results = _results(found, phrases)
+    results = _results(protocol, phrases)
     measures = [key for key in MEASURES if any(_value(result, key, phrases) for _, result in results)]
     head = "".join(f'<th scope="col">{escape(phrases(f"models.{key}"))}</th>' for key in measures)
     rows = "".join(
@@ -96,37 +99,38 @@ def _protocol(name: str, found: Mapping[str, Any], phrases: Phrases) -> str:
     )
     test = escape(phrases("models.test"))
     table = f'<thead><tr><th scope="col">{test}</th>{head}</tr></thead><tbody>{rows}</tbody>'
-    speakers = _speakers(found.get("speakers"), phrases)
-    return f"{_table(title, table)}{speakers}{_provenance(found, phrases)}"
+    speakers = _speakers(protocol.get("speakers"), phrases)
+    return f"{_table(title, table)}{speakers}{_provenance(protocol, phrases)}"
 
 
-def _results(found: Any, phrases: Phrases) -> list[tuple[str, Mapping[str, Any]]]:
-    """The results in a protocol, by what was tested."""
-    if not isinstance(found, Mapping):
+def _results(protocol: Any, phrases: Phrases) -> list[tuple[str, Mapping[str, Any]]]:
+    """The results in a protocol: pairs of what was tested and its measures."""
+    if not isinstance(protocol, Mapping):
         return []
-    rows = [(phrases("models.all_speakers"), found)] if _measured(found, phrases) else []
-    rows += [(name, part) for name, part in found.items() if name not in MEASURES]
+    rows = [(phrases("models.all_speakers"), protocol)] if _has_measures(protocol, phrases) else []
+    rows += [(name, part) for name, part in protocol.items() if name not in MEASURES]
     for group in GROUPS:
-        for name, part in [("", found), *found.items()]:
+        for name, part in [("", protocol), *protocol.items()]:
             if isinstance(part, Mapping) and isinstance(part.get(group), Mapping):
                 rows += [
-                    (f"{name + ', ' if name else ''}{_grouped(group, of, phrases)}", result)
-                    for of, result in part[group].items()
+                    (f"{name + ', ' if name else ''}{_group_name(group, subset, phrases)}", result)
+                    for subset, result in part[group].items()
                 ]
-    return [(name, part) for name, part in rows if _measured(part, phrases)]
+    return [(name, part) for name, part in rows if _has_measures(part, phrases)]
 
 
-def _grouped(group: str, name: str, phrases: Phrases) -> str:
-    """What the part `name` of the test clips is called."""
+def _group_name(group: str, name: str, phrases: Phrases) -> str:
+    """The displayed name of the part `name` of the test clips."""
     return phrases(f"models.{group}", group=phrases.known(f"models.{name}", name.replace("_", " ")))
 
 
-def _measured(found: Any, phrases: Phrases) -> bool:
-    return isinstance(found, Mapping) and any(_value(found, key, phrases) for key in MEASURES)
+def _has_measures(result: Any, phrases: Phrases) -> bool:
+    """Whether `result` has any of MEASURES."""
+    return isinstance(result, Mapping) and any(_value(result, key, phrases) for key in MEASURES)
 
 
 def _value(result: Mapping[str, Any], key: str, phrases: Phrases) -> str:
-    """A measure with its interval where there is one, in percent; empty where it was not taken.
+    """A measure in percent with its interval, if it has one; empty if it was not taken.
 
     >>> english = words.PHRASES["en"]
     >>> _value({"uar": {"mean": 76.33, "ci95": [71.9, 80.8]}}, "uar", english)
@@ -134,81 +138,82 @@ def _value(result: Mapping[str, Any], key: str, phrases: Phrases) -> str:
     >>> _value({"uar": 51.49, "uar_ci95": [46.58, 56.4]}, "uar", english)
     '51.5 (46.6–56.4)'
     """
-    found, interval = result.get(key), result.get(f"{key}_ci95")
-    if isinstance(found, Mapping):
-        found, interval = found.get("mean"), found.get("ci95")
-    if not isinstance(found, int | float):
+    value, interval = result.get(key), result.get(f"{key}_ci95")
+    if isinstance(value, Mapping):
+        value, interval = value.get("mean"), value.get("ci95")
+    if not isinstance(value, int | float):
         return ""
-    value = phrases.number(found, 1)
-    return value + (f" ({'–'.join(phrases.number(end, 1) for end in interval)})" if interval else "")
+    text = phrases.number(value, 1)
+    return text + (f" ({'–'.join(phrases.number(end, 1) for end in interval)})" if interval else "")
 
 
 def _speakers(speakers: Any, phrases: Phrases) -> str:
-    """Best and worst speakers, where each was measured."""
+    """The best and the worst speakers, if each speaker was measured."""
     if not isinstance(speakers, Mapping) or not speakers:
         return ""
     ranked = sorted(speakers.items(), key=lambda item: -item[1])
 
-    def named(some: Sequence[tuple[str, float]]) -> str:
-        return ", ".join(f"{name} {share:.0f}" for name, share in some)
+    def names_and_shares(group: Sequence[tuple[str, float]]) -> str:
+        return ", ".join(f"{name} {share:.0f}" for name, share in group)
 
-    best, worst = named(ranked[:NAMED_SPEAKERS]), named(ranked[::-1][:NAMED_SPEAKERS])
+    best, worst = names_and_shares(ranked[:NAMED_SPEAKERS]), names_and_shares(ranked[::-1][:NAMED_SPEAKERS])
     return f"<p>{escape(phrases('models.speakers', count=len(ranked), best=best, worst=worst))}</p>"
 
 
-def _provenance(found: Mapping[str, Any], phrases: Phrases) -> str:
-    """How the numbers came about, in a line; what the checkpoint itself says of it is English."""
+def _provenance(protocol: Mapping[str, Any], phrases: Phrases) -> str:
+    """How the numbers were obtained, in a line. Texts of the checkpoint are English."""
     parts = []
-    if found.get("trained_on"):
-        parts.append(escape(phrases("models.corpora", corpora=", ".join(found["trained_on"]))))
+    if protocol.get("trained_on"):
+        parts.append(escape(phrases("models.corpora", corpora=", ".join(protocol["trained_on"]))))
     for name in ("selection", "interval"):
-        if found.get(name):
-            parts.append(phrases(f"models.{name}", **{name: _english(found[name])}))
-    told = "; ".join(parts)
-    command = f"<code>{escape(found['command'])}</code>" if found.get("command") else ""
-    return f'<p class="provenance">{told[:1].upper() + told[1:]} {command}</p>'
+        if protocol.get(name):
+            parts.append(phrases(f"models.{name}", **{name: _english(protocol[name])}))
+    sentence = "; ".join(parts)
+    command = f"<code>{escape(protocol['command'])}</code>" if protocol.get("command") else ""
+    return f'<p class="provenance">{sentence[:1].upper() + sentence[1:]} {command}</p>'
 
 
-def _calibration(found: Mapping[str, Any] | None, phrases: Phrases) -> str:
-    """How far a confidence can be believed."""
-    if not found or not {"ece", "threshold", "answered", "accuracy_of_answered"} <= set(found):
+def _calibration(calibration: Mapping[str, Any] | None, phrases: Phrases) -> str:
+    """How reliable the confidences are."""
+    if not calibration or not {"ece", "threshold", "answered", "accuracy_of_answered"} <= set(calibration):
         return ""
-    said = phrases(
+    sentence = phrases(
         "models.calibration",
-        error=phrases.percent(found["ece"], 1),
-        threshold=phrases.percent(found["threshold"]),
-        answered=phrases.percent(found["answered"] / 100),
-        right=phrases.percent(found["accuracy_of_answered"] / 100),
+        error=phrases.percent(calibration["ece"], 1),
+        threshold=phrases.percent(calibration["threshold"]),
+        answered=phrases.percent(calibration["answered"] / 100),
+        right=phrases.percent(calibration["accuracy_of_answered"] / 100),
     )
-    return f"<p>{escape(said)}</p>"
+    return f"<p>{escape(sentence)}</p>"
 
 
 def _confusion(model: Bundle, phrases: Phrases) -> str:
-    """What was taken for what, in clips; the stronger the colour, the larger the share of its row."""
+    """The confusion matrix in clips; a cell's colour is its share of the row."""
     path = model.path and model.path / CONFUSION
     if not path or not path.is_file():
         return ""
     with path.open(newline="", encoding="utf-8") as file:
-        (_, *heard), *lines = csv.reader(file)
-    head = "".join(f'<th scope="col">{escape(phrases.emotion(label))}</th>' for label in heard)
+        (_, *predicted), *lines = csv.reader(file)
+    head = "".join(f'<th scope="col">{escape(phrases.emotion(label))}</th>' for label in predicted)
     rows = "".join(
-        f'<tr><th scope="row">{escape(phrases.emotion(meant))}</th>'
+        f'<tr><th scope="row">{escape(phrases.emotion(target))}</th>'
         f"{''.join(_shares(list(map(int, counts))))}</tr>"
-        for meant, *counts in lines
+        for target, *counts in lines
     )
-    meant = escape(phrases("models.meant"))
-    table = f'<thead><tr><th scope="col">{meant}</th>{head}</tr></thead><tbody>{rows}</tbody>'
+    corner = escape(phrases("models.meant"))
+    table = f'<thead><tr><th scope="col">{corner}</th>{head}</tr></thead><tbody>{rows}</tbody>'
     return _table(phrases("models.confusion"), table, "confusion")
 
 
 def _shares(counts: Sequence[int]) -> Iterator[str]:
+    """The cells of a row of the confusion matrix."""
     total = sum(counts) or 1
     for count in counts:
         yield f'<td style="--share: {100 * count / total:.0f}%">{count}</td>'
 
 
 def _limits(model: Bundle, phrases: Phrases) -> str:
-    """What its card says, in English, it should not be used for."""
+    """The limits of use in the checkpoint's model card, in English."""
     path = model.path and model.path / CARD
     if not path or not path.is_file():
         return ""
@@ -217,7 +222,7 @@ def _limits(model: Bundle, phrases: Phrases) -> str:
 
 
 def _section(card: Path, heading: str) -> list[str]:
-    """The paragraphs under the card's first heading that begins with `heading`."""
+    """The paragraphs under the first heading of `card` that begins with `heading`."""
     lines = card.read_text(encoding="utf-8").splitlines()
     start = next((at for at, line in enumerate(lines) if line.startswith(heading)), len(lines)) + 1
     end = next((at for at in range(start, len(lines)) if lines[at].startswith("## ")), len(lines))
@@ -225,7 +230,7 @@ def _section(card: Path, heading: str) -> list[str]:
 
 
 def _table(title: str, content: str, kind: str = "results") -> str:
-    """A table that scrolls in itself where the window is narrow, also by keyboard."""
+    """A table that scrolls by itself in a narrow window, also by keyboard."""
     name = escape(title)
     return (
         f'<div class="model-table {kind}" role="region" tabindex="0" aria-label="{name}">'

@@ -1,4 +1,4 @@
-"""The tab "Recording": record or drop, and read which emotion sounds where."""
+"""The tab "Recording": record or drop a recording, and see which emotion sounds where."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,8 +19,8 @@ from ser_core.recognition.recognizer import Recognizer
 from ser_ui import corrections, examples, text, timeline, words
 from ser_ui.corrections import CorrectionError
 from ser_ui.layout import ANNOUNCE, empty_on_failure, html
+from ser_ui.model_cache import ModelCache
 from ser_ui.server.limits import ANALYSES, DECODE_LIMITS
-from ser_ui.shelf import Shelf
 from ser_ui.words import Phrases
 
 NAME = "recording"
@@ -28,68 +28,68 @@ MAX_EXPLAINED_S = 30.0  # of one segment; merged ones can be longer than the mod
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the server remembers of a visitor's recording."""
+class OpenRecording:
+    """The recording that a visitor has open, as the server keeps it."""
 
-    path: str  # of the sound, as long as Gradio keeps it
+    path: str  # of the audio file, which is deleted after a while
     analysis: Analysis
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The components that change."""
+    """The components that events change."""
 
-    recorded: gr.Audio
-    dropped: gr.File
+    microphone: gr.Audio
+    file_input: gr.File
     answer: gr.HTML
     timeline: gr.HTML
-    shown: gr.State
+    opened: gr.State
 
 
-def build(shelf: Shelf) -> None:
-    """The tab's content; the server's own model analyses whatever arrives."""
-    recognizer = shelf.own
+def build(cache: ModelCache) -> None:
+    """The tab's content. The server's own model analyses every recording."""
+    recognizer = cache.own
     parts = _lay_out(recognizer)
-    _listen(parts, recognizer)
-    _serve(parts, recognizer)
+    _connect_inputs(parts, recognizer)
+    _connect_timeline(parts, recognizer)
 
 
 def _lay_out(recognizer: Recognizer) -> Parts:
-    """Everything in the tab, from top to bottom."""
+    """Creates the tab's components, from top to bottom."""
     with gr.Row(equal_height=True):
-        recorded = gr.Audio(
+        microphone = gr.Audio(
             sources="microphone",
             type="filepath",
             label=words.key("recording.record"),
             elem_id="record",
             min_width=260,
         )
-        # Not gr.Audio: it turns away what the browser does not take for sound, such as WebM and files without
-        # an extension. Here the content decides.
+        # Not gr.Audio: it rejects files that the browser does not recognise as audio, such as WebM and files
+        # without an extension. Here the content decides.
         with gr.Column(min_width=260):
-            dropped = gr.File(label=words.key("recording.drop"), height=170, elem_id="drop")
+            file_input = gr.File(label=words.key("recording.drop"), height=170, elem_id="drop")
     examples.build()
     answer = html(words.key("page.welcome"), elem_id="answer", js_on_load=ANNOUNCE)
-    with gr.Column(elem_id="details"):  # shown by the style sheet when there is an answer
-        shown = timeline.build(recognizer)
-    return Parts(recorded, dropped, answer, shown, gr.State())
+    with gr.Column(elem_id="details"):  # the style sheet shows it when there is a verdict
+        timeline_html = timeline.build(recognizer)
+    return Parts(microphone, file_input, answer, timeline_html, gr.State())
 
 
-def _listen(parts: Parts, recognizer: Recognizer) -> None:
-    """Analyse whatever arrives, by itself."""
+def _connect_inputs(parts: Parts, recognizer: Recognizer) -> None:
+    """Analyses each recording as soon as it arrives."""
 
     def analyse_recording(path: str, request: gr.Request, progress: gr.Progress = gr.Progress()):  # noqa: B008
-        phrases = words.of(request)
+        phrases = words.for_request(request)
         yield from _analyse(parts, recognizer, path, phrases("recording.yours"), phrases, progress)
 
     def analyse_file(path: str, request: gr.Request, progress: gr.Progress = gr.Progress()):  # noqa: B008
-        yield from _analyse(parts, recognizer, path, Path(path).name, words.of(request), progress)
+        yield from _analyse(parts, recognizer, path, Path(path).name, words.for_request(request), progress)
 
-    for source, arrived, handler in (
-        (parts.recorded, parts.recorded.stop_recording, analyse_recording),
-        (parts.dropped, parts.dropped.upload, analyse_file),
+    for source, trigger, handler in (
+        (parts.microphone, parts.microphone.stop_recording, analyse_recording),
+        (parts.file_input, parts.file_input.upload, analyse_file),
     ):
-        event = arrived(
+        event = trigger(
             handler,
             source,
             [getattr(parts, part.name) for part in fields(Parts)],
@@ -102,36 +102,38 @@ def _listen(parts: Parts, recognizer: Recognizer) -> None:
         empty_on_failure(event, source)
 
 
-def _serve(parts: Parts, recognizer: Recognizer) -> None:
-    """Answer what the timeline asks: the explanation of a segment, and files to save."""
+def _connect_timeline(parts: Parts, recognizer: Recognizer) -> None:
+    """Replies to the timeline's requests: the explanation of a segment, and files to save."""
 
-    def explain_segment(shown: Shown, event: gr.EventData, request: gr.Request) -> dict:
-        return gr.update(reply=_reply(_explained, recognizer, shown, event, words.of(request)))
+    def explain_segment(opened: OpenRecording, event: gr.EventData, request: gr.Request) -> dict:
+        return gr.update(
+            reply=_reply(_explanation_reply, recognizer, opened, event, words.for_request(request))
+        )
 
-    def save(shown: Shown, event: gr.EventData, request: gr.Request) -> dict:
-        return gr.update(reply=_reply(_saved, recognizer, shown, event, words.of(request)))
+    def save(opened: OpenRecording, event: gr.EventData, request: gr.Request) -> dict:
+        return gr.update(reply=_reply(_file_reply, recognizer, opened, event, words.for_request(request)))
 
     parts.timeline.explain(
         explain_segment,
-        parts.shown,
+        parts.opened,
         parts.timeline,
         show_progress="hidden",
         concurrency_limit=ANALYSES,
         concurrency_id="model",
         api_visibility="private",
     )
-    parts.timeline.save(save, parts.shown, parts.timeline, show_progress="hidden", api_visibility="private")
+    parts.timeline.save(save, parts.opened, parts.timeline, show_progress="hidden", api_visibility="private")
 
 
 def _analyse(
     parts: Parts, recognizer: Recognizer, path: str, name: str, phrases: Phrases, progress: gr.Progress
 ) -> Iterator[dict]:
-    """What the page shows of the recording at `path`: words first, so that they do not wait for pictures."""
+    """Updates of the page for the recording at `path`: the texts first, the spectrogram last."""
     yield {
         parts.answer: text.listening(name, phrases),
         parts.timeline: gr.update(value="", spectrogram=""),
-        parts.recorded: None,
-        parts.dropped: None,
+        parts.microphone: None,
+        parts.file_input: None,
     }
     try:
         waveform = join(recognizer.read(path, DECODE_LIMITS))
@@ -139,70 +141,81 @@ def _analyse(
         yield {parts.answer: text.problem(phrases.error(error), name, phrases)}
         return
     unit, total = phrases("number.seconds"), ceil(waveform.duration_s)
-    analysis = recognizer.analyze(waveform, name, lambda _, heard: progress((int(heard), total), unit=unit))
+    analysis = recognizer.analyze(
+        waveform, name, lambda _, seconds: progress((int(seconds), total), unit=unit)
+    )
     yield {
         parts.answer: text.verdict(analysis, phrases),
         parts.timeline: gr.update(value=timeline.content(path, waveform, analysis)),
-        parts.shown: Shown(path, analysis),
+        parts.opened: OpenRecording(path, analysis),
     }
-    yield {parts.timeline: gr.update(spectrogram=timeline.picture(waveform))}
+    yield {parts.timeline: gr.update(spectrogram=timeline.spectrogram_url(waveform))}
 
 
 def _reply(
-    answer: Any, recognizer: Recognizer, shown: Shown | None, event: gr.EventData, phrases: Phrases
+    make_reply: Any,
+    recognizer: Recognizer,
+    opened: OpenRecording | None,
+    event: gr.EventData,
+    phrases: Phrases,
 ) -> str:
-    """What `answer` says to the page's question, or why it cannot be answered."""
+    """The result of `make_reply` for the request `event`, or a reply that says why there is none."""
     number = int(event.number)
-    if shown is None:
+    if opened is None:
         return timeline.reply(number, "problem", words=phrases("recording.forgotten"))
     try:
-        return answer(number, recognizer, shown, event, phrases)
+        return make_reply(number, recognizer, opened, event, phrases)
     except CodedError as error:
         return timeline.reply(number, "problem", words=text.sentence(phrases.error(error)))
 
 
-def _explained(
-    number: int, recognizer: Recognizer, shown: Shown, event: gr.EventData, phrases: Phrases
+def _explanation_reply(
+    number: int, recognizer: Recognizer, opened: OpenRecording, event: gr.EventData, phrases: Phrases
 ) -> str:
-    """Why a segment sounds like its label, or where nobody is sure, like the likeliest emotion."""
+    """Why a segment sounds like its label; if the label is `unknown`, like its most probable emotion.
+
+    Raises CorrectionError for a segment that is too long or not in the recording, and if the audio is gone.
+    """
     start, end = float(event.start), float(event.end)
-    if not 0 <= start < end <= shown.analysis.duration + 1e-3:
+    if not 0 <= start < end <= opened.analysis.duration + 1e-3:
         raise CorrectionError("bad_correction", "This is no stretch of the recording.")
     if end - start > MAX_EXPLAINED_S:
         raise CorrectionError("too_long", f"Only {MAX_EXPLAINED_S:g} s can be explained at once: split it.")
-    if not Path(shown.path).is_file():
+    if not Path(opened.path).is_file():
         raise CorrectionError("gone", "The sound was deleted, as always after a while: drop the file again.")
-    waveform = _stretch(recognizer, shown.path, start, end)
+    waveform = _read_between(recognizer, opened.path, start, end)
     label = event.label if event.label in recognizer.bundle.labels else None
-    found = explain(recognizer, waveform.samples, label)
-    return timeline.explained(number, waveform, start, found, phrases)
+    saliency = explain(recognizer, waveform.samples, label)
+    return timeline.explanation_reply(number, waveform, start, saliency, phrases)
 
 
-def _stretch(recognizer: Recognizer, path: str, start: float, end: float) -> Waveform:
-    """The sound between two times in seconds, read without what comes after it."""
+def _read_between(recognizer: Recognizer, path: str, start: float, end: float) -> Waveform:
+    """The audio between two times in seconds, without reading what follows."""
     first, last = round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)
-    pieces, heard = [], 0
+    blocks_kept, position = [], 0
     with closing(recognizer.read(path, DECODE_LIMITS)) as blocks:
         for block in blocks:
-            pieces.append(block[max(0, first - heard) : max(0, last - heard)])
-            heard += len(block)
-            if heard >= last:
+            blocks_kept.append(block[max(0, first - position) : max(0, last - position)])
+            position += len(block)
+            if position >= last:
                 break
-    return Waveform(np.concatenate(pieces))
+    return Waveform(np.concatenate(blocks_kept))
 
 
-def _saved(number: int, recognizer: Recognizer, shown: Shown, event: gr.EventData, _: Phrases) -> str:
-    """A file of the results as the person left them, or of what was checked."""
-    analysis, threshold = shown.analysis, recognizer.bundle.threshold
-    found = corrections.corrections(analysis, event.segments, threshold)
+def _file_reply(
+    number: int, recognizer: Recognizer, opened: OpenRecording, event: gr.EventData, _: Phrases
+) -> str:
+    """A file of the corrected results, or of the reviewed segments as a corpus. Raises CorrectionError."""
+    analysis, threshold = opened.analysis, recognizer.bundle.threshold
+    corrected = corrections.parse(analysis, event.segments, threshold)
     name = corrections.sound_name(analysis.source)
     if event.format == "corpus":
         return timeline.reply(
-            number, "file", name=f"{Path(name).stem}.csv", text=corrections.dumps(name, found)
+            number, "file", name=f"{Path(name).stem}.csv", text=corrections.dumps(name, corrected)
         )
     if event.format not in WRITERS:
         raise CorrectionError("unknown_format", f"There is no such format; there are {', '.join(WRITERS)}.")
-    written = WRITERS[event.format]([corrections.corrected(analysis, found, threshold)])
+    content = WRITERS[event.format]([corrections.apply(analysis, corrected, threshold)])
     return timeline.reply(
-        number, "file", name=f"{name}.{EXTENSIONS.get(event.format, event.format)}", text=written
+        number, "file", name=f"{name}.{EXTENSIONS.get(event.format, event.format)}", text=content
     )

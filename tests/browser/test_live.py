@@ -85,19 +85,19 @@ def test_a_session_finds_what_its_sound_as_a_file_gives(playwright, server, mode
     )
     page = browser.new_context(permissions=["microphone"]).new_page()
     page.goto(server)
-    heard = live_page.listen(page, len(samples) / SAMPLE_RATE + live_page.TAIL_S, tmp_path)
+    result = live_page.listen(page, len(samples) / SAMPLE_RATE + live_page.TAIL_S, tmp_path)
 
-    found = live_page.score(spans, heard)
-    assert heard.received == heard.sent == soundfile.info(heard.wav).frames
-    assert found["found"] >= 0.75
-    assert found["invented"] == 0
-    by_file = to_dict(Recognizer.load(model).analyze_file(heard.wav))
-    assert live_page.differences(heard.analysis["segments"], by_file["segments"]) == 0
-    assert heard.analysis["source"] == heard.wav.name
+    score = live_page.score(spans, result)
+    assert result.received == result.sent == soundfile.info(result.wav).frames
+    assert score["found"] >= 0.75
+    assert score["invented"] == 0
+    by_file = to_dict(Recognizer.load(model).analyze_file(result.wav))
+    assert live_page.differences(result.analysis["segments"], by_file["segments"]) == 0
+    assert result.analysis["source"] == result.wav.name
     assert rows(page).count() == len(by_file["segments"])
 
     press(page, "Open in Recording")
-    expect(page.locator("#answer")).to_contain_text(heard.wav.name, timeout=60_000)
+    expect(page.locator("#answer")).to_contain_text(result.wav.name, timeout=60_000)
     expect(page.locator("#segments tbody tr")).to_have_count(1 + len(by_file["segments"]))
     page.get_by_role("tab", name="Live").click()
     expect(rows(page).first).to_be_visible()  # the session is still there

@@ -1,4 +1,4 @@
-"""Where models agree, and the table that says it."""
+"""Agreement of several models, and the table of their results."""
 
 import csv
 import io
@@ -46,10 +46,10 @@ def test_models_agree_differ_or_are_not_sure(labels, kind, most_say):
 
 
 def test_each_segment_is_compared_by_itself():
-    found = comparison.agreements(
+    agreements = comparison.agreements(
         [analysis("a", "sad", "sad", "sad"), analysis("b", "sad", "angry", "unknown")]
     )
-    assert [one.kind for one in found] == [SAME, DIFFERENT, UNSURE]
+    assert [one.kind for one in agreements] == [SAME, DIFFERENT, UNSURE]
 
 
 def test_models_that_heard_other_segments_are_not_compared():
@@ -68,15 +68,15 @@ def test_the_table_has_a_row_a_segment_and_two_columns_a_model():
 
 def test_the_json_holds_each_models_whole_analysis():
     analyses = [analysis("a", "sad"), replace(analysis("b", "sad"), model_version="2")]
-    told = json.loads(comparison.FORMATS["json"](analyses))
-    assert [entry["model"] for entry in told] == [
+    entries = json.loads(comparison.FORMATS["json"](analyses))
+    assert [entry["model"] for entry in entries] == [
         {"name": "a", "version": "1"},
         {"name": "b", "version": "2"},
     ]
 
 
 @pytest.mark.parametrize(
-    ("labels", "others", "said"),
+    ("labels", "others", "headline"),
     [
         (("sad",) * 9, ("sad",) * 7 + ("angry",) * 2, "They agree on 7 of 9 segments"),
         (("sad",) * 3, ("sad",) * 3, "They agree on all 3 segments"),
@@ -86,9 +86,9 @@ def test_the_json_holds_each_models_whole_analysis():
         ((), (), "No speech found"),
     ],
 )
-def test_the_page_says_on_how_much_they_agree(labels, others, said):
+def test_the_page_says_on_how_much_they_agree(labels, others, headline):
     markup = text.comparison([analysis("a", *labels), analysis("b", *others)], ENGLISH)
-    assert f"<h2>{said}</h2>" in markup
+    assert f"<h2>{headline}</h2>" in markup
 
 
 def test_the_page_says_what_they_do_where_they_do_not_agree():
@@ -99,8 +99,8 @@ def test_the_page_says_what_they_do_where_they_do_not_agree():
 
 
 def test_a_file_name_is_never_markup():
-    found = [analysis(model, "sad", source="<img src=x>&'.wav") for model in ("<b>a", "b")]
-    markup = text.comparison(found, ENGLISH)
+    analyses = [analysis(model, "sad", source="<img src=x>&'.wav") for model in ("<b>a", "b")]
+    markup = text.comparison(analyses, ENGLISH)
     assert "<img" not in markup
     assert "<b>" not in markup
     assert "&lt;b&gt;a 1, b 1" in markup

@@ -1,4 +1,4 @@
-"""The page's words: what they say, and that nothing from outside becomes markup."""
+"""Texts of the page and data of the timeline; nothing from outside becomes markup."""
 
 import json
 import re
@@ -26,7 +26,7 @@ HOSTILE = '<img src=x onerror="alert(1)">&\'.wav'
 
 
 class Reader(HTMLParser):
-    """What a browser makes of some HTML: its tags and its text."""
+    """Tags, attributes and text of some HTML, as a browser parses it."""
 
     def __init__(self, markup: str) -> None:
         super().__init__()
@@ -62,26 +62,26 @@ def analysis(*labels: str, source: str = "a.wav", warnings: tuple[str, ...] = ()
     ids=["verdict", "problem", "listening", "figure"],
 )
 def test_a_file_name_is_never_markup(markup):
-    read = Reader(markup)
-    assert "img" not in read.tags
-    assert HOSTILE in read.text or any(HOSTILE in (value or "") for _, value in read.attributes)
+    parsed = Reader(markup)
+    assert "img" not in parsed.tags
+    assert HOSTILE in parsed.text or any(HOSTILE in (value or "") for _, value in parsed.attributes)
 
 
 def test_the_verdict_leads_with_the_emotion_and_how_sure_it_is():
-    read = Reader(text.verdict(analysis("angry"), ENGLISH))
-    assert read.text.startswith("Angry — 90% sure")
-    assert "a.wav · 1 min 5 s · 1.0 s of speech in 1 segment · model default 1.0" in read.text
+    parsed = Reader(text.verdict(analysis("angry"), ENGLISH))
+    assert parsed.text.startswith("Angry — 90% sure")
+    assert "a.wav · 1 min 5 s · 1.0 s of speech in 1 segment · model default 1.0" in parsed.text
 
 
 def test_several_emotions_are_named_with_their_share_of_the_speaking_time():
-    read = Reader(text.verdict(analysis("sad", "angry", "sad"), ENGLISH))
-    assert "By speaking time: 67% sad, 33% angry." in read.text
+    parsed = Reader(text.verdict(analysis("sad", "angry", "sad"), ENGLISH))
+    assert "By speaking time: 67% sad, 33% angry." in parsed.text
     assert "speaking time" not in Reader(text.verdict(analysis("sad", "sad"), ENGLISH)).text
 
 
 def test_a_recording_of_several_clear_emotions_names_them_all():
-    read = Reader(text.verdict(analysis("angry", "sad", "happy"), ENGLISH))
-    assert read.text.startswith("Several emotions — angry, sad, happy")
+    parsed = Reader(text.verdict(analysis("angry", "sad", "happy"), ENGLISH))
+    assert parsed.text.startswith("Several emotions — angry, sad, happy")
     assert Reader(text.verdict(analysis("sad", "angry", "sad"), ENGLISH)).text.startswith("Sad — ")
 
 
@@ -96,39 +96,41 @@ def test_a_sound_unlike_all_the_model_knows_is_not_guessed_at():
 
 
 def test_silence_gets_no_emotion_and_advice():
-    read = Reader(text.verdict(analysis(), ENGLISH))
-    assert read.text.startswith("No speech found")
-    assert "microphone" in read.text
+    parsed = Reader(text.verdict(analysis(), ENGLISH))
+    assert parsed.text.startswith("No speech found")
+    assert "microphone" in parsed.text
 
 
 def test_every_quality_warning_is_shown_as_a_sentence():
-    read = Reader(text.verdict(analysis("sad", warnings=("it is quiet: move closer", "it clips.")), ENGLISH))
-    assert "It is quiet: move closer." in read.text
-    assert "It clips." in read.text
+    parsed = Reader(
+        text.verdict(analysis("sad", warnings=("it is quiet: move closer", "it clips.")), ENGLISH)
+    )
+    assert "It is quiet: move closer." in parsed.text
+    assert "It clips." in parsed.text
 
 
 def test_the_timeline_is_told_where_to_fetch_the_sound_whatever_its_name():
     sound = Waveform(np.zeros(16_000, np.float32))
-    told = json.loads(timeline.content("/tmp/gradio/ab/50% é#1?.wav", sound, analysis(source=HOSTILE)))
-    assert told["audio"] == "gradio_api/file=/tmp/gradio/ab/50%25%20%C3%A9%231%3F.wav"
-    assert told["source"] == HOSTILE
+    fields = json.loads(timeline.content("/tmp/gradio/ab/50% é#1?.wav", sound, analysis(source=HOSTILE)))
+    assert fields["audio"] == "gradio_api/file=/tmp/gradio/ab/50%25%20%C3%A9%231%3F.wav"
+    assert fields["source"] == HOSTILE
 
 
 def test_the_timeline_is_told_what_the_file_of_results_says():
-    found = analysis("angry", "sad")
-    told = json.loads(timeline.content("/tmp/x.wav", Waveform(np.zeros(16_000, np.float32)), found))
-    assert told.items() >= to_dict(found).items()
+    result = analysis("angry", "sad")
+    fields = json.loads(timeline.content("/tmp/x.wav", Waveform(np.zeros(16_000, np.float32)), result))
+    assert fields.items() >= to_dict(result).items()
 
 
 def test_an_explanation_names_what_spoke_most_for_a_label_and_what_against():
     values = np.zeros((80, 100), np.float32)
     values[8:16, 50:60], values[64:72, 20:30] = 1.0, -1.0
     hz, times = np.linspace(50, 7900, 80, dtype=np.float32), np.arange(100, dtype=np.float32) / 100
-    told = timeline.described(Saliency(values, hz, times, "angry", 0.8), ENGLISH)
-    assert told.startswith("What spoke for angry (80%): most for it from 0.5 to 0.6 s, 845 to ")
-    assert "; most against it from 0.2 to 0.3 s" in told
+    explanation = timeline.explanation_text(Saliency(values, hz, times, "angry", 0.8), ENGLISH)
+    assert explanation.startswith("What spoke for angry (80%): most for it from 0.5 to 0.6 s, 845 to ")
+    assert "; most against it from 0.2 to 0.3 s" in explanation
     nothing = Saliency(np.zeros_like(values), hz, times, "angry", 0.8)
-    assert timeline.described(nothing, PHRASES["de"]).startswith(
+    assert timeline.explanation_text(nothing, PHRASES["de"]).startswith(
         "Was für „wütend“ (80 %) gesprochen hat: nichts."
     )
 
@@ -141,34 +143,36 @@ def test_figures_take_their_ink_from_the_style_sheet():
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_text_can_be_read_on_the_page(dark):
-    look = theme.theme()
+    page_theme = theme.theme()
     figure_text = re.findall(r"--figure-text: (#\w+)", (theme.ASSETS / "style.css").read_text())[dark]
     suffix = "_dark" if dark else ""
-    inks = [getattr(look, name + suffix) for name in ("body_text_color", "body_text_color_subdued")]
-    papers = [getattr(look, name + suffix) for name in ("body_background_fill", "block_background_fill")]
+    inks = [getattr(page_theme, name + suffix) for name in ("body_text_color", "body_text_color_subdued")]
+    papers = [
+        getattr(page_theme, name + suffix) for name in ("body_background_fill", "block_background_fill")
+    ]
     assert all(contrast(ink, paper) >= READABLE for ink in [figure_text, *inks] for paper in papers)
 
 
 def test_without_a_model_the_page_says_so_and_takes_nothing():
     blocks = page.build(None, "there is no checkpoint 'default'")
-    shown = [str(component["props"].get("value")) for component in blocks.get_config_file()["components"]]
-    assert any("page.not_ready" in value for value in shown)
-    for told in blocks.translations.translations.values():
-        assert "There is no checkpoint" in told["page.not_ready"]
+    values = [str(component["props"].get("value")) for component in blocks.get_config_file()["components"]]
+    assert any("page.not_ready" in value for value in values)
+    for texts in blocks.translations.translations.values():
+        assert "There is no checkpoint" in texts["page.not_ready"]
     assert not blocks.fns
 
 
 def test_what_the_page_does_itself_is_no_public_api(tmp_path):
     blocks = page.build(Recognizer.load(random_bundle(tmp_path / "random")))
-    offered = {"/analyze", "/analyze_speech_emotion", "/models"}
-    assert len(blocks.fns) > len(offered)
-    assert set(blocks.get_api_info()["named_endpoints"]) == offered
+    public = {"/analyze", "/analyze_speech_emotion", "/models"}
+    assert len(blocks.fns) > len(public)
+    assert set(blocks.get_api_info()["named_endpoints"]) == public
 
 
 def test_a_recording_that_was_deleted_meanwhile_is_asked_for_again(tmp_path):
     recognizer = Recognizer.load(random_bundle(tmp_path / "random"))
-    shown = recording.Shown(str(tmp_path / "gone.wav"), analysis("sad"))
-    asked = SimpleNamespace(number=3, start=0.0, end=1.0, label="sad")
-    told = json.loads(recording._reply(recording._explained, recognizer, shown, asked, ENGLISH))
-    assert (told["number"], told["kind"]) == (3, "problem")
-    assert "drop the file again" in told["words"]
+    opened = recording.OpenRecording(str(tmp_path / "gone.wav"), analysis("sad"))
+    event = SimpleNamespace(number=3, start=0.0, end=1.0, label="sad")
+    reply = json.loads(recording._reply(recording._explanation_reply, recognizer, opened, event, ENGLISH))
+    assert (reply["number"], reply["kind"]) == (3, "problem")
+    assert "drop the file again" in reply["words"]

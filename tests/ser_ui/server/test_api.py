@@ -1,4 +1,4 @@
-"""REST, MCP and `/health` of a real server: the command line's answers, and no file that is not theirs."""
+"""REST, MCP and `/health` of a real server: same results as the command line; no access to other files."""
 
 import json
 import re
@@ -44,8 +44,8 @@ def test_command_line_rest_and_mcp_give_the_same_json(server, client, speech, mo
     uploaded = upload(server, speech)
     file = {"path": uploaded, "orig_name": speech.name, "meta": {"_type": "gradio.FileData"}}
     assert by_rest(server, {"audio": file}) == ("complete", [expected])
-    for place in (uploaded, f"{server}/gradio_api/file={uploaded}"):
-        failed, text = ask_tool(server, {"audio": place})
+    for address in (uploaded, f"{server}/gradio_api/file={uploaded}"):
+        failed, text = ask_tool(server, {"audio": address})
         assert not failed
         assert json.loads(text) == expected
 
@@ -62,33 +62,33 @@ def test_a_bad_file_is_an_error_object_the_same_everywhere(server, client, tmp_p
 def test_the_page_limits_hold(client, tmp_path):
     """The guard: `limits.DECODE_LIMITS`."""
     soundfile.write(tmp_path / "long.flac", np.zeros(3601 * 4_000, np.int16), 4_000)
-    found = client.predict(audio=handle_file(tmp_path / "long.flac"), api_name="/analyze")
-    assert found["error"]["code"] == "too_long"
+    result = client.predict(audio=handle_file(tmp_path / "long.flac"), api_name="/analyze")
+    assert result["error"]["code"] == "too_long"
     assert client.config["max_file_size"] == 200 * 1024**2
 
 
 def test_models_are_those_of_the_command(client):
-    told = json.loads(CliRunner().invoke(app, ["models", "--format", "json"]).stdout)
-    assert client.predict(api_name="/models") == told
+    models = json.loads(CliRunner().invoke(app, ["models", "--format", "json"]).stdout)
+    assert client.predict(api_name="/models") == models
 
 
 @pytest.mark.skipif(
     not bundle.CHECKPOINTS.joinpath(bundle.DEFAULT).is_dir(), reason="needs the default model"
 )
 def test_another_model_can_be_asked(client, speech):
-    found = client.predict(audio=handle_file(speech), model=bundle.DEFAULT, api_name="/analyze")
-    assert found["model"]["name"] == bundle.DEFAULT
+    result = client.predict(audio=handle_file(speech), model=bundle.DEFAULT, api_name="/analyze")
+    assert result["model"]["name"] == bundle.DEFAULT
 
 
 @pytest.mark.parametrize("name", ["nonsense", "../checkpoints/default", "/etc"])
 def test_a_model_that_is_not_shipped_is_an_error_object(client, speech, name):
-    found = client.predict(audio=handle_file(speech), model=name, api_name="/analyze")
-    assert found["error"]["code"] == "unknown_model"
-    assert found["model"]["name"] == name
+    result = client.predict(audio=handle_file(speech), model=name, api_name="/analyze")
+    assert result["error"]["code"] == "unknown_model"
+    assert result["model"]["name"] == name
 
 
 def foreign(server: str, tmp_path: Path, folder: Path) -> list[str]:
-    """Places that no client uploaded: a file of the server, folders, traversals, other servers."""
+    """Paths that no client uploaded: a file of the server, folders, traversals, other servers."""
     mine = str(write_wav(tmp_path / "mine.wav", syllables(1)))
     uploads = str(folder)
     return [
@@ -100,14 +100,14 @@ def foreign(server: str, tmp_path: Path, folder: Path) -> list[str]:
 
 def test_nothing_is_read_that_was_not_uploaded(server, tmp_path, speech):
     folder = Path(upload(server, speech)).parents[1]
-    for place in foreign(server, tmp_path, folder):
-        found = json.loads(ask_tool(server, {"audio": place})[1])
-        assert found["error"]["code"] == "not_uploaded", place
+    for path in foreign(server, tmp_path, folder):
+        result = json.loads(ask_tool(server, {"audio": path})[1])
+        assert result["error"]["code"] == "not_uploaded", path
         for marked in ({}, {"meta": {"_type": "gradio.FileData"}}):
-            kind, answer = by_rest(server, {"audio": {"path": place} | marked})
-            assert kind == "error", place
-            assert answer["error"].startswith("not_uploaded"), place
-            assert str(ROOT) not in answer["error"]
+            kind, response = by_rest(server, {"audio": {"path": path} | marked})
+            assert kind == "error", path
+            assert response["error"].startswith("not_uploaded"), path
+            assert str(ROOT) not in response["error"]
     disguised = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
     failed, text = ask_tool(server, {"audio": disguised})
     assert failed
@@ -118,26 +118,26 @@ def test_the_page_itself_fetches_nothing_either(server, client):
     """Its own events are private, but whoever knows their number can send them anything."""
     number = next(d["id"] for d in client.config["dependencies"] if d["targets"][0:1] and d["inputs"])
     file = {"path": "http://example.com/a.wav", "meta": {"_type": "gradio.FileData"}}
-    body = {"data": [file, {"width": 800, "bars": 300}], "fn_index": number, "session_hash": "stranger"}
+    body = {"data": [file, {"width": 800, "bars": 300}], "fn_index": number, "session_hash": "remote"}
     assert httpx.post(f"{server}/gradio_api/queue/join", json=body).status_code == 200
-    with httpx.stream("GET", f"{server}/gradio_api/queue/data?session_hash=stranger", timeout=60) as events:
-        told = next(line for line in events.iter_lines() if "process_completed" in line)
-    assert "not_uploaded" in told
+    with httpx.stream("GET", f"{server}/gradio_api/queue/data?session_hash=remote", timeout=60) as events:
+        message = next(line for line in events.iter_lines() if "process_completed" in line)
+    assert "not_uploaded" in message
 
 
 @pytest.mark.parametrize("audio", ["abc", None, 3, [], {"path": 3}])
 def test_what_is_no_file_is_refused_in_words(server, audio):
-    kind, answer = by_rest(server, {"audio": audio})
+    kind, response = by_rest(server, {"audio": audio})
     assert kind == "error"
-    assert "uploaded" in answer["error"]
+    assert "uploaded" in response["error"]
 
 
 def test_health_tells_version_model_and_device_and_takes_no_place_in_the_queue(server):
-    answer = httpx.get(f"{server}/health")
-    assert answer.status_code == 200
-    told = answer.json()
-    assert told.pop("device") in ("cpu", "cuda", "cuda:0", "mps")
-    assert told == {
+    response = httpx.get(f"{server}/health")
+    assert response.status_code == 200
+    health = response.json()
+    assert health.pop("device") in ("cpu", "cuda", "cuda:0", "mps")
+    assert health == {
         "ok": True,
         "version": ser_core.__version__,
         "model": {"name": "random", "version": "0.1"},

@@ -1,4 +1,4 @@
-"""The real server while things break around it: its decoders, its disk, its checkpoint, its network."""
+"""The real server while its decoders, its disk, its checkpoint or its network fail."""
 
 import json
 import os
@@ -25,7 +25,8 @@ from ser_core.recognition.recognizer import Recognizer
 from ser_ui import page
 from ser_ui.server import api
 
-# Python runs a module of this name at its start: every way out of this machine fails and is written down.
+# As sitecustomize.py, which Python imports at its start: every connection to another machine fails and is
+# logged.
 OFFLINE = """
 import os, sys
 HERE = ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::", "", None)
@@ -68,9 +69,9 @@ def speech(folder) -> Path:
 @pytest.fixture(scope="module")
 def healthy(server, speech) -> dict:
     """The analysis while nothing is broken."""
-    found = analysis(server, speech)
-    assert found["segments"]
-    return found
+    result = analysis(server, speech)
+    assert result["segments"]
+    return result
 
 
 def analysis(server: tuple[str, int], path: Path) -> dict:
@@ -82,7 +83,7 @@ def test_killed_decoders_are_replaced(server, speech, healthy):
     assert killed
     for decoder in killed:
         os.kill(decoder, signal.SIGKILL)
-    codes = {(found["error"] or {}).get("code") for found in (analysis(server, speech) for _ in range(3))}
+    codes = {(result["error"] or {}).get("code") for result in (analysis(server, speech) for _ in range(3))}
     assert codes <= {None, "decoder_crashed"}
     assert analysis(server, speech) == healthy
 
@@ -93,9 +94,9 @@ def test_a_full_disk_refuses_what_does_not_fit_and_nothing_else(server, speech, 
     resource.prlimit(server[1], resource.RLIMIT_FSIZE, (speech.stat().st_size + 100_000, before[1]))
     try:
         with large.open("rb") as file:
-            refused = httpx.post(f"{server[0]}/gradio_api/upload", files={"files": file}, timeout=60)
-        assert refused.status_code >= 400
-        assert "Traceback" not in refused.text
+            response = httpx.post(f"{server[0]}/gradio_api/upload", files={"files": file}, timeout=60)
+        assert response.status_code >= 400
+        assert "Traceback" not in response.text
         assert analysis(server, speech) == healthy
     finally:
         resource.prlimit(server[1], resource.RLIMIT_FSIZE, before)
@@ -119,11 +120,9 @@ def test_no_network_is_missed_and_none_is_asked_for(server, speech, healthy, fol
 def test_without_a_checkpoint_a_new_server_says_so(tmp_path):
     with pytest.raises(BundleError) as caught:
         Recognizer.load(tmp_path / "nowhere")
-    words = page.build(None, caught.value.message).translations.translations
-    assert all("There is no checkpoint" in told["page.not_ready"] for told in words.values())
-    app = FastAPI()
-    api.add_health(app, None)
-    health = TestClient(app).get("/health")
+    languages = page.build(None, caught.value.message).translations.translations
+    assert all("There is no checkpoint" in texts["page.not_ready"] for texts in languages.values())
+    health = TestClient(FastAPI(routes=[api.health_route(None)])).get("/health")
     assert health.status_code == 503
     assert health.json()["ok"] is False
 
@@ -131,11 +130,11 @@ def test_without_a_checkpoint_a_new_server_says_so(tmp_path):
 def test_a_full_disk_leaves_no_half_file_of_results(tmp_path, speech):
     model, out = random_bundle(tmp_path / "model"), tmp_path / "out.json"
     command = [sys.executable, "-m", "ser_core", "analyze", str(speech), "--model", str(model)]
-    whole = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
-    assert json.loads(whole)
-    full = ["prlimit", f"--fsize={len(whole) // 2}", *command, "--out", str(out)]
-    done = subprocess.run(full, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode != 0
-    assert "cannot be written" in done.stderr
-    assert "Traceback" not in done.stderr
+    complete = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    assert json.loads(complete)
+    limited = ["prlimit", f"--fsize={len(complete) // 2}", *command, "--out", str(out)]
+    process = subprocess.run(limited, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode != 0
+    assert "cannot be written" in process.stderr
+    assert "Traceback" not in process.stderr
     assert not out.exists()

@@ -1,4 +1,4 @@
-"""What stands before every request, in front of a small app whose routes are named as Gradio's."""
+"""The middleware before every request, around a small app whose routes are named as Gradio's."""
 
 import asyncio
 from pathlib import Path
@@ -26,12 +26,12 @@ from ser_ui.server.limits import (
     SPACE_PROXIES,
     Limits,
 )
-from ser_ui.server.storage import KEPT_S, LEFT_S, Storage
+from ser_ui.server.storage import CLOSED_RETENTION_S, RETENTION_S, Storage
 
-STRANGER = ("203.0.113.7", 5000)
+REMOTE = ("203.0.113.7", 5000)
 CALL = f"{guard.API}/call/analyze"
 SECRET = "my divorce.wav"
-DOORS = [
+CLOSED_PATHS = [
     f"/gradio_api/{path}"
     for path in (
         *("run/analyze", "api/analyze", "proxy=http://127.0.0.1:22/", "file=http://127.0.0.1/a"),
@@ -49,17 +49,17 @@ class Clock:
 
 
 class Server:
-    """An app that says how much it was sent, behind a guard."""
+    """An app behind a guard, which responds with the number of bytes that it received."""
 
     def __init__(self, folder) -> None:
         self.clock = Clock()
         self.limits = Limits(Queue(True, 1, 1.0, None, blocks=None), self.clock)
         self.storage = Storage(folder, self.clock)
-        self.inside: list[str] = []  # paths of the requests that are being answered
-        self.used: Path | None = None  # by a page, as soon as it is open
+        self.paths: list[str] = []  # of the requests that reached the app
+        self.page_upload: Path | None = None  # an upload that a page uses as soon as it is open
 
-        async def answer(request: Request) -> PlainTextResponse:
-            self.inside.append(request.url.path)
+        async def count_bytes(request: Request) -> PlainTextResponse:
+            self.paths.append(request.url.path)
             return PlainTextResponse(str(len(await request.body())))
 
         async def fail(_: Request) -> None:
@@ -78,8 +78,8 @@ class Server:
 
         async def stream(request: Request) -> StreamingResponse:
             async def lines():
-                if self.used:
-                    self.storage.use(self.used, request.path_params["page"])
+                if self.page_upload:
+                    self.storage.use(self.page_upload, request.path_params["page"])
                 yield "data: ALIVE\n\n"
 
             return StreamingResponse(lines(), media_type="text/event-stream")
@@ -90,12 +90,12 @@ class Server:
             Route(f"{guard.API}/queue/join", full, methods=["POST"]),
             Route(guard.TOOLS, tool, methods=["POST"]),
             WebSocketRoute("/live", live),
-            Route("/{path:path}", answer, methods=["GET", "POST"]),
+            Route("/{path:path}", count_bytes, methods=["GET", "POST"]),
         ]
         middleware = [Middleware(Guard, limits=self.limits, storage=self.storage)]
         self.app = Starlette(routes=routes, middleware=middleware)
 
-    def client(self, address: tuple[str, int] = STRANGER) -> TestClient:
+    def client(self, address: tuple[str, int] = REMOTE) -> TestClient:
         return TestClient(self.app, "http://demo.example", client=address)
 
 
@@ -106,8 +106,8 @@ def server(tmp_path) -> Server:
 
 def test_every_answer_carries_the_security_headers(server):
     client = server.client()
-    for answer in (client.get("/"), client.get("/monitoring"), client.post(f"{guard.API}/call/fail")):
-        assert answer.headers.items() >= {name.lower(): value for name, value in HEADERS.items()}.items()
+    for response in (client.get("/"), client.get("/monitoring"), client.post(f"{guard.API}/call/fail")):
+        assert response.headers.items() >= {name.lower(): value for name, value in HEADERS.items()}.items()
 
 
 def test_a_space_may_show_the_page_and_no_other_site_may():
@@ -120,21 +120,21 @@ def test_a_space_may_show_the_page_and_no_other_site_may():
     assert HEADERS["Referrer-Policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_what_gradio_offers_and_nobody_needs_is_closed(server, door):
+@pytest.mark.parametrize("path", CLOSED_PATHS)
+def test_what_gradio_offers_and_nobody_needs_is_closed(server, path):
     """The guard: `guard.CLOSED`."""
     client = server.client()
-    assert client.get(door).status_code == 404
-    assert client.post(door).status_code == 404
-    assert not server.inside
+    assert client.get(path).status_code == 404
+    assert client.post(path).status_code == 404
+    assert not server.paths
 
 
-@pytest.mark.parametrize(("path", "most"), [(UPLOAD, MAX_UPLOAD_BYTES), (CALL, MAX_BODY_BYTES)])
-def test_too_much_is_refused_before_it_is_read(server, path, most):
-    answer = server.client().post(path, content=b"x", headers={"content-length": str(most + 1)})
-    assert answer.status_code == 413
-    assert "MB" in answer.text
-    assert not server.inside
+@pytest.mark.parametrize(("path", "max_bytes"), [(UPLOAD, MAX_UPLOAD_BYTES), (CALL, MAX_BODY_BYTES)])
+def test_too_much_is_refused_before_it_is_read(server, path, max_bytes):
+    response = server.client().post(path, content=b"x", headers={"content-length": str(max_bytes + 1)})
+    assert response.status_code == 413
+    assert "MB" in response.text
+    assert not server.paths
 
 
 def test_too_much_that_is_not_announced_is_refused_where_it_becomes_too_much(server):
@@ -146,38 +146,38 @@ def test_too_much_that_is_not_announced_is_refused_where_it_becomes_too_much(ser
 
 def test_a_request_that_stops_in_the_middle_is_given_up(server, monkeypatch):
     monkeypatch.setattr(guard, "STALL_S", 0.01)
-    sent = []
+    messages = []
 
-    async def half() -> dict:
-        if not sent:
+    async def half_a_body() -> dict:
+        if not messages:
             return {"type": "http.request", "body": b"half", "more_body": True}
         return await asyncio.Future()
 
     async def ask() -> None:
-        scope = {"type": "http", "method": "POST", "path": UPLOAD, "headers": [], "client": STRANGER}
+        scope = {"type": "http", "method": "POST", "path": UPLOAD, "headers": [], "client": REMOTE}
 
         async def send(message: dict) -> None:
-            sent.append(message)
+            messages.append(message)
 
         async def receive() -> dict:
-            message = await half()
-            sent.append(message)
+            message = await half_a_body()
+            messages.append(message)
             return message
 
         await server.app(scope | {"query_string": b"", "app": server.app}, receive, send)
 
     run(asyncio.wait_for(ask(), 60))
-    assert [message["status"] for message in sent if "status" in message] == [408]
+    assert [message["status"] for message in messages if "status" in message] == [408]
 
 
 def test_who_sends_too_fast_is_told_when_to_go_on(server):
     client = server.client()
     for _ in range(BURST):
         assert client.post(CALL, json={}).status_code == 200
-    answer = client.post(CALL, json={})
-    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
-    assert "slower" in answer.json()["detail"]
-    assert client.get("/").status_code == 200  # the page itself still comes
+    response = client.post(CALL, json={})
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
+    assert "slower" in response.json()["detail"]
+    assert client.get("/").status_code == 200  # the page itself still loads
     assert server.client(("198.51.100.2", 1)).post(CALL, json={}).status_code == 200
 
 
@@ -186,15 +186,15 @@ def test_who_sends_too_fast_is_told_when_to_go_on(server):
     [
         ("10.16.3.80", "203.0.113.7", "203.0.113.7"),
         ("10.16.3.80", "203.0.113.7, 10.16.9.1", "203.0.113.7"),
-        ("10.16.3.80", "127.0.0.1, 203.0.113.7", "203.0.113.7"),  # as if from this machine, without limits
-        ("10.16.3.80", "198.51.100.2, 203.0.113.7", "203.0.113.7"),  # each time another
-        ("203.0.113.7", "127.0.0.1", "203.0.113.7"),  # who is no proxy of ours
+        ("10.16.3.80", "127.0.0.1, 203.0.113.7", "203.0.113.7"),  # forged: this machine has no limits
+        ("10.16.3.80", "198.51.100.2, 203.0.113.7", "203.0.113.7"),  # forged: another client each time
+        ("203.0.113.7", "127.0.0.1", "203.0.113.7"),  # not one of the Space's proxies
     ],
 )
 def test_behind_proxies_each_visitor_is_one_client_and_cannot_pass_for_another(
     server, peer, forwarded, counted
 ):
-    """The guard: `limits.SPACE_PROXIES`; uvicorn believes whatever comes first where it trusts everybody."""
+    """The guard: `limits.SPACE_PROXIES`; uvicorn takes the first address where it trusts everybody."""
     client = TestClient(ProxyHeadersMiddleware(server.app, SPACE_PROXIES), client=(peer, 1))
     for _ in range(BURST):
         server.limits.admit(counted)
@@ -208,86 +208,86 @@ def test_a_stopping_server_refuses_work_and_still_hands_out_results(server):
     server.limits.closing = True
     client = server.client()
     for path in (UPLOAD, CALL, f"{guard.API}/queue/join"):
-        answer = client.post(path, content=b"{}")
-        assert answer.status_code == 503
-        assert answer.headers["Retry-After"]
-        assert "shutting down" in answer.text
+        response = client.post(path, content=b"{}")
+        assert response.status_code == 503
+        assert response.headers["Retry-After"]
+        assert "shutting down" in response.text
     assert client.get(f"{CALL}/event").status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("accept_language", "message"),
     [("de-DE,de;q=0.9", "Der Server wird gerade"), ("en-US", "shutting down"), (None, "shutting down")],
 )
-def test_a_refusal_speaks_the_browsers_language(server, asked, told):
+def test_a_refusal_speaks_the_browsers_language(server, accept_language, message):
     server.limits.closing = True
     client = server.client()
-    headers = {"accept-language": asked} if asked else {}
-    assert told in client.post(f"{guard.API}/queue/join", json={}, headers=headers).json()["detail"]
-    assert told in client.post(UPLOAD, content=b"x", headers=headers).text
+    headers = {"accept-language": accept_language} if accept_language else {}
+    assert message in client.post(f"{guard.API}/queue/join", json={}, headers=headers).json()["detail"]
+    assert message in client.post(UPLOAD, content=b"x", headers=headers).text
 
 
 def test_uploads_at_once_are_limited(server):
-    places = [server.limits.uploads.taken("127.0.0.1") for _ in range(MAX_UPLOADS)]
+    places = [server.limits.uploads.take("127.0.0.1") for _ in range(MAX_UPLOADS)]
     for place in places:
         place.__enter__()
-    answer = server.client().post(UPLOAD, content=b"x")
-    assert answer.status_code == 503
-    assert answer.text.startswith("All 16 uploads are taken")
-    assert answer.headers["Retry-After"] == "4"  # most take a moment
+    response = server.client().post(UPLOAD, content=b"x")
+    assert response.status_code == 503
+    assert response.text.startswith("All 16 uploads are taken")
+    assert response.headers["Retry-After"] == "4"  # most take a moment
 
 
 @pytest.mark.parametrize("path", [UPLOAD, CALL, f"{guard.API}/queue/join", guard.TOOLS, f"{guard.TOOLS}/"])
 def test_a_full_server_refuses_at_once_whatever_the_way_in_and_reads_nothing(server, path):
-    """The guard: `Limits.admit` before the app: neither a body is read nor a place in a queue waited for."""
+    """The guard: `Limits.admit` runs before the app: no body is read, no place in a queue is awaited."""
     for _ in range(QUEUE_SIZE):
-        server.limits.promise("198.51.100.2")  # who has sent so many recordings, and not asked for them yet
-    asked = []
+        server.limits.reserve("198.51.100.2")  # recordings uploaded, whose analyses are not requested yet
+    reads = []
 
     async def receive() -> dict:
-        asked.append("more")
+        reads.append("more")
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    answers = []
+    responses = []
 
     async def send(message: dict) -> None:
-        answers.append(message)
+        responses.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "client": STRANGER}
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "client": REMOTE}
     run(server.app(scope | {"query_string": b"", "app": server.app}, receive, send))
-    assert answers[0]["status"] == 503
-    assert b"retry-after" in dict(answers[0]["headers"])
-    assert not asked
-    assert not server.inside
+    assert responses[0]["status"] == 503
+    assert b"retry-after" in dict(responses[0]["headers"])
+    assert not reads
+    assert not server.paths
 
 
 def test_an_upload_keeps_a_place_for_its_analysis_alone(server):
     client = server.client()
     assert client.post(UPLOAD, content=b"x").status_code == 200
     for _ in range(QUEUE_SIZE - 1):
-        server.limits.promise("198.51.100.2")
+        server.limits.reserve("198.51.100.2")
     assert client.post(UPLOAD, content=b"x").status_code == 503
     assert client.post(CALL, json={}).status_code == 200
-    server.limits.promise("198.51.100.2")
+    server.limits.reserve("198.51.100.2")
     assert client.post(CALL, json={}).status_code == 503
 
 
 def test_gradios_own_refusal_says_when_to_come_back_too(server):
-    answer = server.client().post(f"{guard.API}/queue/join", json={})
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "4")
+    response = server.client().post(f"{guard.API}/queue/join", json={})
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "4")
 
 
 def test_a_tool_call_that_gradio_sends_on_is_still_the_clients(server):
-    """The guard: it comes from this machine then, which has no limits, with the headers that it came with."""
-    asked = dict(server.client().post(guard.TOOLS, headers={"X-Forwarded-For": "198.51.100.2"}).json())
-    assert asked["x-forwarded-for"] == STRANGER[0]
+    """The guard: Gradio forwards it from this machine, which has no limits, with the original headers."""
+    headers = dict(server.client().post(guard.TOOLS, headers={"X-Forwarded-For": "198.51.100.2"}).json())
+    assert headers["x-forwarded-for"] == REMOTE[0]
 
 
 def test_a_failure_is_logged_without_a_word_that_could_name_a_file(server, caplog):
     """The guard: what no route caught is logged by its kind; uvicorn would log all of it."""
-    answer = server.client().post(f"{guard.API}/call/fail", json={})
-    assert answer.status_code == 500
-    assert SECRET not in answer.text
+    response = server.client().post(f"{guard.API}/call/fail", json={})
+    assert response.status_code == 500
+    assert SECRET not in response.text
     assert "FileNotFoundError" in caplog.text
     assert "in fail" in caplog.text
     assert SECRET not in caplog.text
@@ -306,7 +306,7 @@ def test_a_failure_is_logged_without_a_word_that_could_name_a_file(server, caplo
     ],
 )
 def test_another_website_cannot_use_a_server_on_this_machine(server, host, origin, passes):
-    """The guard: CORS keeps answers from other sites, not requests; and WebSockets know no CORS."""
+    """The guard: CORS keeps responses from other sites, not requests; and WebSockets know no CORS."""
     headers = {"host": host} | ({"origin": origin} if origin else {})
     client = server.client(("127.0.0.1", 1))
     assert client.post(UPLOAD, content=b"x", headers=headers).status_code == (200 if passes else 403)
@@ -323,21 +323,21 @@ def test_a_page_that_closes_takes_its_uploads_with_it_and_playing_keeps_them(ser
     folder = server.storage.new()
     (folder / "a.wav").touch()
     with server.client() as client:
-        server.clock.now += KEPT_S - 1
+        server.clock.now += RETENTION_S - 1
         client.get(f"{guard.FILE}{folder}/a.wav")
-        server.clock.now += KEPT_S - 1
+        server.clock.now += RETENTION_S - 1
         server.storage.sweep()
         assert folder.is_dir()
-        server.used = folder
+        server.page_upload = folder
         client.get(f"{guard.PAGE}mine")  # opens and closes
-    server.clock.now += LEFT_S
+    server.clock.now += CLOSED_RETENTION_S
     server.storage.sweep()
     assert not folder.exists()
 
 
 def test_the_count_of_connections_holds_for_all_and_for_one(server, monkeypatch):
     monkeypatch.setattr(server.limits, "requests", limits.Places("connections", 2))
-    with server.limits.requests.taken("203.0.113.7"):
+    with server.limits.requests.take("203.0.113.7"):
         assert server.client().get("/").status_code == 429
         assert server.client(("198.51.100.2", 1)).get("/").status_code == 200
     assert server.client().get("/").status_code == 200

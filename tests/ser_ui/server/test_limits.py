@@ -1,4 +1,4 @@
-"""Who is let in, who is not, and what they are told; nobody shuts the others out."""
+"""Which requests are admitted and which refused, and with what message; no client blocks the others."""
 
 from contextlib import ExitStack
 
@@ -11,15 +11,15 @@ from ser_ui.server import limits
 from ser_ui.server.limits import (
     BURST,
     MAX_WAIT_S,
-    PROMISED_S,
     QUEUE_SIZE,
     RATE_PER_S,
+    RESERVATION_S,
     Limits,
     Places,
     Refusal,
 )
 
-HERE, STRANGER, OTHER = "127.0.0.1", "203.0.113.7", "198.51.100.2"
+LOCAL, REMOTE, OTHER = "127.0.0.1", "203.0.113.7", "198.51.100.2"
 
 
 class Clock:
@@ -30,7 +30,7 @@ class Clock:
 
 
 class Server:
-    """Gradio's own queue, in which analyses wait."""
+    """The limits of a server, and Gradio's own queue, in which analyses wait."""
 
     def __init__(self) -> None:
         self.queue = Queue(True, 1, 1.0, None, blocks=None)
@@ -39,7 +39,7 @@ class Server:
         self.limits = Limits(self.queue, self.clock)
         self.waiting = self.queue.event_queue_per_concurrency_id[limits.MODEL] = EventQueue(limits.MODEL, 1)
 
-    def wait(self, client: str = HERE) -> None:
+    def wait(self, client: str = LOCAL) -> None:
         request = Request({"type": "http", "client": (client, 1)})
         self.waiting.queue.append(Event(None, self.fn, request, None))
         self.waiting.queue[-1].enqueue_time = self.clock()
@@ -50,7 +50,7 @@ def server() -> Server:
     return Server()
 
 
-def refusal(server: Server, client: str = HERE) -> Refusal:
+def refusal(server: Server, client: str = LOCAL) -> Refusal:
     with pytest.raises(Refusal) as refused:
         server.limits.admit(client)
     return refused.value
@@ -58,102 +58,102 @@ def refusal(server: Server, client: str = HERE) -> Refusal:
 
 def test_a_full_queue_says_so_and_when_to_come_back(server):
     for _ in range(QUEUE_SIZE):
-        server.limits.admit(HERE)
+        server.limits.admit(LOCAL)
         server.wait()
     refused = refusal(server)
     assert refused.status_code == 503
     assert "busy" in refused.detail
     assert int(refused.headers["Retry-After"]) == MAX_WAIT_S
     server.waiting.queue.pop()
-    server.limits.admit(HERE)
+    server.limits.admit(LOCAL)
 
 
 def test_an_upload_that_would_find_the_queue_full_is_refused_before_it_is_sent(server):
     for _ in range(QUEUE_SIZE - 1):
         server.wait()
-    server.limits.admit(HERE, upload=True)
-    with server.limits.uploads.taken(HERE), pytest.raises(Refusal):
+    server.limits.admit(LOCAL, upload=True)
+    with server.limits.uploads.take(LOCAL), pytest.raises(Refusal):
         server.limits.admit(OTHER, upload=True)
 
 
 def test_who_was_let_in_with_an_upload_is_let_in_with_its_analysis(server):
     for _ in range(QUEUE_SIZE - 1):
         server.wait()
-    server.limits.promise(HERE)
-    server.clock.now += PROMISED_S - 1  # and the first has waited for far too long
+    server.limits.reserve(LOCAL)
+    server.clock.now += RESERVATION_S - 1  # the first event has waited for too long
     assert refusal(server, OTHER).status_code == 503
     with pytest.raises(Refusal):
-        server.limits.admit(HERE, upload=True)
-    server.limits.admit(HERE)
-    server.limits.keep_promise(HERE)
-    assert refusal(server, HERE).status_code == 503
+        server.limits.admit(LOCAL, upload=True)
+    server.limits.admit(LOCAL)
+    server.limits.release(LOCAL)
+    assert refusal(server, LOCAL).status_code == 503
 
 
 def test_a_place_that_is_kept_is_taken_and_goes_to_others_when_nobody_comes(server):
     for _ in range(QUEUE_SIZE):
         server.limits.admit(OTHER, upload=True)
-        server.limits.promise(HERE)
+        server.limits.reserve(LOCAL)
     assert refusal(server, OTHER).status_code == 503
-    server.clock.now += PROMISED_S
+    server.clock.now += RESERVATION_S
     server.limits.admit(OTHER)
 
 
 def test_places_that_are_kept_count_as_a_clients_own(server):
     for _ in range(QUEUE_SIZE // 2):
-        server.limits.admit(STRANGER, upload=True)
-        server.limits.promise(STRANGER)
+        server.limits.admit(REMOTE, upload=True)
+        server.limits.reserve(REMOTE)
     with pytest.raises(Refusal) as refused:
-        server.limits.admit(STRANGER, upload=True)
+        server.limits.admit(REMOTE, upload=True)
     assert refused.value.status_code == 429
     server.limits.admit(OTHER, upload=True)
 
 
 def test_nobody_is_let_in_behind_one_who_has_waited_for_long(server):
-    """However few wait: what an analysis costs, nobody knows beforehand."""
+    """However few events wait, because the cost of an analysis is not known beforehand."""
     server.wait()
     server.clock.now += MAX_WAIT_S - 0.1
-    server.limits.admit(HERE)
+    server.limits.admit(LOCAL)
     server.clock.now += 0.1
     assert refusal(server).status_code == 503
     server.waiting.queue.clear()
-    server.limits.admit(HERE)
+    server.limits.admit(LOCAL)
 
 
 def test_a_client_has_half_of_the_queue_and_the_others_the_rest(server):
     for _ in range(QUEUE_SIZE // 2):
-        server.limits.admit(STRANGER)
-        server.wait(STRANGER)
-    refused = refusal(server, STRANGER)
+        server.limits.admit(REMOTE)
+        server.wait(REMOTE)
+    refused = refusal(server, REMOTE)
     assert refused.status_code == 429
     assert refused.headers["Retry-After"]
     server.limits.admit(OTHER)
-    server.limits.admit(HERE)
+    server.limits.admit(LOCAL)
 
 
 def test_what_runs_counts_as_well_as_what_waits(server):
     for _ in range(QUEUE_SIZE // 2):
-        server.wait(STRANGER)
+        server.wait(REMOTE)
     server.queue.active_jobs = [None, list(server.waiting.queue)]
     server.waiting.queue.clear()
-    assert refusal(server, STRANGER).status_code == 429
+    assert refusal(server, REMOTE).status_code == 429
 
 
 def test_a_client_that_sends_too_fast_is_slowed_down_and_nobody_else(server):
     for _ in range(BURST):
-        server.limits.admit(STRANGER)
-    refused = refusal(server, STRANGER)
+        server.limits.admit(REMOTE)
+    refused = refusal(server, REMOTE)
     assert refused.status_code == 429
     assert refused.headers["Retry-After"] == "1"
     server.limits.admit(OTHER)
     server.clock.now += 1.0
     for _ in range(int(RATE_PER_S)):
-        server.limits.admit(STRANGER)
-    assert refusal(server, STRANGER).status_code == 429
+        server.limits.admit(REMOTE)
+    assert refusal(server, REMOTE).status_code == 429
 
 
 def test_this_machine_may_send_as_fast_as_it_likes(server):
     for _ in range(2 * BURST):
-        assert server.limits.admit(HERE) is None
+        assert server.limits.admit(LOCAL) is None
 
 
 def test_clients_that_went_away_are_forgotten(server):
@@ -171,28 +171,28 @@ def test_a_server_that_is_being_stopped_begins_nothing(server):
 
 def test_places_are_given_back_and_half_of_them_is_the_most_for_one():
     places = Places("uploads", 4)
-    with ExitStack() as held:
-        for client in (STRANGER, STRANGER):
-            held.enter_context(places.taken(client))
-        with pytest.raises(Refusal, match="You have 2 uploads") as mine, places.taken(STRANGER):
+    with ExitStack() as stack:
+        for client in (REMOTE, REMOTE):
+            stack.enter_context(places.take(client))
+        with pytest.raises(Refusal, match="You have 2 uploads") as mine, places.take(REMOTE):
             pass
-        for client in (OTHER, HERE):
-            held.enter_context(places.taken(client))
-        with pytest.raises(Refusal, match="All 4 uploads") as all_taken, places.taken(HERE):
+        for client in (OTHER, LOCAL):
+            stack.enter_context(places.take(client))
+        with pytest.raises(Refusal, match="All 4 uploads") as all_taken, places.take(LOCAL):
             pass
         assert (mine.value.status_code, all_taken.value.status_code) == (429, 503)
-    with ExitStack() as held:
+    with ExitStack() as stack:
         for _ in range(4):
-            held.enter_context(places.taken(HERE))
+            stack.enter_context(places.take(LOCAL))
 
 
 @pytest.mark.parametrize("client", ["127.0.0.1", "127.8.8.8", "::1"])
 def test_this_machine_has_several_names(client):
-    places = Places("uploads", 4)  # of which a stranger gets two
-    with ExitStack() as held:
+    places = Places("uploads", 4)  # of which a remote client gets two
+    with ExitStack() as stack:
         for _ in range(4):
-            held.enter_context(places.taken(limits.client_name(client)))
-        with pytest.raises(limits.Refusal, match="All 4 uploads"), places.taken(limits.client_name(client)):
+            stack.enter_context(places.take(limits.client_name(client)))
+        with pytest.raises(limits.Refusal, match="All 4 uploads"), places.take(limits.client_name(client)):
             pass
 
 
@@ -203,9 +203,9 @@ def test_a_subscriber_with_many_addresses_is_one_client():
 
 def test_it_is_told_whether_a_page_waits_for_its_turn(server):
     server.wait()
-    mine = server.waiting.queue[-1].session_hash
-    assert limits.waiting(server.queue, limits.MODEL, mine)
-    assert not limits.waiting(server.queue, limits.MODEL, "another page")
-    assert not limits.waiting(server.queue, "another queue", mine)
+    own_page = server.waiting.queue[-1].session_hash
+    assert limits.waiting_events(server.queue, limits.MODEL, own_page)
+    assert not limits.waiting_events(server.queue, limits.MODEL, "another page")
+    assert not limits.waiting_events(server.queue, "another queue", own_page)
     server.waiting.queue.clear()
-    assert not limits.waiting(server.queue, limits.MODEL, mine)
+    assert not limits.waiting_events(server.queue, limits.MODEL, own_page)

@@ -1,4 +1,4 @@
-"""`/live` against a real server: the protocol, and clients that break it beside one that does not."""
+"""`/live` of a real server: the protocol, and clients that violate it beside one that does not."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ def address(engine) -> Iterator[str]:
 
 @pytest.fixture
 def bystander(address) -> Iterator[Client]:
-    """Somebody who speaks while a test goes on, and must be heard to the end whatever happens in it."""
+    """A client that speaks during a test, and whose audio must all be recognised, whatever the test does."""
     with Client(address) as client:
         client.start()
         client.speak(SPEECH[:HALF])
@@ -64,8 +64,8 @@ def finals(messages: list[dict]) -> list[dict]:
 
 
 def errors(messages: list[dict]) -> list[dict]:
-    found = [message for message in messages if message["type"] == "error"]
-    return [message for message in found if message["code"] != "falling_behind"]
+    all_errors = [message for message in messages if message["type"] == "error"]
+    return [message for message in all_errors if message["code"] != "falling_behind"]
 
 
 def is_refused(client: Client, code: str, close_code: int = 1008) -> bool:
@@ -210,16 +210,16 @@ def test_a_frame_of_the_largest_size_is_heard(client):
 
 def test_who_vanishes_in_the_middle_of_a_word_gives_the_place_back(address, bystander):
     for _ in range(2 * MAX_SESSIONS):
-        with begun(address) as client:
+        with started_session(address) as client:
             client.speak(SPEECH[:16_000], size=16_000)
             client.vanish()
-    with begun(address) as client:
+    with started_session(address) as client:
         assert client.stop()[-1]["type"] == "done"
 
 
 @contextmanager
-def begun(address: str) -> Iterator[Client]:
-    """A session, as soon as one can be had."""
+def started_session(address: str) -> Iterator[Client]:
+    """A session, as soon as a place is free."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         with Client(address) as client:
@@ -246,7 +246,7 @@ def test_sound_faster_than_real_time_is_all_heard(engine, client):
         client.speak(sound, size=16_000)
         client.tell({"type": "stop"})
 
-    sending = threading.Thread(target=send)  # reading meanwhile, or both sides would wait for each other
+    sending = threading.Thread(target=send)  # on another thread, or both sides would wait for each other
     sending.start()
     *messages, done = client.until("done")
     sending.join()
@@ -266,26 +266,26 @@ def test_an_hour_of_silence_is_an_hour_without_speech(client):
 
 
 def test_200_at_once_are_served_up_to_the_limit_and_the_others_told_to_come_back(bystander, address):
-    async def one(all_answered: asyncio.Barrier) -> tuple[dict, int | None]:
+    async def client_session(all_answered: asyncio.Barrier) -> tuple[dict, int | None]:
         async with websockets.connect(address, proxy=None) as connection:
             await connection.send('{"type": "start", "sample_rate": 16000}')
-            answer = json.loads(await connection.recv())
+            message = json.loads(await connection.recv())
             await all_answered.wait()
-            if answer["type"] == "ready":
+            if message["type"] == "ready":
                 await connection.send(struct.pack("<I", 0) + SPEECH[:1600].tobytes())
                 await connection.send('{"type": "stop"}')
             with suppress(websockets.ConnectionClosedError):
-                async for message in connection:
-                    answer = json.loads(message)
-        return answer, connection.close_code
+                async for text in connection:
+                    message = json.loads(text)
+        return message, connection.close_code
 
-    async def crowd() -> list[tuple[dict, int | None]]:
+    async def all_sessions() -> list[tuple[dict, int | None]]:
         barrier = asyncio.Barrier(200)
-        return await asyncio.gather(*(one(barrier) for _ in range(200)))
+        return await asyncio.gather(*(client_session(barrier) for _ in range(200)))
 
-    ends = run(asyncio.wait_for(crowd(), PATIENCE_S))
-    served = [message for message, code in ends if (message["type"], code) == ("done", 1000)]
-    refused = [message for message, code in ends if (message.get("code"), code) == ("busy", 1013)]
+    last_messages = run(asyncio.wait_for(all_sessions(), PATIENCE_S))
+    served = [message for message, code in last_messages if (message["type"], code) == ("done", 1000)]
+    refused = [message for message, code in last_messages if (message.get("code"), code) == ("busy", 1013)]
     assert len(served) == MAX_SESSIONS - 1  # and the bystander
     assert len(refused) == 200 - len(served)
     assert "Try again" in refused[0]["message"]

@@ -1,4 +1,4 @@
-"""The server is whole when it answers: who can connect is served, however early."""
+"""The server is complete when its port opens: every client that can connect is served."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from ser_ui.server import api, live_socket, uploads
 
 @pytest.fixture
 def port(model, tmp_path) -> Iterator[int]:
-    """The port of an app that was started this moment."""
+    """The port of an app that is starting."""
     number = free_port()
     process = start(number, model, tmp_path)
     yield number
@@ -23,12 +23,12 @@ def port(model, tmp_path) -> Iterator[int]:
     process.communicate(timeout=20)
 
 
-def first_answer(ask: Callable[[], object]) -> object:
-    """What `ask` returns as soon as the port is open; any refusal but "connection refused" is raised."""
+def first_response(request: Callable[[], object]) -> object:
+    """The result of `request` once the port is open. Any refusal but "connection refused" is raised."""
     end = time.monotonic() + PATIENCE_S
     while True:
         try:
-            return ask()
+            return request()
         except (ConnectionRefusedError, httpx.ConnectError):
             assert time.monotonic() < end, "the server did not open its port"
 
@@ -40,7 +40,7 @@ def test_a_live_session_can_begin_as_soon_as_the_port_is_open(port):
             return connection.recv(PATIENCE_S)
 
     try:
-        assert '"ready"' in first_answer(ask)
+        assert '"ready"' in first_response(ask)
     except WebSocketException as error:
         pytest.fail(f"refused while starting: {error!r}")
 
@@ -49,14 +49,14 @@ def test_a_live_session_can_begin_as_soon_as_the_port_is_open(port):
     ("path", "expected"), [(api.HEALTH, 200), ("/gradio_api/mcp/schema", 200), ("/", 200)], ids=str
 )
 def test_every_route_answers_as_soon_as_the_port_is_open(port, path, expected):
-    answer = first_answer(lambda: httpx.get(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S))
-    assert answer.status_code == expected
+    response = first_response(lambda: httpx.get(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S))
+    assert response.status_code == expected
     if path.endswith("schema"):
-        assert [tool["name"] for tool in answer.json()] == [api.TOOL]
+        assert [tool["name"] for tool in response.json()] == [api.TOOL]
 
 
 def test_an_upload_is_kept_apart_as_soon_as_the_port_is_open(port, tmp_path):
     files = {"files": ("a.wav", b"RIFF")}
-    place = f"http://127.0.0.1:{port}{uploads.UPLOAD}"
-    (stored,) = first_answer(lambda: httpx.post(place, files=files, timeout=PATIENCE_S)).json()
+    address = f"http://127.0.0.1:{port}{uploads.UPLOAD}"
+    (stored,) = first_response(lambda: httpx.post(address, files=files, timeout=PATIENCE_S)).json()
     assert stored.startswith(str(tmp_path / "uploads"))

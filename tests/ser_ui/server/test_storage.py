@@ -1,4 +1,4 @@
-"""Uploads are kept as long as they are needed, and no longer; nothing here trusts the date."""
+"""Uploads are kept for as long as they are needed, and no longer, whatever the computer's date is."""
 
 import os
 import signal
@@ -10,11 +10,18 @@ import pytest
 from support import ROOT
 
 from ser_ui.server import storage
-from ser_ui.server.storage import HELD_S, KEPT_S, LEFT_S, SWEEP_S, Storage, private_folder
+from ser_ui.server.storage import (
+    CLOSED_RETENTION_S,
+    OPEN_RETENTION_S,
+    RETENTION_S,
+    SWEEP_INTERVAL_S,
+    Storage,
+    private_folder,
+)
 
 
 class Clock:
-    """Stands until it is moved."""
+    """A clock that only moves when a test sets `now`."""
 
     now = 1000.0
 
@@ -28,118 +35,118 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def kept(tmp_path, clock) -> Storage:
+def uploads(tmp_path, clock) -> Storage:
     return Storage(tmp_path, clock)
 
 
-def upload(kept: Storage) -> Path:
-    path = kept.new() / "hash" / "a.wav"
+def upload(uploads: Storage) -> Path:
+    path = uploads.new() / "hash" / "a.wav"
     path.parent.mkdir()
     path.write_bytes(b"sound")
     return path
 
 
-def after(kept: Storage, clock: Clock, seconds: float) -> None:
+def sweep_after(uploads: Storage, clock: Clock, seconds: float) -> None:
     clock.now += seconds
-    kept.sweep()
+    uploads.sweep()
 
 
-def test_ten_minutes_after_its_last_use_nothing_of_an_upload_is_left(kept, clock):
-    path = upload(kept)
-    after(kept, clock, 300)
-    kept.use(path)
-    after(kept, clock, KEPT_S - 1)
+def test_ten_minutes_after_its_last_use_nothing_of_an_upload_is_left(uploads, clock):
+    path = upload(uploads)
+    sweep_after(uploads, clock, 300)
+    uploads.use(path)
+    sweep_after(uploads, clock, RETENTION_S - 1)
     assert path.is_file()
-    after(kept, clock, 1 + SWEEP_S)  # the worst case: the sweep came just before
-    assert KEPT_S + SWEEP_S == 600
-    assert not list(kept.folder.iterdir())
+    sweep_after(uploads, clock, 1 + SWEEP_INTERVAL_S)  # the worst case: the sweep came just before
+    assert RETENTION_S + SWEEP_INTERVAL_S == 600
+    assert not list(uploads.folder.iterdir())
 
 
-def test_an_open_page_keeps_what_it_uses_and_loses_it_when_it_is_closed(kept, clock):
-    path, other = upload(kept), upload(kept)
-    with kept.open_page("mine"):
-        kept.use(path, "mine")
-        after(kept, clock, KEPT_S + 1)
+def test_an_open_page_keeps_what_it_uses_and_loses_it_when_it_is_closed(uploads, clock):
+    path, other = upload(uploads), upload(uploads)
+    with uploads.open_page("mine"):
+        uploads.use(path, "mine")
+        sweep_after(uploads, clock, RETENTION_S + 1)
         assert path.is_file()
-        assert not other.exists()  # of somebody without a page
-    after(kept, clock, LEFT_S)
-    assert not list(kept.folder.iterdir())
+        assert not other.exists()  # no open page uses it
+    sweep_after(uploads, clock, CLOSED_RETENTION_S)
+    assert not list(uploads.folder.iterdir())
 
 
-def test_a_page_that_reconnects_keeps_what_it_used(kept, clock):
-    path = upload(kept)
-    with kept.open_page("mine"):
-        kept.use(path, "mine")
-    after(kept, clock, LEFT_S - 1)
-    with kept.open_page("mine"):
-        after(kept, clock, KEPT_S)
+def test_a_page_that_reconnects_keeps_what_it_used(uploads, clock):
+    path = upload(uploads)
+    with uploads.open_page("mine"):
+        uploads.use(path, "mine")
+    sweep_after(uploads, clock, CLOSED_RETENTION_S - 1)
+    with uploads.open_page("mine"):
+        sweep_after(uploads, clock, RETENTION_S)
         assert path.is_file()
-        after(kept, clock, HELD_S)  # a tab that somebody forgot
+        sweep_after(uploads, clock, OPEN_RETENTION_S)  # a tab that somebody forgot
         assert not path.exists()
 
 
-def test_a_connection_that_breaks_beside_another_of_the_same_page_ends_nothing(kept, clock):
-    path = upload(kept)
-    with kept.open_page("mine"):
-        with kept.open_page("mine"):
-            kept.use(path, "mine")
-        after(kept, clock, KEPT_S)
+def test_a_connection_that_breaks_beside_another_of_the_same_page_ends_nothing(uploads, clock):
+    path = upload(uploads)
+    with uploads.open_page("mine"):
+        with uploads.open_page("mine"):
+            uploads.use(path, "mine")
+        sweep_after(uploads, clock, RETENTION_S)
         assert path.is_file()
 
 
-def test_a_page_that_only_says_it_is_one_keeps_nothing(kept, clock):
-    path = upload(kept)
-    kept.use(path, "invented")
-    after(kept, clock, KEPT_S)
+def test_a_page_that_only_says_it_is_one_keeps_nothing(uploads, clock):
+    path = upload(uploads)
+    uploads.use(path, "invented")
+    sweep_after(uploads, clock, RETENTION_S)
     assert not path.exists()
 
 
 @pytest.mark.parametrize("date", [0, 4_000_000_000], ids=["1970", "2096"])
-def test_a_clock_that_is_set_deletes_nothing_early_and_keeps_nothing_late(kept, clock, date):
+def test_a_clock_that_is_set_deletes_nothing_early_and_keeps_nothing_late(uploads, clock, date):
     """The guard: due times count on the monotonic clock. Gradio's own clean-up goes by the files' dates."""
-    path = upload(kept)
+    path = upload(uploads)
     for place in (path, path.parent, path.parents[1]):
         os.utime(place, (date, date))
-    after(kept, clock, KEPT_S - 1)
+    sweep_after(uploads, clock, RETENTION_S - 1)
     assert path.is_file()
-    after(kept, clock, 1)
+    sweep_after(uploads, clock, 1)
     assert not path.exists()
 
 
-def test_what_gradio_leaves_beside_the_uploads_goes_as_well(kept, clock):
+def test_what_gradio_leaves_beside_the_uploads_goes_as_well(uploads, clock):
     """The guard: the folder is swept, not a list of uploads. Gradio leaves an empty file for each gr.File."""
-    (kept.folder / "tmpabc").touch()
-    (kept.folder / "link").symlink_to("/etc/passwd")
-    after(kept, clock, 0)
-    assert len(list(kept.folder.iterdir())) == 2
-    after(kept, clock, KEPT_S)
-    assert not list(kept.folder.iterdir())
+    (uploads.folder / "tmpabc").touch()
+    (uploads.folder / "link").symlink_to("/etc/passwd")
+    sweep_after(uploads, clock, 0)
+    assert len(list(uploads.folder.iterdir())) == 2
+    sweep_after(uploads, clock, RETENTION_S)
+    assert not list(uploads.folder.iterdir())
     assert Path("/etc/passwd").is_file()
 
 
-def test_nothing_outside_the_folder_is_ever_due(kept, clock, tmp_path_factory):
+def test_nothing_outside_the_folder_is_ever_due(uploads, clock, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside") / "a.wav"
     outside.touch()
-    for path in (outside, kept.folder, kept.folder / ".." / outside.parent.name / outside.name):
-        kept.use(path)
-    after(kept, clock, 10 * HELD_S)
+    for path in (outside, uploads.folder, uploads.folder / ".." / outside.parent.name / outside.name):
+        uploads.use(path)
+    sweep_after(uploads, clock, 10 * OPEN_RETENTION_S)
     assert outside.is_file()
-    assert kept.folder.is_dir()
+    assert uploads.folder.is_dir()
 
 
-def test_sessions_and_uploads_that_ended_are_forgotten(kept, clock):
+def test_sessions_and_uploads_that_ended_are_forgotten(uploads, clock):
     for number in range(100):
-        with kept.open_page(str(number)):
-            kept.use(upload(kept), str(number))
-    after(kept, clock, LEFT_S)
-    assert not kept._due
-    assert not kept._uses
-    assert not kept._open
+        with uploads.open_page(str(number)):
+            uploads.use(upload(uploads), str(number))
+    sweep_after(uploads, clock, CLOSED_RETENTION_S)
+    assert not uploads._due
+    assert not uploads._uses
+    assert not uploads._open
 
 
-def test_the_disk_is_never_filled(kept):
-    assert kept.has_room(0)
-    assert not kept.has_room(2**60)
+def test_the_disk_is_never_filled(uploads):
+    assert uploads.has_room(0)
+    assert not uploads.has_room(2**60)
 
 
 def test_a_folder_of_its_own_that_nobody_else_can_read_and_that_goes_with_the_server(tmp_path):
@@ -162,18 +169,18 @@ def test_what_a_killed_server_left_goes_when_the_next_one_starts(tmp_path):
     command = [sys.executable, "-c", program]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
     with subprocess.Popen(command, **pipes) as killed, subprocess.Popen(command, **pipes) as alive:
-        left, held = (Path(process.stdout.readline().strip()) for process in (killed, alive))
+        stale, used = (Path(process.stdout.readline().strip()) for process in (killed, alive))
         killed.kill()
         killed.wait()
-        assert (left / "a.wav").is_file()
+        assert (stale / "a.wav").is_file()
         with private_folder(str(tmp_path)):
-            assert not left.exists()
-            assert (held / "a.wav").is_file()  # another server's, which runs
+            assert not stale.exists()
+            assert (used / "a.wav").is_file()  # of a server that is running
         alive.communicate("\n")
     assert not list(tmp_path.iterdir())
 
 
-def test_the_names_of_uploads_cannot_be_guessed(kept):
-    assert len({kept.new().name for _ in range(100)}) == 100
-    assert len(kept.new().name) * 6 >= 128  # bits
-    assert storage.PREFIX not in kept.new().name
+def test_the_names_of_uploads_cannot_be_guessed(uploads):
+    assert len({uploads.new().name for _ in range(100)}) == 100
+    assert len(uploads.new().name) * 6 >= 128  # bits
+    assert storage.PREFIX not in uploads.new().name

@@ -1,17 +1,17 @@
-"""On a ZeroGPU Space, recordings are analysed by what `spaces.GPU` lends."""
+"""On a ZeroGPU Space, recordings are analysed on the GPU that `spaces.GPU` lends."""
 
 import sys
 
 import pytest
 from support import random_bundle, syllables
 
-from app import load
 from ser_core.audio.isolated import Decoder
 from ser_core.audio.waveform import Waveform
 from ser_core.recognition.recognizer import Recognizer
+from ser_ui.launch import load
 from ser_ui.server import zero_gpu
 
-# As the package where there is no GPU to lend: it calls the function. Here it also counts.
+# Stands for the package `spaces`: as without a GPU, it calls the function; it also records the calls.
 SPACES = """
 calls = []
 def GPU(duration):
@@ -26,7 +26,7 @@ def GPU(duration):
 
 @pytest.fixture
 def spaces(tmp_path, monkeypatch):
-    """The package `spaces`, as a file on the path."""
+    """The package `spaces`, as a file on the import path."""
     (tmp_path / "spaces.py").write_text(SPACES)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "spaces", raising=False)
@@ -45,9 +45,9 @@ def test_a_recording_is_analysed_on_the_lent_gpu_and_live_sound_is_not(spaces, n
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     recognizer = load(name, Decoder())
     sound = Waveform(syllables(2))
-    found = recognizer.analyze(sound, "a.wav", lambda *_: None)
+    analysis = recognizer.analyze(sound, "a.wav", lambda *_: None)
     assert spaces.calls == [(zero_gpu.DURATION_S, (sound, "a.wav"))]
-    assert found == Recognizer.load(name, "cpu").analyze(sound, "a.wav")
+    assert analysis == Recognizer.load(name, "cpu").analyze(sound, "a.wav")
     recognizer.probabilities([sound.samples])
     assert len(spaces.calls) == 1
     assert recognizer.device.type == "cpu"

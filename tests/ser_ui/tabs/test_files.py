@@ -1,4 +1,4 @@
-"""Several files: a row each, as soon as it is known, also for those that cannot be analysed."""
+"""The tab Files: one row per file as soon as its result is known, also for files that cannot be analysed."""
 
 import json
 from itertools import pairwise
@@ -24,7 +24,7 @@ def recognizer(tmp_path_factory) -> Recognizer:
 
 @pytest.fixture
 def paths(tmp_path) -> list[str]:
-    """Speech, a text that calls itself a recording, and silence."""
+    """A recording of speech, a text file named .wav, and silence."""
     (tmp_path / "bad.wav").write_text("no recording " * 50)
     return [
         str(write_wav(tmp_path / "a & b.wav", syllables(2))),
@@ -53,11 +53,11 @@ def test_nothing_is_analysed_before_it_is_asked_for(recognizer, paths):
 def test_a_row_says_what_the_analysis_says_or_why_there_is_none(recognizer, paths):
     *_, (lines, analyses) = files.results(recognizer, paths, ENGLISH)
     _, speech, bad, quiet, done = parsed(lines)
-    found = to_dict(recognizer.analyze_file(paths[0], "a & b.wav"))
-    assert to_dict(analyses[0]) == found
-    assert speech["label"] == found["summary"]["label"]
-    assert speech["duration"] == found["duration"]
-    lengths = [segment["end"] - segment["start"] for segment in found["segments"]]
+    expected = to_dict(recognizer.analyze_file(paths[0], "a & b.wav"))
+    assert to_dict(analyses[0]) == expected
+    assert speech["label"] == expected["summary"]["label"]
+    assert speech["duration"] == expected["duration"]
+    lengths = [segment["end"] - segment["start"] for segment in expected["segments"]]
     assert speech["speech"] == pytest.approx(sum(lengths), abs=0.01)
     assert speech["seconds"].keys() <= {*LABELS, "unknown"}
     assert bad["error"]["code"] == "unsupported_format"
@@ -79,8 +79,8 @@ def test_files_recorded_alike_are_heard_first_and_then_judged_with_each_other(tm
     *_, (_, apart) = files.results(recognizer, paths, ENGLISH)
     assert [analysis.summary for analysis in together] == expected
     assert all(one.summary != other for one, other in zip(apart, expected, strict=True))
-    told = [json.loads(line) for line in lines.splitlines()]
-    assert [(line["number"], line.get("state")) for line in told[1:-1]] == [
+    rows = [json.loads(row) for row in lines.splitlines()]
+    assert [(row["number"], row.get("state")) for row in rows[1:-1]] == [
         (0, "heard"),
         (1, "heard"),
         (0, None),
@@ -96,11 +96,11 @@ def test_the_same_files_again_are_another_run(recognizer, paths):
 @pytest.mark.parametrize("name", files.FORMATS)
 def test_all_results_are_saved_in_one_file(recognizer, paths, name):
     *_, (_, analyses) = files.results(recognizer, paths[:1], ENGLISH)
-    reply = json.loads(files.saved(analyses, 3, name, ENGLISH))
+    reply = json.loads(files.file_reply(analyses, 3, name, ENGLISH))
     assert (reply["kind"], reply["number"], reply["name"]) == ("file", 3, f"emotions.{name}")
     assert reply["text"]
 
 
 @pytest.mark.parametrize(("analyses", "format_"), [(None, "json"), ([], "json"), ([1], "exe"), ([1], "eaf")])
 def test_what_cannot_be_saved_is_told(analyses, format_):
-    assert json.loads(files.saved(analyses, 1, format_, ENGLISH))["kind"] == "problem"
+    assert json.loads(files.file_reply(analyses, 1, format_, ENGLISH))["kind"] == "problem"

@@ -1,4 +1,4 @@
-"""The tab Models shows what a checkpoint's folder holds, whatever that is."""
+"""The tab Models shows whatever a checkpoint's folder contains."""
 
 import re
 from dataclasses import replace
@@ -37,20 +37,20 @@ def model(tmp_path):
     return replace(bundle.read(random_bundle(tmp_path / "random")), metrics=METRICS)
 
 
-def words(markup: str) -> str:
+def text_of(markup: str) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", markup).split())
 
 
 def test_results_stand_with_their_intervals_whatever_the_protocol(model):
-    shown = words(models.section(model, ENGLISH))
-    assert "all test speakers 76.8 (72.6–81.0) 76.3 (71.9–80.8)" in shown
-    assert "A corpus never trained on Test UAR emovo 44.4 (34.7–53.4)" in shown
-    assert "Random files (speaker-dependent: tested on voices it was trained on)" in shown
-    assert "Sessions" not in shown
+    text = text_of(models.section(model, ENGLISH))
+    assert "all test speakers 76.8 (72.6–81.0) 76.3 (71.9–80.8)" in text
+    assert "A corpus never trained on Test UAR emovo 44.4 (34.7–53.4)" in text
+    assert "Random files (speaker-dependent: tested on voices it was trained on)" in text
+    assert "Sessions" not in text
 
 
 def test_best_and_worst_speakers_are_named_from_their_end(model):
-    assert "Best of 4 speakers: r/01 95, r/03 70, r/04 60. Worst: r/02 50, r/04 60" in words(
+    assert "Best of 4 speakers: r/01 95, r/03 70, r/04 60. Worst: r/02 50, r/04 60" in text_of(
         models.section(model, ENGLISH)
     )
 
@@ -62,14 +62,14 @@ def test_confusions_and_limits_come_from_the_checkpoint(model):
     )
     markup = models.section(model, ENGLISH)
     assert '<td style="--share: 75%">3</td>' in markup
-    assert "Limits Not for exams." in words(markup)
+    assert "Limits Not for exams." in text_of(markup)
     assert "MIT" not in markup
 
 
 def test_a_model_without_results_says_so(model):
-    shown = words(models.section(replace(model, metrics={}), ENGLISH))
-    assert "Not measured." in shown
-    assert "Trained on not stated" in shown
+    text = text_of(models.section(replace(model, metrics={}), ENGLISH))
+    assert "Not measured." in text
+    assert "Trained on not stated" in text
 
 
 def test_nothing_of_a_checkpoint_is_markup(model):
@@ -81,17 +81,17 @@ def test_nothing_of_a_checkpoint_is_markup(model):
     assert "<script" not in models.section(changed, ENGLISH)
 
 
-@pytest.mark.parametrize("shipped", bundle.shipped(), ids=lambda found: found.name)
+@pytest.mark.parametrize("shipped", bundle.shipped(), ids=lambda shipped: shipped.name)
 def test_every_shipped_model_shows_its_results_licence_and_limits(shipped):
-    shown = words(models.section(shipped, ENGLISH))
-    assert "Not measured" not in shown
-    assert "Limits" in shown
-    assert shipped.licence in shown
+    text = text_of(models.section(shipped, ENGLISH))
+    assert "Not measured" not in text
+    assert "Limits" in text
+    assert shipped.licence in text
 
 
 def test_the_default_model_shows_its_headline_speakers_and_confusions():
     default = bundle.read(bundle.DEFAULT)
-    shown = words(models.section(default, ENGLISH))
+    text = text_of(models.section(default, ENGLISH))
     headline = default.metrics["protocols"]["ravdess_5fold"]
-    assert f"{headline['accuracy']['mean']:.1f}" in shown
-    assert all(part in shown for part in ("Worst:", "What was meant"))
+    assert f"{headline['accuracy']['mean']:.1f}" in text
+    assert all(part in text for part in ("Worst:", "What was meant"))

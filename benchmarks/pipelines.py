@@ -1,4 +1,4 @@
-"""Ways from a file to emotions, timed in turn, and the stages of our own; `benchmarks.speed` prints both."""
+"""Pipelines from a file to emotions, timed in turn, and the stages of SER Studio's own."""
 
 import shutil
 import sys
@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-WAV2VEC2_CLIPS = 10  # it takes long
+WAV2VEC2_CLIPS = 10  # few, because it is slow
 OURS = "SER Studio"
-SMALL = "small"  # the checkpoint for weak machines
+SMALL = "small"  # the checkpoint for slow machines
 
 
 def timed(action: Callable[[], object], repeats: int) -> float:
@@ -22,19 +22,20 @@ def timed(action: Callable[[], object], repeats: int) -> float:
 
 def seconds_of(action: Callable[[], object]) -> float:
     """Wall-clock seconds of one run."""
-    began = time.perf_counter()
+    started = time.perf_counter()
     action()
-    return time.perf_counter() - began
+    return time.perf_counter() - started
 
 
-def ways(
+def pipelines(
     clips: list[Path], path: Path, seconds: float, model: str, folder: Path, repeats: int
 ) -> dict[str, dict[str, float]]:
-    """Ways from bytes on disk to emotions, models being loaded: how fast each is, and beside the rivals.
+    """Speed of each pipeline from files to emotions, with models loaded, and relative to the baselines.
 
-    `against` a rival: how many times as much sound as it a way gets through in the same time and round.
+    Returns for each pipeline `times_real_time`, and by the name of each baseline the ratio of their speeds in
+    the same round.
     """
-    from benchmarks import rivals
+    from benchmarks import baselines
     from ser_core import Recognizer
 
     few = clips[:WAV2VEC2_CLIPS]
@@ -45,30 +46,33 @@ def ways(
         f"{OURS} --model {SMALL} --precision bfloat16": Recognizer.load(SMALL, precision="bfloat16"),
         **exported(model, folder),
     }
-    against = {
-        rivals.LINEAGE: (rivals.lineage(clips), seconds),
-        rivals.WHOLE_JOB: (rivals.whole_job(path), seconds),
-        rivals.WAV2VEC2: (rivals.wav2vec2(few), len(few) / len(clips) * seconds),
+    baseline_actions = {
+        baselines.LINEAGE: (baselines.lineage(clips), seconds),
+        baselines.WHOLE_JOB: (baselines.whole_job(path), seconds),
+        baselines.WAV2VEC2: (baselines.wav2vec2(few), len(few) / len(clips) * seconds),
     }
-    tried: dict[str, tuple[Callable[[], object], float]] = {
-        **{name: (partial(made.analyze_file, path), seconds) for name, made in ours.items()},
-        **against,
+    actions: dict[str, tuple[Callable[[], object], float]] = {
+        **{name: (partial(recognizer.analyze_file, path), seconds) for name, recognizer in ours.items()},
+        **baseline_actions,
     }
     rounds = []
     for _ in range(repeats + 1):
-        rounds.append({name: length / seconds_of(action) for name, (action, length) in tried.items()})
-    del rounds[0]  # it warms up
+        rounds.append({name: length / seconds_of(action) for name, (action, length) in actions.items()})
+    del rounds[0]  # a warm-up
     return {
         name: {
-            "times_real_time": median(one[name] for one in rounds),
-            **{rival: median(one[name] / one[rival] for one in rounds) for rival in against},
+            "times_real_time": median(speeds[name] for speeds in rounds),
+            **{
+                baseline: median(speeds[name] / speeds[baseline] for speeds in rounds)
+                for baseline in baseline_actions
+            },
         }
-        for name in tried
+        for name in actions
     }
 
 
 def exported(model: str, folder: Path) -> dict[str, Any]:
-    """The recognisers of the checkpoint's ONNX files; none where they cannot be made."""
+    """The recognisers of the checkpoint's ONNX files; empty if they cannot be exported."""
     from ser_core import Recognizer
     from ser_core.checkpoint import bundle
     from train.errors import RunError
@@ -85,7 +89,7 @@ def exported(model: str, folder: Path) -> dict[str, Any]:
 
 
 def stages(path: Path, model: str, repeats: int) -> dict[str, float]:
-    """Seconds of each stage on its way through the file."""
+    """Seconds of each stage for the file."""
     import torch
 
     from ser_core import Recognizer
@@ -96,11 +100,11 @@ def stages(path: Path, model: str, repeats: int) -> dict[str, float]:
     from ser_core.models.session import Session
     from ser_core.recognition.torch_runtime import batches
 
-    def each(block_taker: Any) -> list[Any]:
-        return [found for block in blocks for found in block_taker.push(block) or []]
+    def push_all(consumer: Any) -> list[Any]:
+        return [item for block in blocks for item in consumer.push(block) or []]
 
     blocks = list(decode.stream(path))
-    clips = [clip.samples for clip in each(SpeechStream())]
+    clips = [clip.samples for clip in push_all(SpeechStream())]
     runtime = Recognizer.load(model, "cpu").runtime
 
     def features() -> None:
@@ -113,13 +117,13 @@ def stages(path: Path, model: str, repeats: int) -> dict[str, float]:
         session = Session()
         return timed(lambda: runtime.in_sessions(clips, [session] * len(clips), [True] * len(clips)), repeats)
 
-    found = {
+    seconds = {
         "decoding": timed(lambda: list(decode.stream(path)), repeats),
-        "speech detection": timed(lambda: each(Segmenter()), repeats),
-        "quality": timed(lambda: each(QualityMeter()), repeats),
+        "speech detection": timed(lambda: push_all(Segmenter()), repeats),
+        "quality": timed(lambda: push_all(QualityMeter()), repeats),
         "features": timed(features, repeats),
     }
     for name, precision in ((model, "float32"), (model, "bfloat16"), (SMALL, "float32")):
         what = f"encoder and heads of {name} in {precision}"
-        found[what] = recognised(name, precision) - found["features"]
-    return found
+        seconds[what] = recognised(name, precision) - seconds["features"]
+    return seconds

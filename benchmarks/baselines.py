@@ -1,7 +1,7 @@
-"""What people would otherwise use: the lineage's pipeline, and an encoder of wav2vec2-base size.
+"""Baselines for speed: the pipeline of earlier projects ("lineage"), and an encoder of wav2vec2-base size.
 
-Both hear the same clips as SER Studio, one at a time, as their public code does. The weights are random: this
-is about cost.
+Both get the same clips as SER Studio, one at a time, as their public code does. The weights are random,
+because only the cost is measured.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ WAV2VEC2 = "torchaudio's wav2vec2_base (94.4 M parameters), one clip at a time"
 
 
 def lineage(clips: Sequence[Path]) -> Callable[[], None]:
-    """The usual pipeline on `clips`, of which it hears 3 s each."""
+    """Analyses `clips` with the lineage's pipeline, which uses 3 s of each."""
     import librosa
 
     network = LineageNetwork().eval()
@@ -37,7 +37,7 @@ def lineage(clips: Sequence[Path]) -> Callable[[], None]:
 
 
 def whole_job(path: Path) -> Callable[[], None]:
-    """The usual pipeline on one recording, cut into stretches of speech by SER Studio's own detection."""
+    """Analyses one recording with the lineage's pipeline, on segments found by SER Studio."""
     import librosa
 
     network = LineageNetwork().eval()
@@ -45,14 +45,14 @@ def whole_job(path: Path) -> Callable[[], None]:
     def run() -> None:
         samples, rate = soundfile.read(path, dtype="float32")
         for span in segment(Waveform(samples, rate)):
-            heard = samples[span.start : span.end][: int(LINEAGE_WINDOW_S * rate)]
-            _recognise(network, librosa.resample(heard, orig_sr=rate, target_sr=LINEAGE_RATE))
+            clip = samples[span.start : span.end][: int(LINEAGE_WINDOW_S * rate)]
+            _recognise(network, librosa.resample(clip, orig_sr=rate, target_sr=LINEAGE_RATE))
 
     return run
 
 
 def _recognise(network: nn.Module, samples: NDArray[np.float32]) -> None:
-    """One clip, at `LINEAGE_RATE`."""
+    """Runs the lineage's network on one clip at `LINEAGE_RATE`."""
     import librosa
 
     window = int(LINEAGE_WINDOW_S * LINEAGE_RATE)
@@ -65,7 +65,7 @@ def _recognise(network: nn.Module, samples: NDArray[np.float32]) -> None:
 
 
 def wav2vec2(clips: Sequence[Path]) -> Callable[[], None]:
-    """The hidden states of all of `clips`, and their mean over time."""
+    """Computes the hidden states of all `clips`, and their mean over time."""
     from torchaudio.models import wav2vec2_base
 
     encoder = wav2vec2_base().eval()
@@ -80,7 +80,7 @@ def wav2vec2(clips: Sequence[Path]) -> Callable[[], None]:
 
 
 class LineageNetwork(nn.Module):
-    """`parallel_2cnn_transformer` as it is passed on: 248,488 parameters."""
+    """`parallel_2cnn_transformer` as published: 248,488 parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,6 +99,7 @@ class LineageNetwork(nn.Module):
 
 
 def _stack() -> nn.Sequential:
+    """Three convolution blocks, whose output is flattened."""
     layers: list[nn.Module] = []
     for channels_in, channels_out, pool in ((1, 16, 2), (16, 32, 4), (32, 64, 4)):
         convolution = nn.Conv2d(channels_in, channels_out, 3, padding=1)
