@@ -162,8 +162,3 @@ def test_the_example_in_the_documentation_runs(server, speech, monkeypatch, caps
     (speech.parent / "interview.wav").write_bytes(speech.read_bytes())
     exec(compile(example.replace("http://127.0.0.1:7860", server), "programs.md", "exec"), {})
     assert re.search(r"^\w+ \[.*\]$", capsys.readouterr().out, re.MULTILINE)
-
-
-def test_the_version_is_one():
-    written = [(ROOT / name).read_text(encoding="utf-8") for name in ("pyproject.toml", "CITATION.cff")]
-    assert all(re.search(rf"^version\W+{ser_core.__version__}\b", text, re.MULTILINE) for text in written)
