@@ -138,7 +138,7 @@ def plan(sound: NDArray[np.int16]) -> Talk:
         clips = stream.push(resampler.push(samples / np.float32(32768)))
         finals += [number] * len(clips)
         spans += [clip.span for clip in clips]
-        received.append(stream.heard)
+        received.append(stream.samples_read)
     paused = [a.end != b.start for a, b in pairwise(spans)] + [True]  # False: cut at the maximum length
     words_end = [span.end_s - PAD_S if pause else None for span, pause in zip(spans, paused, strict=False)]
     return Talk(frames, len(sound), np.array(received), finals, words_end)

@@ -46,7 +46,7 @@ def plain(samples: Samples) -> list[vad.Span]:
     pcm = np.clip(samples * 32767, -32768, 32767).astype(np.int16)
     builder, spans = vad._SpanBuilder(vad.VadOptions()), []
     for start in range(0, len(pcm) // frame * frame, frame):
-        spans += builder.take(detector.is_speech(pcm[start : start + frame].tobytes(), SAMPLE_RATE), 0.0)
+        spans += builder.push(detector.is_speech(pcm[start : start + frame].tobytes(), SAMPLE_RATE), 0.0)
     return spans + builder.finish(len(pcm) % frame)
 
 

@@ -1,4 +1,7 @@
-"""The one result type: everything that leaves the program is made from `Analysis`."""
+"""Result types: `Analysis` of a recording, its `Segment`s, and how they are made from probabilities.
+
+Every output of the program (JSON, tables, page, exports) is made from `Analysis`.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +15,7 @@ SCHEMA = 1  # of the JSON in docs/programs.md; raised when a field changes its m
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a stretch of speech sounds like."""
+    """The emotion of a stretch of speech, with the probability of every class."""
 
     label: str  # an emotion, `unknown`, `no_speech`, or `error` where nothing could be read
     confidence: float  # probability of the most probable emotion, 0 to 1
@@ -31,7 +34,7 @@ class Segment(Verdict):
 
 @dataclass(frozen=True)
 class Analysis:
-    """What was found in one recording."""
+    """The result for one recording: quality, segments and summary, or the error that prevented them."""
 
     source: str  # file name as given
     duration: float  # s
@@ -48,19 +51,22 @@ class Analysis:
 
 
 def verdict(probabilities: Mapping[str, float], threshold: float) -> Verdict:
-    """The most probable emotion, or `unknown` where its probability is under `threshold` (0 to 1)."""
+    """The most probable emotion, or `unknown` if its probability is below `threshold` (0 to 1)."""
     best = max(probabilities, key=lambda name: probabilities[name])
     confidence = probabilities[best]
     return Verdict(best if confidence >= threshold else UNKNOWN, confidence, dict(probabilities))
 
 
 def make_segment(start: float, end: float, probabilities: Mapping[str, float], threshold: float) -> Segment:
-    """A `Segment` from its times in seconds and the class probabilities."""
-    found = verdict(probabilities, threshold)
+    """A `Segment` from its start and end in seconds and the class probabilities (sum 1).
+
+    Valence and arousal are expected values under `probabilities`.
+    """
+    overall = verdict(probabilities, threshold)
     return Segment(
-        label=found.label,
-        confidence=found.confidence,
-        probabilities=found.probabilities,
+        label=overall.label,
+        confidence=overall.confidence,
+        probabilities=overall.probabilities,
         start=start,
         end=end,
         valence=sum(p * BY_NAME[name].valence for name, p in probabilities.items()),
@@ -69,7 +75,10 @@ def make_segment(start: float, end: float, probabilities: Mapping[str, float], t
 
 
 def summarise(segments: Sequence[Segment], threshold: float) -> Verdict:
-    """The whole recording's verdict: segment probabilities averaged by duration; `no_speech` without any."""
+    """The verdict on a whole recording: segment probabilities averaged, weighted by duration.
+
+    `no_speech` if there are no segments.
+    """
     total = sum(segment.end - segment.start for segment in segments)
     if not total:
         return Verdict(NO_SPEECH, 0.0, {})

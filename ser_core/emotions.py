@@ -1,18 +1,18 @@
-"""The emotions SER Studio knows, and what each corpus calls them.
+"""The emotion classes, and the names that corpora use for them.
 
 Order, names and spelling are those of RAVDESS, the corpus with the most classes.
 """
 
 from dataclasses import dataclass
 
-UNKNOWN = "unknown"  # the model is not sure enough to name an emotion
+UNKNOWN = "unknown"  # the confidence is below the threshold
 NO_SPEECH = "no_speech"  # nobody speaks
 UNREADABLE = "error"  # the label of a recording that could not be read
 
 
 @dataclass(frozen=True)
 class Emotion:
-    """One class, with how it is shown and where it lies in the affect plane."""
+    """One class: its name, its colour, and its place in the affect plane."""
 
     name: str
     color: str  # sRGB hex, from the palette of Okabe and Ito (2008), safe for colour-blind readers
@@ -37,7 +37,7 @@ LABELS = tuple(emotion.name for emotion in EMOTIONS)
 BY_NAME = {emotion.name: emotion for emotion in EMOTIONS}
 UNKNOWN_COLOR = "#595959"  # of segments without a named emotion
 
-# What corpora call the classes, where it differs from LABELS.
+# Names that corpora use where they differ from LABELS.
 SYNONYMS = {
     "anger": "angry",
     "fear": "fearful",
@@ -50,7 +50,7 @@ SYNONYMS = {
 
 
 def canonical(name: str) -> str:
-    """The name in `LABELS` for a corpus's own `name`; ValueError if there is none.
+    """The name in `LABELS` for the `name` that a corpus uses; ValueError if there is none.
 
     >>> canonical("Joy")
     'happy'
@@ -63,5 +63,5 @@ def canonical(name: str) -> str:
 
 
 def color_of(label: str) -> str:
-    """The sRGB hex colour `label` is drawn in; a dark grey for `unknown`."""
+    """The sRGB hex colour in which `label` is drawn; a dark grey for `unknown`."""
     return BY_NAME[label].color if label in BY_NAME else UNKNOWN_COLOR

@@ -1,13 +1,14 @@
-"""Decoding where it can do no harm: strangers' recordings are read in processes of their own.
+"""Decodes untrusted recordings in worker processes with limits on memory and time.
 
-libsndfile and FFmpeg are written in C. A file can crash them, keep them busy for hours, or make them ask for
-all the memory there is. `Decoder` hands files to workers that have limits on memory and time, and replaces
-one that dies or overruns. What comes back is what `decode.stream` yields: the same blocks, the same errors.
+libsndfile and FFmpeg are written in C. A file can crash them, keep them busy for hours, or make them allocate
+all memory. `Decoder` sends files to workers, and replaces a worker that crashes or exceeds a limit. It yields
+the same blocks and raises the same errors as `decode.stream`.
 
 A worker is `python -m ser_core.audio.isolated`. It imports numpy, soxr and the decoders, not torch; nothing
-is forked. It is asked by a line of JSON on stdin, and answers on stdout with frames of a kind, a length and
-so many bytes: first that it begins, then blocks of float32, then warnings and the end, or an
-error. A pipe holds no more than 64 kB, so a worker never runs further ahead than a block.
+is forked. A request is a line of JSON on stdin; if the source is bytes, they follow it. The response on
+stdout is a sequence of frames (kind, length, content): STARTED, then SAMPLES (float32), then END (with the
+warnings) or ERROR.
+A pipe holds no more than 64 kB, so a worker is never more than one block ahead.
 """
 
 import json
@@ -33,29 +34,31 @@ from ser_core.errors import AudioError
 
 try:
     import resource
-except ImportError:  # Windows: there the time for an answer is the only limit
+except ImportError:  # Windows: there the response time is the only limit
     resource = None  # type: ignore[assignment]
 
 ROOT = Path(__file__).parents[2]
-SPARE = 2  # workers that wait for the next file; more are started while more files are read
-FILES_A_WORKER = 200  # then it is replaced: what C libraries lose of memory is lost with it
+SPARE = 2  # idle workers that are kept; more are started while more files are read
+FILES_A_WORKER = 200  # then it is replaced, which frees memory that C libraries leak
 FRAME = struct.Struct("<cI")  # kind, length in bytes
-BEGUN, SAMPLES, END, ERROR = b"b", b"s", b".", b"e"
-MAX_FRAME_BYTES = 16_000_000  # an answer that claims more comes from a worker gone mad
+STARTED, SAMPLES, END, ERROR = b"b", b"s", b".", b"e"
+MAX_FRAME_BYTES = 16_000_000  # a longer frame means that the worker is broken
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class WorkerLimits:
-    """What reading one file may take; the worst honest files need a fraction (benchmarks/decoder.py)."""
+    """Limits for reading one file; the largest valid files need a fraction (benchmarks/decoder.py)."""
 
-    memory_bytes: int = 512_000_000  # of data, the interpreter and its libraries included
+    memory_bytes: int = 512_000_000  # data segment, with the interpreter and its libraries
     cpu_s: int = 120
     answer_s: float = 30.0  # to wait for the next block of 10 s, or for a worker to start
 
 
 class Decoder:
-    """Reads files in worker processes, each in one, as many at once as are asked for; any thread may ask.
+    """Reads files in worker processes, one file per process. Thread-safe.
+
+    As many files are read at the same time as callers request.
 
     >>> with Decoder() as decoder:
     ...     blocks = list(decoder.stream(b"no recording"))
@@ -76,8 +79,8 @@ class Decoder:
         self.close()
 
     def prepare(self) -> None:
-        """Starts workers until enough wait, so that the next files do not have to."""
-        with suppress(AudioError):  # it was logged, and the next file is told
+        """Starts workers until SPARE are idle, so that the next files need not wait for one to start."""
+        with suppress(AudioError):  # already logged; the next file raises it again
             while len(self._idle) < SPARE and not self._closed:
                 worker = _Worker(self._limits)
                 if not self._keep(worker):
@@ -89,14 +92,14 @@ class Decoder:
         limits: DecodeLimits = DecodeLimits(),
         warnings: list[str] | None = None,
     ) -> Iterator[Samples]:
-        """As `decode.stream`. Whoever stops before the end closes the iterator: that ends its worker.
+        """As `decode.stream`. A caller that stops early closes the iterator, which ends its worker.
 
         Raises:
             AudioError: also with code `decoder_crashed`, `too_slow` or `too_much_memory`.
         """
         worker = self._take()
         try:
-            while not worker.begin(source, limits):
+            while not worker.start(source, limits):
                 worker = self._take()
             yield from worker.blocks(source, [] if warnings is None else warnings)
         finally:
@@ -105,7 +108,7 @@ class Decoder:
                 self.prepare()
 
     def close(self) -> None:
-        """Ends the workers that wait; those that read a file end with it."""
+        """Ends the idle workers; the others end when they have read their file."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -113,90 +116,90 @@ class Decoder:
             worker.kill()
 
     def _take(self) -> "_Worker":
-        """A worker that waits, else a new one."""
+        """An idle worker, else a new one."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
         return _Worker(self._limits)
 
     def _keep(self, worker: "_Worker") -> bool:
-        """Lets `worker` wait for a file, unless enough do."""
+        """Keeps `worker` as idle; False if SPARE workers are idle already, or the decoder is closed."""
         with self._lock:
-            wanted = not self._closed and len(self._idle) < SPARE
-            if wanted:
-                worker.waited = True
+            has_room = not self._closed and len(self._idle) < SPARE
+            if has_room:
+                worker.was_idle = True
                 self._idle.append(worker)
-            return wanted
+            return has_room
 
 
 class _Worker:
     """One process, which reads one file at a time."""
 
     def __init__(self, limits: WorkerLimits) -> None:
-        self.reusable = True  # it waits for a file, and has not read too many
-        self.waited = False  # for a file, once at least
+        self.reusable = True  # it can read another file
+        self.was_idle = False  # at least once
         self._files = 0
-        self._overran = False
-        self._answer_s = limits.answer_s
+        self._timed_out = False
+        self._timeout_s = limits.answer_s
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ser_core.audio.isolated", json.dumps(asdict(limits))],
                 cwd=ROOT,
-                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # a thread of it takes 30 MB
+                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # each of its threads takes 30 MB
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # what the libraries say of a file is nobody's business
-                start_new_session=True,  # Ctrl-C is for the program, which ends its workers when it is ready
+                stderr=subprocess.DEVNULL,  # messages of the libraries about a file are not shown
+                start_new_session=True,  # Ctrl-C goes to the program, which ends its workers itself
             )
         except OSError as error:
             log.warning("no decoder can be started: %s", error)
             raise _crashed() from None
 
     def kill(self) -> None:
-        """Ends the process, whatever it does."""
+        """Ends the process at once."""
         self._process.kill()
         self._process.communicate()
 
-    def begin(self, source: Path | str | bytes, limits: DecodeLimits) -> bool:
-        """Asks for `source`; False where the process ended before, while it waited for a file.
+    def start(self, source: Path | str | bytes, limits: DecodeLimits) -> bool:
+        """Requests `source`; False if the process had ended while it was idle.
 
-        Until the last of its `blocks` was asked for, the worker is not `reusable`.
+        The worker is not `reusable` until the last of its `blocks` has been read.
         """
         self.reusable = False
         self._files += 1
-        asked: dict[str, object] = {"limits": asdict(limits)}
+        request: dict[str, object] = {"limits": asdict(limits)}
         if isinstance(source, bytes):
-            asked["size"] = len(source)
+            request["size"] = len(source)
         else:
-            asked["path"] = os.path.abspath(source)
+            request["path"] = os.path.abspath(source)
         try:
-            self._answer(json.dumps(asked).encode() + b"\n")
+            self._next_frame(json.dumps(request).encode() + b"\n")
         except AudioError:
-            if self.waited and not self._overran:
+            if self.was_idle and not self._timed_out:
                 return False
             raise
         return True
 
     def blocks(self, source: Path | str | bytes, warnings: list[str]) -> Iterator[Samples]:
-        """The blocks of the `source` that it has begun with; at the end its `warnings` are added."""
-        kind, answer = self._answer(source if isinstance(source, bytes) else b"")
+        """The blocks of the `source` requested with `start`; its warnings are added to `warnings`."""
+        kind, content = self._next_frame(source if isinstance(source, bytes) else b"")
         while kind == SAMPLES:
-            yield np.frombuffer(answer, np.float32)
-            kind, answer = self._answer()
-        error = json.loads(answer) if kind == ERROR else None
+            yield np.frombuffer(content, np.float32)
+            kind, content = self._next_frame()
+        error = json.loads(content) if kind == ERROR else None
         self.reusable = self._files < FILES_A_WORKER
         if error:
             raise AudioError(**error)
-        warnings += json.loads(answer)
+        warnings += json.loads(content)
 
-    def _answer(self, request: bytes = b"") -> tuple[bytes, bytearray]:
-        """The kind and content of the next frame; AudioError where none comes in time."""
-        overrun = threading.Timer(self._answer_s, self._overrun)
-        overrun.daemon = True
-        overrun.start()
+    def _next_frame(self, message: bytes = b"") -> tuple[bytes, bytearray]:
+        """Sends `message`, then reads a frame: its kind and content. AudioError if none comes in time."""
+        timer = threading.Timer(self._timeout_s, self._time_out)
+        timer.daemon = True
+        timer.start()
         try:
             assert self._process.stdin
-            self._process.stdin.write(request)
+            self._process.stdin.write(message)
             self._process.stdin.flush()
             kind, size = FRAME.unpack(self._read(FRAME.size))
             if size > MAX_FRAME_BYTES:
@@ -205,7 +208,7 @@ class _Worker:
         except (EOFError, BrokenPipeError):
             raise self._failure() from None
         finally:
-            overrun.cancel()
+            timer.cancel()
 
     def _read(self, size: int) -> bytearray:
         assert self._process.stdout
@@ -214,15 +217,15 @@ class _Worker:
             raise EOFError
         return content
 
-    def _overrun(self) -> None:
-        self._overran = True
+    def _time_out(self) -> None:
+        self._timed_out = True
         self._process.kill()
 
     def _failure(self) -> AudioError:
-        """Why there is no answer."""
+        """Ends the process; the error that says why there is no response."""
         self.kill()
         code = self._process.returncode
-        if self._overran or (resource and code == -signal.SIGXCPU):
+        if self._timed_out or (resource and code == -signal.SIGXCPU):
             return AudioError(
                 "too_slow",
                 "Reading this file takes longer than is allowed here. It is probably damaged: export it "
@@ -241,53 +244,53 @@ def _crashed() -> AudioError:
 
 
 def main() -> None:
-    """A worker: reads the files it is asked for, until stdin ends."""
+    """A worker: reads the requested files until stdin ends."""
     limits = WorkerLimits(**json.loads(sys.argv[1]))
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints gets among the answers
+    response = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not mix with the frames
     if resource:
         _limit(resource.RLIMIT_DATA, limits.memory_bytes)
-        _limit(resource.RLIMIT_CORE, 0)  # no image of somebody's recording on disk
+        _limit(resource.RLIMIT_CORE, 0)  # no core dump, which would hold the recording, on disk
         _limit(resource.RLIMIT_FSIZE, 0)
     while line := sys.stdin.buffer.readline():
-        asked = json.loads(line)
-        _write(answers, BEGUN, b"")
-        source = asked["path"] if "path" in asked else sys.stdin.buffer.read(asked["size"])
+        request = json.loads(line)
+        _write(response, STARTED, b"")
+        source = request["path"] if "path" in request else sys.stdin.buffer.read(request["size"])
         if resource:
             used = resource.getrusage(resource.RUSAGE_SELF)
             _limit(resource.RLIMIT_CPU, ceil(used.ru_utime + used.ru_stime) + limits.cpu_s)
-        _answer(source, DecodeLimits(**asked["limits"]), answers)
+        _send_blocks(source, DecodeLimits(**request["limits"]), response)
 
 
 def _limit(kind: int, value: int) -> None:
-    """Lowers a limit of this process, where it is not lower already."""
+    """Lowers a resource limit of this process to `value`, unless it is lower already."""
     hard = resource.getrlimit(kind)[1]
     if hard == resource.RLIM_INFINITY or value < hard:
         resource.setrlimit(kind, (value, hard))
 
 
-def _answer(source: str | bytes, limits: DecodeLimits, answers: BinaryIO) -> None:
-    """Writes all frames of one file. What nobody foresaw ends the worker, and the file with it."""
+def _send_blocks(source: str | bytes, limits: DecodeLimits, response: BinaryIO) -> None:
+    """Writes all frames of one file after STARTED. An unexpected exception ends the worker."""
     warnings: list[str] = []
     try:
         for block in stream(source, limits, warnings):
-            _write(answers, SAMPLES, block.astype(np.float32, copy=False).tobytes())
-        kind, last = END, json.dumps(warnings).encode()
+            _write(response, SAMPLES, block.astype(np.float32, copy=False).tobytes())
+        kind, content = END, json.dumps(warnings).encode()
     except AudioError as error:
-        kind, last = ERROR, json.dumps({"code": error.code, "message": error.message}).encode()
+        kind, content = ERROR, json.dumps({"code": error.code, "message": error.message}).encode()
     except MemoryError:
         message = (
             "Reading this file takes more memory than is allowed here. It is probably damaged: export it "
             "again, as WAV or FLAC."
         )
-        kind, last = ERROR, json.dumps({"code": "too_much_memory", "message": message}).encode()
-    _write(answers, kind, last)
+        kind, content = ERROR, json.dumps({"code": "too_much_memory", "message": message}).encode()
+    _write(response, kind, content)
 
 
-def _write(answers: BinaryIO, kind: bytes, content: bytes) -> None:
-    answers.write(FRAME.pack(kind, len(content)))
-    answers.write(content)
-    answers.flush()
+def _write(response: BinaryIO, kind: bytes, content: bytes) -> None:
+    response.write(FRAME.pack(kind, len(content)))
+    response.write(content)
+    response.flush()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The local microphone through sounddevice (PortAudio), which is imported only when it is used."""
+"""Records from a local microphone with sounddevice (PortAudio), which is imported on first use."""
 
 import logging
 import queue
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ser_core.errors import CodedError
 
-BLOCK_S = 0.1  # of sound at a time
-HELD_BLOCKS = 600  # a minute that waits for a slow program; then blocks are lost, and counted
+BLOCK_S = 0.1  # length of a block
+QUEUE_BLOCKS = 600  # a minute of audio for a slow reader; when the queue is full, blocks are lost and counted
 SILENT_S = 5.0  # a device that delivers nothing for so long was unplugged
 log = logging.getLogger(__name__)
 
@@ -30,9 +30,9 @@ class MicrophoneError(CodedError):
 class Device:
     """A microphone that PortAudio knows."""
 
-    index: int  # what it is chosen by
+    index: int  # PortAudio's index, for `choose`
     name: str
-    sample_rate: int  # Hz, its own
+    sample_rate: int  # Hz, the device's default
     default: bool
 
     @property
@@ -42,26 +42,32 @@ class Device:
 
 
 def devices() -> list[Device]:
-    """The microphones of this machine; MicrophoneError `no_portaudio` where nothing can tell."""
+    """The microphones of this machine.
+
+    Raises MicrophoneError `no_portaudio` without PortAudio, `device_failed` if the query fails.
+    """
     sounddevice = _sounddevice()
     try:
         default = sounddevice.default.device[0]
         return [
-            Device(index, found["name"], round(found["default_samplerate"]), index == default)
-            for index, found in enumerate(sounddevice.query_devices())
-            if found["max_input_channels"] > 0
+            Device(index, entry["name"], round(entry["default_samplerate"]), index == default)
+            for index, entry in enumerate(sounddevice.query_devices())
+            if entry["max_input_channels"] > 0
         ]
     except sounddevice.PortAudioError as error:
         raise _failed(error) from None
 
 
-def choose(found: list[Device], index: int | None = None) -> Device:
-    """The device of that index, else the default one, else the first; MicrophoneError if there is none."""
-    if not found:
+def choose(available: list[Device], index: int | None = None) -> Device:
+    """The device with `index`; if `index` is None, the default device, else the first.
+
+    Raises MicrophoneError `no_device` or `not_found`.
+    """
+    if not available:
         raise MicrophoneError("no_device", "No microphone was found. Plug one in, or allow its use.")
     if index is None:
-        return next((device for device in found if device.default), found[0])
-    for device in found:
+        return next((device for device in available if device.default), available[0])
+    for device in available:
         if device.index == index:
             return device
     raise MicrophoneError(
@@ -70,17 +76,17 @@ def choose(found: list[Device], index: int | None = None) -> Device:
 
 
 class Microphone:
-    """An open microphone: blocks of int16 mono, shape (n_samples,), as they come; `with` closes it.
+    """An open microphone: an iterator over blocks of int16 mono, shape (n_samples,); `with` closes it.
 
-    They end when `stopped` is set, with what was recorded until then, or when the device delivers no more.
-    MicrophoneError `device_failed` where it cannot be opened.
+    It ends when `stopped` is set, after the blocks recorded until then, or when the device delivers no more.
+    Raises MicrophoneError `device_failed` if the device cannot be opened.
     """
 
     def __init__(self, device: Device, stopped: threading.Event) -> None:
         self._stopped = stopped
         self._sounddevice = _sounddevice()
-        self._waiting: queue.Queue[NDArray[np.int16]] = queue.Queue(HELD_BLOCKS)
-        self._lost = 0  # blocks that nobody took in time, and times that PortAudio lost sound itself
+        self._queue: queue.Queue[NDArray[np.int16]] = queue.Queue(QUEUE_BLOCKS)
+        self._losses = 0  # blocks that did not fit in the queue, and overflows inside PortAudio
         try:
             self._stream = self._sounddevice.InputStream(
                 samplerate=device.sample_rate,
@@ -88,7 +94,7 @@ class Microphone:
                 device=device.index,
                 channels=1,
                 dtype="int16",
-                callback=self._hear,
+                callback=self._receive,
             )
         except self._sounddevice.PortAudioError as error:
             raise _failed(error) from None
@@ -104,29 +110,29 @@ class Microphone:
         self._stream.close()
 
     def __iter__(self) -> Iterator[NDArray[np.int16]]:
-        told = 0
+        reported = 0  # of the losses
         while True:
             if self._stopped.is_set():
                 self._stream.stop()
-                if self._waiting.empty():
+                if self._queue.empty():
                     return
             try:
-                block = self._waiting.get(timeout=SILENT_S)
+                block = self._queue.get(timeout=SILENT_S)
             except queue.Empty:
                 log.error("the microphone delivers no more sound: was it unplugged?")
-                return  # what was heard until now is not lost for it
-            if self._lost > told:
-                told = self._lost
-                log.warning("sound was lost %d times: this machine is too slow or too busy", told)
+                return  # the caller keeps the blocks it has
+            if self._losses > reported:
+                reported = self._losses
+                log.warning("sound was lost %d times: this machine is too slow or too busy", reported)
             yield block
 
-    def _hear(self, block: NDArray[np.int16], frames: int, time: Any, status: Any) -> None:
-        """Called by PortAudio, on its own thread, with `block` (frame, channel)."""
-        self._lost += bool(status.input_overflow)
+    def _receive(self, block: NDArray[np.int16], frames: int, time: Any, status: Any) -> None:
+        """Callback of PortAudio, on its own thread: `block` is `(frame, channel)`."""
+        self._losses += bool(status.input_overflow)
         try:
-            self._waiting.put_nowait(block[:, 0].copy())
+            self._queue.put_nowait(block[:, 0].copy())
         except queue.Full:
-            self._lost += 1
+            self._losses += 1
 
 
 def _sounddevice() -> ModuleType:

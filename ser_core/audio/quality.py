@@ -1,7 +1,7 @@
-"""What is wrong with a recording: level, clipping, signal-to-noise ratio, bandwidth.
+"""Technical quality of a recording: level, clipping, signal-to-noise ratio, bandwidth.
 
-Everything is measured in frames of 30 ms and kept in tables by frame level, so memory does not grow with
-the recording, and blocks can be cut anywhere without changing the result.
+Frames of 30 ms are counted in tables by their level. Memory therefore does not grow with the recording, and
+the result does not depend on where blocks are cut.
 """
 
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform
 
 FRAME_SAMPLES = SAMPLE_RATE * 30 // 1000  # 480
-CHUNK_FRAMES = 256  # worked on at once
+CHUNK_FRAMES = 256  # processed at once
 WINDOW = np.hanning(FRAME_SAMPLES)
-FLOOR_DBFS = -120.0  # what digital silence is called
+FLOOR_DBFS = -120.0  # the level of digital silence
 STEP_DB = 0.5  # resolution of the frame levels
 
-FULL_SCALE = 0.999  # an amplitude from here on is at the limit of the converter
-CLIPPED_RUN = 3  # neighbours at full scale; a wave's natural top touches it with one or two
+FULL_SCALE = 0.999  # from this amplitude on, a sample is at the limit of the converter
+CLIPPED_RUN = 3  # consecutive samples at full scale; an unclipped peak has one or two
 SPEECH_PERCENTILE, NOISE_PERCENTILE = 90.0, 10.0  # of the frame levels
 MAX_SNR_DB = 80.0
-LOUD_RANGE_DB = 20.0  # the bandwidth is that of the frames this far under the speech level
-AUDIBLE_RANGE_DB = 60.0  # a frequency this far under the strongest is taken for empty
+LOUD_RANGE_DB = 20.0  # bandwidth is measured on frames down to this far below the speech level
+AUDIBLE_RANGE_DB = 60.0  # a frequency this far below the strongest counts as empty
 
-# Beyond these a person is told. Of 4044 clips of RAVDESS, EMOVO, nEMO and TESS only 13 are, all for their
-# level (peaks of RAVDESS down to -47 dBFS). Their lowest SNR is 10.6 dB, their lowest bandwidth 7.6 kHz; with
+# Limits of the warnings. Of 4044 clips of RAVDESS, EMOVO, nEMO and TESS only 13 get a warning, all for their
+# level (peaks of RAVDESS down to -47 dBFS). The lowest SNR is 10.6 dB, the lowest bandwidth 7.6 kHz; with
 # white noise as strong as the speech, RAVDESS clips measure at most 7.8 dB.
 QUIET_DBFS = -40.0
 CLIPPED_SHARE = 0.001
@@ -35,17 +35,17 @@ TELEPHONE_HZ = 4_200
 
 @dataclass(frozen=True)
 class Quality:
-    """A recording's technical state."""
+    """The technical quality of a recording."""
 
-    peak_dbfs: float  # dB below full scale; -120 for digital silence
+    peak_dbfs: float  # relative to full scale, at most 0; -120 for digital silence
     clipped: float  # share of samples at full scale, 0 to 1
-    snr_db: float  # speech-like loud frames over the quietest frames, 0 to 80
+    snr_db: float  # level of the loud (speech) frames over that of the quietest, 0 to 80
     bandwidth_hz: int  # highest frequency with energy, at most half the sample rate; 0 for silence
-    warnings: tuple[str, ...]  # in words a layperson understands, each with what to do
+    warnings: tuple[str, ...]  # sentences for people: the fault and what to do
 
 
 class QualityMeter:
-    """Measures a recording that arrives in blocks.
+    """Measures the quality of a recording that arrives in blocks.
 
     >>> meter = QualityMeter()
     >>> meter.push(np.zeros(16_000, np.float32))
@@ -55,14 +55,14 @@ class QualityMeter:
 
     def __init__(self) -> None:
         levels = round(-FLOOR_DBFS / STEP_DB) + 1
-        self._rest = np.zeros(0, np.float32)  # samples of a frame not yet complete
+        self._rest = np.zeros(0, np.float32)  # samples of the incomplete frame
         self._peak = 0.0
         self._clipped = 0
-        self._frames = np.zeros(levels, np.int64)  # how many frames had each level
-        self._power = np.zeros((levels, FRAME_SAMPLES // 2 + 1))  # (level, frequency), summed over them
+        self._frames = np.zeros(levels, np.int64)  # number of frames at each level
+        self._power = np.zeros((levels, FRAME_SAMPLES // 2 + 1))  # (level, frequency), sums
 
     def push(self, block: NDArray[np.float32]) -> None:
-        """Add `block`: mono at 16 kHz, shape (n_samples,), any length."""
+        """Adds `block`: mono at 16 kHz, shape (n_samples,), any length."""
         samples = np.concatenate([self._rest, block])
         whole = len(samples) - len(samples) % FRAME_SAMPLES
         self._rest = samples[whole:]
@@ -72,18 +72,18 @@ class QualityMeter:
             self._add(chunk.reshape(-1, FRAME_SAMPLES))
 
     def _add(self, frames: NDArray[np.float32]) -> None:
-        """Add whole frames, shape (frame, sample)."""
+        """Adds whole frames, shape (frame, sample)."""
         self._clipped += _count_clipped(frames)
         frames = frames - frames.mean(axis=1, keepdims=True)  # a DC offset is no sound
         levels = _decibels(np.mean(np.square(frames, dtype=np.float64), axis=1))
         rows = np.rint((levels - FLOOR_DBFS) / STEP_DB).astype(np.int64)
         power = np.abs(np.fft.rfft(frames * WINDOW)) ** 2  # (frame, frequency)
-        for row, spectrum in zip(rows, power, strict=True):  # one by one, so that rounding is the same
+        for row, spectrum in zip(rows, power, strict=True):  # one by one: rounding must not depend on blocks
             self._frames[row] += 1
             self._power[row] += spectrum
 
     def report(self) -> Quality:
-        """The quality of everything pushed so far."""
+        """The quality of all samples pushed so far."""
         peak_dbfs = float(_decibels(self._peak**2))
         total = int(self._frames.sum())
         clipped = self._clipped / (total * FRAME_SAMPLES) if total else 0.0
@@ -98,12 +98,12 @@ class QualityMeter:
         )
 
     def _level(self, percentile: float) -> int:
-        """Row of the tables that `percentile` of the frames do not exceed."""
+        """Row of the tables: the level that `percentile` percent of the frames do not exceed."""
         return int(np.searchsorted(self._frames.cumsum(), percentile / 100 * self._frames.sum()))
 
     def _snr_db(self) -> float:
         gap_db = (self._level(SPEECH_PERCENTILE) - self._level(NOISE_PERCENTILE)) * STEP_DB
-        # The loud frames hold speech and noise: take the noise off.
+        # The loud frames hold speech and noise: subtract the noise.
         return min(float(_decibels(10 ** (gap_db / 10) - 1, floor=0.0)), MAX_SNR_DB)
 
     def _bandwidth_hz(self) -> int:
@@ -116,7 +116,7 @@ class QualityMeter:
 
 
 def measure(waveform: Waveform) -> Quality:
-    """The quality of a whole recording at 16 kHz; the same as its blocks give one after another."""
+    """The quality of a whole recording at 16 kHz; the same as `QualityMeter` reports for its blocks."""
     meter = QualityMeter()
     meter.push(waveform.samples)
     return meter.report()
@@ -139,13 +139,13 @@ def _count_clipped(frames: NDArray[np.float32]) -> int:
 def _warnings(peak_dbfs: float, clipped: float, snr_db: float, bandwidth_hz: int) -> tuple[str, ...]:
     if peak_dbfs <= FLOOR_DBFS:
         return ("Silent: the recording holds no sound at all. Check that the microphone is not muted.",)
-    found = []
+    warnings = []
     if peak_dbfs < QUIET_DBFS:
-        found.append("Very quiet: move closer to the microphone or turn up its level.")
+        warnings.append("Very quiet: move closer to the microphone or turn up its level.")
     if clipped >= CLIPPED_SHARE:
-        found.append("Clipped: the sound is distorted because it is too loud. Turn the input level down.")
+        warnings.append("Clipped: the sound is distorted because it is too loud. Turn the input level down.")
     if snr_db < NOISY_DB:
-        found.append("Noisy: the voice hardly stands out. Move closer or record in a quieter place.")
+        warnings.append("Noisy: the voice hardly stands out. Move closer or record in a quieter place.")
     if bandwidth_hz < TELEPHONE_HZ:
-        found.append("Telephone band: high tones are missing. Record with a microphone instead of a call.")
-    return tuple(found)
+        warnings.append("Telephone band: high tones are missing. Record with a microphone instead of a call.")
+    return tuple(warnings)

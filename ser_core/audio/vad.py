@@ -1,11 +1,12 @@
-"""Speech segments from webrtcvad frames behind an energy and spectral-flatness gate.
+"""Speech segments: webrtcvad, restricted by a gate on energy and spectral flatness.
 
 Frames are 30 ms of int16 mono at 16 kHz. Everything here counts integer samples;
 seconds appear only in `Span.start_s` and `Span.end_s`.
 
-webrtcvad alone calls noise, tones and hum speech. Speech differs from them in being both peaky (its harmonics
-stand out, noise has none) and moving (its spectrum changes from frame to frame, that of a tone or hum does
-not). Frames that are both are evidence of speech, and webrtcvad is believed only near evidence.
+webrtcvad alone takes noise, tones and hum for speech. Speech differs from noise in that it is peaky (its
+harmonics stand out), and from tones and hum in that it is moving (its spectrum changes from frame to frame).
+Frames that are both are evidence of speech. A frame counts as speech if webrtcvad detects speech in it and
+there is evidence near it.
 """
 
 from collections import deque
@@ -21,15 +22,13 @@ from ser_core.audio.waveform import SAMPLE_RATE, Waveform
 
 FRAME_MS = 30
 FRAME_SAMPLES = SAMPLE_RATE * FRAME_MS // 1000  # 480 at 16 kHz
-BATCH_SAMPLES = (
-    128 * FRAME_SAMPLES
-)  # judged at a time: its spectra (3 MB) stay near the core, more go to fresh pages
+BATCH_SAMPLES = 128 * FRAME_SAMPLES  # processed at once: the spectra (3 MB) stay in the cache
 
-# The gain in front of webrtcvad, which misses quiet speech.
-GAIN_TARGET_DB = -6.0  # dBFS, where the recent peak is brought to
+# The gain before webrtcvad, which misses quiet speech.
+GAIN_TARGET_DB = -6.0  # dBFS, to which the recent peak is brought
 GAIN_MAX_DB = 40.0  # RAVDESS has clips that peak at -43 dBFS
-QUIET_DB = GAIN_TARGET_DB - 34.0  # frames that peak below this behind the gain are not speech
-GAIN_RELEASE_DB = 6.0 * FRAME_MS / 1000  # a frame: the gain recovers by 6 dB a second after a loud sound
+QUIET_DB = GAIN_TARGET_DB - 34.0  # frames that peak below this after the gain are not speech
+GAIN_RELEASE_DB = 6.0 * FRAME_MS / 1000  # per frame: the gain recovers by 6 dB a second after a loud sound
 
 # The gate. Spectra of two frames (60 ms, 16.7 Hz a bin) resolve the harmonics of a low voice.
 WINDOW = np.hanning(2 * FRAME_SAMPLES)
@@ -44,7 +43,7 @@ PEAKY_NATS = 0.8  # -ln(spectral flatness) in a band, mean; noise of any colour 
 MOVING_DB = 2.5  # change of a band from frame to frame, mean; steady noise has 1.7 and stays under 2.5
 EVIDENCE_FRAMES = 2  # peaky and moving frames among ...
 EVIDENCE_WINDOW = 10  # ... this many make evidence
-REACH_FRAMES = 10  # evidence vouches for frames this far before and after it
+REACH_FRAMES = 10  # frames before and after evidence that it covers
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,9 @@ class Span:
 
 @dataclass(frozen=True)
 class VadOptions:
-    """How speech is told from the rest (names and meaning follow silero-vad)."""
+    """Settings of the speech detector (names and meaning follow silero-vad)."""
 
-    aggressiveness: int = 3  # webrtcvad mode, 0 (keeps most) to 3; behind the gain 3 misses no quiet clip
+    aggressiveness: int = 3  # webrtcvad mode, 0 (keeps most) to 3; after the gain, 3 misses no quiet clip
     min_speech_ms: int = 250  # shorter bursts are dropped
     min_silence_ms: int = 300  # a pause this long ends a segment
     speech_pad_ms: int = 100  # kept on both sides, at most min_silence_ms
@@ -89,8 +88,8 @@ class VadOptions:
 def segment(waveform: Waveform, options: VadOptions = VadOptions()) -> list[Span]:
     """Speech spans of `waveform`, in order, without overlap.
 
-    The same samples given to a `Segmenter` in any pieces give the same spans.
-    ValueError if `waveform` is not at 16 kHz.
+    The same samples pushed to a `Segmenter` in blocks of any length give the same spans.
+    Raises ValueError if `waveform` is not at 16 kHz.
 
     >>> segment(Waveform(np.zeros(16_000, np.float32)))
     []
@@ -102,112 +101,113 @@ def segment(waveform: Waveform, options: VadOptions = VadOptions()) -> list[Span
 
 
 class Segmenter:
-    """Finds speech in sound that arrives in pieces. It holds no more than two frames of sound itself."""
+    """Detects speech in audio that arrives in blocks. It buffers no more than two frames of samples."""
 
     def __init__(self, options: VadOptions = VadOptions()) -> None:
-        self._judge = _FrameJudge(options.aggressiveness)
+        self._classifier = _FrameClassifier(options.aggressiveness)
         self._builder = _SpanBuilder(options)
-        self._undecided: deque[tuple[bool, float]] = deque()  # (webrtcvad's word, level) before evidence
-        self._vouched = 0  # coming frames that past evidence vouches for
+        self._undecided: deque[tuple[bool, float]] = deque()  # (voiced, level) of frames without evidence yet
+        self._covered = 0  # following frames that past evidence covers
         self._rest: NDArray[np.float32] = np.zeros(0, np.float32)  # less than a frame
 
     def push(self, samples: NDArray[np.float32]) -> list[Span]:
-        """The spans found finished with `samples`: float32, shape (n_samples,), in [-1, 1]; any number."""
-        found: list[Span] = []
+        """The spans that `samples` complete: float32, shape (n_samples,), in [-1, 1], any length."""
+        spans: list[Span] = []
         for offset in range(0, len(samples), BATCH_SAMPLES):
             piece = np.concatenate([self._rest, samples[offset : offset + BATCH_SAMPLES]])
             whole = len(piece) // FRAME_SAMPLES * FRAME_SAMPLES
             self._rest = piece[whole:]
-            for heard, evident, level in self._judge.frames(piece[:whole].reshape(-1, FRAME_SAMPLES)):
-                found += self._decide(heard, evident, level)
-        return found
+            for voiced, evident, level in self._classifier.push(piece[:whole].reshape(-1, FRAME_SAMPLES)):
+                spans += self._decide(voiced, evident, level)
+        return spans
 
     def flush(self) -> list[Span]:
-        """The spans left when the sound has ended; push nothing after it."""
-        found = self._settle(len(self._undecided), vouched=False)
-        return found + self._builder.finish(len(self._rest))
+        """The spans that are left when the audio has ended; push nothing after it."""
+        spans = self._pass_on(len(self._undecided), covered=False)
+        return spans + self._builder.finish(len(self._rest))
 
     @property
     def open_start(self) -> int | None:
-        """The sample where the segment being spoken starts; None while nobody speaks.
+        """The sample at which the segment being spoken starts; None while there is no speech.
 
-        A segment shows here once it is long enough to be kept, so that none is taken back.
+        It is set once the segment has the minimum length, so that it is never withdrawn.
         """
         return self._builder.open_start
 
     @property
     def open_end(self) -> int:
-        """The sample where the segment being spoken would end if no more speech came."""
+        """The sample at which the segment being spoken would end if no more speech came."""
         return self._builder.open_end
 
     @property
     def keep_from(self) -> int:
-        """The earliest sample a coming span may start at; what lies before is no longer needed."""
+        """The earliest sample at which a later span can start; samples before it are no longer needed."""
         return self._builder.keep_from
 
-    def _decide(self, heard: bool, evident: bool, level: float) -> list[Span]:
-        """Takes a frame. Webrtcvad's yes waits until evidence vouches for it or has failed to come."""
-        self._undecided.append((heard, level))
+    def _decide(self, voiced: bool, evident: bool, level: float) -> list[Span]:
+        """Adds a frame. A voiced frame waits until evidence covers it or is too far away to do so."""
+        self._undecided.append((voiced, level))
         if evident:
-            self._vouched = REACH_FRAMES + 1  # this frame and those after it
-        if self._vouched:
-            self._vouched -= 1
-            return self._settle(len(self._undecided), vouched=True)
-        found = self._settle(max(0, len(self._undecided) - REACH_FRAMES), vouched=False)
+            self._covered = REACH_FRAMES + 1  # this frame and those after it
+        if self._covered:
+            self._covered -= 1
+            return self._pass_on(len(self._undecided), covered=True)
+        spans = self._pass_on(max(0, len(self._undecided) - REACH_FRAMES), covered=False)
         while self._undecided and not self._undecided[0][0]:
-            found += self._settle(1, vouched=False)
-        return found
+            spans += self._pass_on(1, covered=False)
+        return spans
 
-    def _settle(self, count: int, vouched: bool) -> list[Span]:
-        """Passes the oldest `count` undecided frames on."""
-        found: list[Span] = []
+    def _pass_on(self, count: int, covered: bool) -> list[Span]:
+        """Passes the oldest `count` undecided frames to the span builder."""
+        spans: list[Span] = []
         for _ in range(count):
-            heard, level = self._undecided.popleft()
-            found += self._builder.take(heard and vouched, level)
-        return found
+            voiced, level = self._undecided.popleft()
+            spans += self._builder.push(voiced and covered, level)
+        return spans
 
 
-class _FrameJudge:
-    """Says of each frame what webrtcvad hears, whether there is evidence of speech, and its level."""
+class _FrameClassifier:
+    """For each frame: whether webrtcvad detects speech, whether there is evidence of it, and the level."""
 
     def __init__(self, aggressiveness: int) -> None:
         self._webrtc = webrtcvad.Vad(aggressiveness)
-        self._count = 0  # frames judged
+        self._count = 0  # frames processed
         self._peak_db = -np.inf  # recent peak, plus the release since the first frame
-        self._before: NDArray[np.float64] = np.zeros((1, FRAME_SAMPLES))  # the last frame
-        self._bands: NDArray[np.float64] | None = None  # its band powers, dB
-        self._marks = np.zeros(EVIDENCE_WINDOW, np.int64)  # the last frames that were peaky and moving
+        self._last_frame: NDArray[np.float64] = np.zeros((1, FRAME_SAMPLES))
+        self._last_bands: NDArray[np.float64] | None = None  # band powers of the last frame, dB
+        self._marks = np.zeros(EVIDENCE_WINDOW, np.int64)  # 1 if peaky and moving, last frames
 
-    def frames(self, frames: NDArray[np.float32]) -> Iterator[tuple[bool, bool, float]]:
-        """(heard, evident, level in dB) of each of `frames`, shape (frame, FRAME_SAMPLES)."""
+    def push(self, frames: NDArray[np.float32]) -> Iterator[tuple[bool, bool, float]]:
+        """(voiced, evident, level in dB) of each of `frames`, shape (frame, FRAME_SAMPLES)."""
         if not len(frames):
             return
-        sound = frames.astype(np.float64)
-        pcm = self._amplified(sound)
+        samples = frames.astype(np.float64)
+        pcm = self._amplified(samples)
         loud = np.max(np.abs(pcm.astype(np.int32)), axis=1) > 32767 * 10 ** (QUIET_DB / 20)
-        levels = _decibels(np.mean(sound**2, axis=1))
-        for chunk, enough, evident, level in zip(pcm, loud, self._evidence(sound), levels, strict=True):
-            heard = self._webrtc.is_speech(chunk.tobytes(), SAMPLE_RATE)  # every frame: it learns the noise
-            yield bool(enough and heard), bool(evident), float(level)
+        levels = _decibels(np.mean(samples**2, axis=1))
+        evidence = self._evidence(samples)
+        for frame, is_loud, evident, level in zip(pcm, loud, evidence, levels, strict=True):
+            voiced = self._webrtc.is_speech(frame.tobytes(), SAMPLE_RATE)  # every frame: it adapts to noise
+            yield bool(is_loud and voiced), bool(evident), float(level)
 
-    def _amplified(self, sound: NDArray[np.float64]) -> NDArray[np.int16]:
-        """`sound` (frame, sample) with its recent peak brought to GAIN_TARGET_DB, as webrtcvad takes it."""
+    def _amplified(self, samples: NDArray[np.float64]) -> NDArray[np.int16]:
+        """`samples` (frame, sample) as int16 for webrtcvad, the recent peak brought to GAIN_TARGET_DB."""
         # A peak that falls by a fixed step a frame is a running maximum once the steps are added back.
-        release = GAIN_RELEASE_DB * np.arange(self._count, self._count + len(sound))
-        peaks = _decibels(np.max(np.abs(sound), axis=1) ** 2) + release
+        release = GAIN_RELEASE_DB * np.arange(self._count, self._count + len(samples))
+        peaks = _decibels(np.max(np.abs(samples), axis=1) ** 2) + release
         peaks = np.maximum.accumulate(np.maximum(peaks, self._peak_db))
         self._peak_db = peaks[-1]
-        self._count += len(sound)
+        self._count += len(samples)
         gain_db = np.minimum(GAIN_TARGET_DB - (peaks - release), GAIN_MAX_DB)
-        scaled = sound * (32767 * 10 ** (gain_db[:, None] / 20))
+        scaled = samples * (32767 * 10 ** (gain_db[:, None] / 20))
         pcm: NDArray[np.int16] = np.clip(scaled, -32768, 32767).astype(np.int16)
         return pcm
 
-    def _evidence(self, sound: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether enough of the last frames were peaky and moving, shape (frame,)."""
-        after = np.concatenate([self._before, sound])
-        self._before = sound[-1:]
-        pairs = np.concatenate([after[:-1], after[1:]], axis=1)  # (frame, 2 * FRAME_SAMPLES)
+    def _evidence(self, samples: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether EVIDENCE_FRAMES of the last EVIDENCE_WINDOW frames are peaky and moving, shape (frame,)."""
+        frames = np.concatenate([self._last_frame, samples])
+        self._last_frame = samples[-1:]
+        pairs = np.concatenate([frames[:-1], frames[1:]], axis=1)  # (frame, 2 * FRAME_SAMPLES)
         spectra = np.abs(np.fft.rfft(pairs * WINDOW)) ** 2
         bins = (
             spectra[:, FIRST_BIN : FIRST_BIN + BANDS * BAND_BINS].reshape(-1, BANDS, BAND_BINS) + POWER_FLOOR
@@ -219,9 +219,9 @@ class _FrameJudge:
 
         bands = _decibels(means)
         bands = np.maximum(bands, bands.max(axis=1, keepdims=True) - RANGE_DB)
-        known = bands[:1] if self._bands is None else self._bands
-        moving = np.mean(np.abs(np.diff(bands, axis=0, prepend=known)), axis=1)
-        self._bands = bands[-1:]
+        previous = bands[:1] if self._last_bands is None else self._last_bands
+        moving = np.mean(np.abs(np.diff(bands, axis=0, prepend=previous)), axis=1)
+        self._last_bands = bands[-1:]
 
         marks = np.concatenate([self._marks, (peaky > PEAKY_NATS) & (moving > MOVING_DB)])
         self._marks = marks[-EVIDENCE_WINDOW:]
@@ -231,17 +231,17 @@ class _FrameJudge:
 
 
 class _SpanBuilder:
-    """Joins speech frames to spans: pauses, short bursts, padding, and the cut of long segments."""
+    """Joins speech frames into spans: closes pauses, drops short bursts, pads, and cuts long segments."""
 
     def __init__(self, options: VadOptions) -> None:
         self._pad = options.speech_pad_ms * SAMPLE_RATE // 1000
-        self._min_speech = max(1, ceil(options.min_speech_ms / FRAME_MS))  # frames, as the two below
+        self._min_speech = max(1, ceil(options.min_speech_ms / FRAME_MS))  # in frames, as the two below
         self._min_silence = ceil(options.min_silence_ms / FRAME_MS)
         self._max_speech = (int(options.max_speech_s * SAMPLE_RATE) - 2 * self._pad) // FRAME_SAMPLES
-        self._position = 0  # frames taken
-        self._frames: list[tuple[bool, float]] = []  # (speech, level in dB) since the segment's first
-        self._spoken = 0  # of these, up to the last speech
-        self._end = 0  # sample where the last span ended
+        self._position = 0  # frames pushed
+        self._frames: list[tuple[bool, float]] = []  # (speech, level in dB) since the start of the segment
+        self._spoken = 0  # how many of these lie up to the last speech frame
+        self._end = 0  # sample at which the last span ended
 
     @property
     def open_start(self) -> int | None:
@@ -259,8 +259,8 @@ class _SpanBuilder:
         first = self._position - len(self._frames)
         return max(self._end, first * FRAME_SAMPLES - self._pad)
 
-    def take(self, speech: bool, level: float) -> list[Span]:
-        """Takes the next frame; returns the spans it finishes."""
+    def push(self, speech: bool, level: float) -> list[Span]:
+        """Adds the next frame; returns the spans that it completes."""
         self._position += 1
         if speech or self._frames:
             self._frames.append((speech, level))
@@ -270,11 +270,11 @@ class _SpanBuilder:
         return self._close() if len(self._frames) - self._spoken >= self._min_silence else []
 
     def finish(self, rest: int) -> list[Span]:
-        """The span still open at the end of a recording that has `rest` samples after its last frame."""
+        """The span that is open at the end of a recording with `rest` samples after its last whole frame."""
         return self._close(self._position * FRAME_SAMPLES + rest)
 
     def _close(self, total: int | None = None) -> list[Span]:
-        """Ends the segment after its last speech, padded up to `total` samples; drops it if it is short."""
+        """Ends the segment after its last speech, padded up to sample `total` at most; drops a short one."""
         start, end, spoken = self.keep_from, self.open_end, self._spoken
         self._frames, self._spoken = [], 0
         if spoken < self._min_speech:
@@ -283,7 +283,7 @@ class _SpanBuilder:
         return [Span(start, self._end)]
 
     def _cut(self) -> list[Span]:
-        """Ends the segment at the quietest frame of its later half, and takes the rest again."""
+        """Ends the segment at the quietest frame of its second half, and pushes the rest again."""
         earliest, latest = self._max_speech // 2, len(self._frames) - self._min_speech
         cut = min(range(earliest, latest), key=lambda index: self._frames[index][1])
         rest = self._frames[cut:]
@@ -291,10 +291,10 @@ class _SpanBuilder:
         self._position -= len(rest)
         self._end = self._position * FRAME_SAMPLES
         self._frames, self._spoken = [], 0
-        found = [Span(start, self._end)]
+        spans = [Span(start, self._end)]
         for speech, level in rest:
-            found += self.take(speech, level)
-        return found
+            spans += self.push(speech, level)
+        return spans
 
 
 def _decibels(power: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
-"""A checkpoint: one folder with `model.safetensors` and `bundle.json`. No pickle, ever.
+"""Reads and writes checkpoints: a folder with `model.safetensors` and `bundle.json`. No pickle.
 
-`bundle.json` says everything that turns sound into probabilities with these weights, and where they come
-from; `metrics.json` beside it, where there is one, holds the measured results. Descriptions are read without
-torch, which machines that run the model with ONNX Runtime may lack.
+`bundle.json` describes features, labels and calibration for these weights, and where the weights come from.
+`metrics.json` beside it is optional and holds the measured results. Descriptions are read without torch,
+which machines that use ONNX Runtime may lack.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ class BundleError(CodedError):
 
 @dataclass(frozen=True)
 class Bundle:
-    """Everything but the weights: what `bundle.json` holds, and the content of `metrics.json`."""
+    """The description of a checkpoint: the content of `bundle.json` and `metrics.json`, not the weights."""
 
     name: str
     version: str
@@ -46,27 +46,28 @@ class Bundle:
     labels: tuple[str, ...]  # in the order of the logits
     features: FeatureSpec
     options: Mapping[str, Any] = field(default_factory=dict)  # of the architecture
-    window_s: float = 10.0  # longest stretch the model is given at once
+    window_s: float = 10.0  # longest input of the model; longer speech is cut
     temperature: float = 1.0  # logits are divided by it
-    threshold: float = 0.0  # confidence below which the answer is `unknown`, 0 to 1
+    threshold: float = 0.0  # confidence below which the label is `unknown`, 0 to 1
     training_data: tuple[str, ...] = ()
     licence: str = ""
     parameters: int = 0
     size_bytes: int = 0  # of the weights file
     sha256: str = ""  # of the weights file
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    path: Path | None = None  # the folder it was read from
+    path: Path | None = None  # the folder of the checkpoint
 
 
 NOT_IN_FILE = ("metrics", "path")
 WINDOW_S = (0.1, 60.0)
 TEMPERATURE = (1e-3, 1e3)
-MAX_REASON = 300  # characters of what torch says of weights that do not fit
-MISFITS = (RuntimeError, TypeError, ValueError, KeyError, ArithmeticError, AssertionError)  # of wrong options
+MAX_REASON = 300  # characters of torch's message about weights that do not fit
+# What models raise for wrong options.
+MISFITS = (RuntimeError, TypeError, ValueError, KeyError, ArithmeticError, AssertionError)
 
 
 def read(name_or_path: str | Path) -> Bundle:
-    """The description of a checkpoint, by its name under `checkpoints/` or its folder; weights stay unread.
+    """The description of a checkpoint, by its name under `checkpoints/` or its folder; no weights are read.
 
     Raises BundleError with code `not_found`, `bad_description`, `newer_format` or `bad_labels`.
     """
@@ -78,9 +79,9 @@ def read(name_or_path: str | Path) -> Bundle:
             f"{folder.name} has format {raw.get('format')!r}, this program reads format {FORMAT}: "
             "update SER Studio or export the checkpoint again",
         )
-    known = {f.name for f in fields(Bundle)} - set(NOT_IN_FILE)
+    field_names = {f.name for f in fields(Bundle)} - set(NOT_IN_FILE)
     try:
-        values = {key: value for key, value in raw.items() if key in known}
+        values = {key: value for key, value in raw.items() if key in field_names}
         values["features"] = FeatureSpec(**values["features"])
         values["labels"] = tuple(values["labels"])
         values["training_data"] = tuple(values.get("training_data", ()))
@@ -89,13 +90,13 @@ def read(name_or_path: str | Path) -> Bundle:
         raise BundleError(
             "bad_description", f"{folder.name}/{DESCRIPTION} is incomplete ({error}): export it again"
         ) from None
-    if wrong := [name for name, right in _checks(bundle) if not right]:
+    if wrong := [name for name, is_valid in _checks(bundle) if not is_valid]:
         raise BundleError(
             "bad_description",
             f"{folder.name}/{DESCRIPTION} has no sensible {', '.join(wrong)}: fetch or export it again",
         )
-    strangers = [label for label in bundle.labels if label not in BY_NAME]
-    if strangers or not bundle.labels or len(set(bundle.labels)) != len(bundle.labels):
+    unknown_labels = [label for label in bundle.labels if label not in BY_NAME]
+    if unknown_labels or not bundle.labels or len(set(bundle.labels)) != len(bundle.labels):
         raise BundleError(
             "bad_labels",
             f"{folder.name} has labels {list(bundle.labels)}; known are {', '.join(BY_NAME)}: "
@@ -108,14 +109,14 @@ def read(name_or_path: str | Path) -> Bundle:
 def load(name_or_path: str | Path) -> tuple[Bundle, "nn.Module"]:
     """A checkpoint's description and its model in float32, in evaluation mode, on the CPU.
 
-    Raises BundleError as `read` and `verify` do, and with code `unknown_architecture`, or `wrong_weights`
-    where the weights are not of the architecture.
+    Raises BundleError as `read` and `verify` do, with code `unknown_architecture`, and with code
+    `wrong_weights` if the weights do not fit the architecture.
     """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from ser_core.models.registry import ARCHITECTURES, undrawn
+    from ser_core.models.registry import ARCHITECTURES, build_uninitialised
 
     bundle = read(name_or_path)
     assert bundle.path is not None
@@ -127,29 +128,34 @@ def load(name_or_path: str | Path) -> tuple[Bundle, "nn.Module"]:
         )
     _check_hash(bundle)
     try:
-        weights = {  # copies: what was loaded may be the file itself, which can change
+        weights = {  # copies: loaded tensors may be mapped to the file, which can change
             key: value.to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
             for key, value in load_file(bundle.path / WEIGHTS).items()
         }
         if not all(torch.stack(value.aminmax()).isfinite().all() for value in weights.values()):
             raise ValueError("some are not finite")
-        model = undrawn(bundle.architecture, len(bundle.labels), **bundle.options)
+        model = build_uninitialised(bundle.architecture, len(bundle.labels), **bundle.options)
         model.load_state_dict(weights, assign=True)
-        wanted: FeatureSpec = model.features  # type: ignore[assignment]
-        if (bundle.features.kind, bundle.features.bands) != (wanted.kind, wanted.bands):
-            raise ValueError(f"they read {wanted.bands} rows of {wanted.kind}, other features are described")
+        expected: FeatureSpec = model.features  # type: ignore[assignment]
+        if (bundle.features.kind, bundle.features.bands) != (expected.kind, expected.bands):
+            raise ValueError(
+                f"they read {expected.bands} rows of {expected.kind}, other features are described"
+            )
     except (SafetensorError, *MISFITS) as error:
-        why = " ".join(str(error).split())[:MAX_REASON]
+        reason = " ".join(str(error).split())[:MAX_REASON]
         raise BundleError(
             "wrong_weights",
-            f"{bundle.path.name}: the weights do not fit {bundle.architecture} ({why}): "
+            f"{bundle.path.name}: the weights do not fit {bundle.architecture} ({reason}): "
             "fetch or export it again",
         ) from None
     return bundle, model.eval()
 
 
 def save(folder: Path, bundle: Bundle, model: "nn.Module") -> Bundle:
-    """Writes matrices in float16, vectors in float32, and the description; returns the whole bundle."""
+    """Writes weights (matrices in float16, vectors in float32) and description to `folder`.
+
+    Returns `bundle` with `parameters`, `size_bytes`, `sha256` and `path` filled in.
+    """
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -170,15 +176,15 @@ def save(folder: Path, bundle: Bundle, model: "nn.Module") -> Bundle:
         path=folder,
     )
     os.replace(partial, folder / WEIGHTS)
-    described = {"format": FORMAT, **asdict(bundle)}
+    description = {"format": FORMAT, **asdict(bundle)}
     for key in NOT_IN_FILE:
-        described.pop(key)
-    (folder / DESCRIPTION).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+        description.pop(key)
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     return bundle
 
 
 def verify(name_or_path: str | Path) -> None:
-    """Raises BundleError where a checkpoint is missing, incomplete or was changed since it was saved."""
+    """Raises BundleError if a checkpoint is missing, incomplete or was changed since it was saved."""
     _check_hash(read(name_or_path))
 
 
@@ -192,18 +198,18 @@ def shipped() -> list[Bundle]:
 
 
 def _checks(bundle: Bundle) -> Iterator[tuple[str, bool]]:
-    """Fields of a description, and whether they hold what they should: anyone can have written it."""
+    """Fields of a description that is not trusted, each with whether its value is valid."""
     for name in ("name", "version", "architecture", "licence", "sha256"):
         yield name, isinstance(getattr(bundle, name), str)
     for name in ("labels", "training_data"):
-        yield name, all(isinstance(one, str) for one in getattr(bundle, name))
+        yield name, all(isinstance(item, str) for item in getattr(bundle, name))
     for name in ("parameters", "size_bytes"):
         yield name, _is_number(getattr(bundle, name), 0, math.inf)
     yield "options", isinstance(bundle.options, dict)
     yield "window_s", _is_number(bundle.window_s, *WINDOW_S)
     yield "temperature", _is_number(bundle.temperature, *TEMPERATURE)
     yield "threshold", _is_number(bundle.threshold, 0, 1)
-    yield "features", bundle.features.sensible
+    yield "features", bundle.features.is_valid
 
 
 def _is_number(value: object, least: float, most: float) -> bool:
@@ -215,10 +221,10 @@ def _folder(name_or_path: str | Path) -> Path:
     if not (folder / DESCRIPTION).is_file():
         folder = CHECKPOINTS / name_or_path
     if not (folder / DESCRIPTION).is_file():
-        there = sorted(path.parent.name for path in CHECKPOINTS.glob(f"*/{DESCRIPTION}"))
+        names = sorted(path.parent.name for path in CHECKPOINTS.glob(f"*/{DESCRIPTION}"))
         raise BundleError(
             "not_found",
-            f"there is no checkpoint {str(name_or_path)!r}; shipped: {', '.join(there) or 'none'}",
+            f"there is no checkpoint {str(name_or_path)!r}; shipped: {', '.join(names) or 'none'}",
         )
     return folder
 

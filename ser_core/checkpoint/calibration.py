@@ -1,4 +1,4 @@
-"""From logits to probabilities that mean what they say.
+"""Calibrated probabilities from logits.
 
 Temperature scaling after Guo et al. (2017), "On calibration of modern neural networks".
 """
@@ -18,7 +18,7 @@ def probabilities(logits: Tensor, temperature: float) -> Tensor:
 def fit_temperature(logits: Tensor, targets: Tensor) -> float:
     """The temperature that minimises the cross-entropy of `logits` `(n, class)` against `targets` `(n,)`.
 
-    Fit it on speakers the model has not seen. A class that a row's corpus lacks may be `-inf`.
+    Use speakers that are not in the training data. A class that the corpus of a row lacks may be `-inf`.
 
     >>> fit_temperature(torch.tensor([[4.0, 0.0], [4.0, 0.0], [0.0, 4.0]]), torch.tensor([0, 1, 1])) > 1
     True
@@ -38,9 +38,9 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
 
 
 def expected_calibration_error(probs: Tensor, targets: Tensor, bins: int = CALIBRATION_BINS) -> float:
-    """Mean gap between confidence and accuracy, weighted by how many fall in each bin; 0 (best) to 1.
+    """Mean gap between confidence and accuracy, weighted by the number of clips in each bin; 0 (best) to 1.
 
-    `probs` `(n, class)`, `targets` `(n,)`.
+    `probs` `(n, class)` sum to 1 in each row; `targets` `(n,)` are class indices.
     """
     confidence, predicted = probs.max(-1)
     correct = (predicted == targets).double()

@@ -1,4 +1,4 @@
-"""What is told of a checkpoint, the same on the command line, in the page and over the API."""
+"""Summaries of checkpoints for the command line, the page and the API."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ HEADLINE = "ravdess_5fold"  # the protocol in metrics.json that a model's accura
 
 
 def described(bundle: Bundle) -> dict[str, Any]:
-    """What `models` says about a checkpoint; accuracy in percent, None where it was not measured."""
+    """The summary of a checkpoint, as `models` prints it; accuracy in percent, None if not measured."""
     return {
         "name": bundle.name,
         "version": bundle.version,
@@ -24,9 +24,12 @@ def described(bundle: Bundle) -> dict[str, Any]:
 
 
 def accuracy(protocols: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The accuracy a checkpoint is known by: on unseen actors of RAVDESS, else on unseen voices, else any."""
+    """The accuracy to quote for a checkpoint: on unseen actors of RAVDESS, else on unseen speakers, else any.
+
+    `protocols`: results by protocol, as in metrics.json. None if there is no accuracy.
+    """
     measured = {
-        name: found for name, found in protocols.items() if isinstance(found.get("accuracy"), Mapping)
+        name: result for name, result in protocols.items() if isinstance(result.get("accuracy"), Mapping)
     }
     if not measured:
         return None
@@ -44,7 +47,7 @@ def accuracy(protocols: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def setting(protocol: str, speaker_dependent: bool, **_: object) -> str:
-    """What an accuracy was measured on, in words."""
+    """A text that says on what an accuracy was measured."""
     if protocol == HEADLINE:
         return "RAVDESS, five folds, actors unseen"
     return f"{protocol}, " + (

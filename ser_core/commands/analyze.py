@@ -1,6 +1,6 @@
-"""`python -m ser_core analyze`: recordings to results, once each.
+"""The command `analyze`: analyses recordings and writes the results.
 
-What the command uses is imported in it, as in `ser_core.commands.cli`.
+Modules that only the command needs are imported in its functions, as in `ser_core.commands.cli`.
 """
 
 import os
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ser_core.recognition.recognizer import Progress, Recognizer
 
 HOUR_S = 3600
-SHORT_S = 15  # recordings under this give a model little to know a voice by; MANY of them get a hint
+SHORT_S = 15  # shorter recordings hold little information on a voice; from MANY of them on, HINT is printed
 MANY = 10
 HINT = (
     "Each was judged by itself. Unfamiliar voices are heard rightly more often with --one-voice (each folder "
@@ -86,32 +86,32 @@ def analyze(
         ),
     ] = False,
 ) -> None:
-    """Which emotion sounds where in each recording: results on stdout or in --out, progress on stderr.
+    """Recognises emotions in recordings: results go to stdout or to --out, progress to stderr.
 
-    TextGrid, EAF, Audacity labels and WebVTT hold one recording a file: give several a folder with --out.
-    There a recording that cannot be read has no file. A run that was stopped, however, goes on when it is
-    given again with --resume: only recordings that are not done, or were changed since, are analysed, each
-    from its start. Exit code: 0 all good, 1 some recordings could not be read, 2 usage.
+    TextGrid, EAF, Audacity labels and WebVTT hold one recording per file: for several recordings, name a
+    folder with --out. In these formats a recording that cannot be read gets no file. With --resume, a run
+    that was stopped is continued: only recordings that are not done, or have changed since, are analysed,
+    each from its start. Exit code: 0 all good, 1 some recordings could not be read, 2 usage.
     """
     from ser_core import export
     from ser_core.commands import inputs
     from ser_core.export import files
 
-    for kind, chosen, there in (
+    for kind, value, choices in (
         ("format", format_, export.WRITERS),
         ("device", device, DEVICES),
         ("precision", precision, PRECISIONS),
         ("runtime", runtime, RUNTIMES),
     ):
-        if chosen not in there:
-            stop(f"no {kind} is called {chosen!r}; there are {', '.join(there)}")
+        if value not in choices:
+            stop(f"no {kind} is called {value!r}; there are {', '.join(choices)}")
     if resume and out is None:
         stop("--resume needs --out: what went to stdout is not known any more")
     if alike and one_voice:
         stop("--alike is for several voices, --one-voice for one in each folder: give one of them")
     if resume and (alike or one_voice):
-        told = "--alike" if alike else "--one-voice"
-        stop(f"--resume cannot go with {told}: each result depends on all recordings")
+        option = "--alike" if alike else "--one-voice"
+        stop(f"--resume cannot go with {option}: each result depends on all recordings")
     expanded = inputs.expand(paths)
     items = expanded.items
     targets = _targets(out, [item.path for item in items], export.EXTENSIONS.get(format_, format_))
@@ -119,38 +119,38 @@ def analyze(
     if one_each and len(set(targets)) < len(items):
         stop(f"{format_} holds one recording a file, and there are {len(items)}: name a folder with --out")
     recognizer = load(model, device, precision, runtime)
-    shared = os.path.dirname if one_voice else (lambda path: "") if alike else None
-    apart = out is not None and files.is_folder(out)
-    work = {"format": format_, "runtime": runtime, "precision": precision}
-    work |= {"judged": "together"} if shared else {}
-    notes = _notes(Path(out), targets, work, recognizer.bundle, resume) if out else None
-    known = _known(notes, items, targets if apart else None) if notes else {}
-    failed, short, together = False, 0, []
+    session_key = os.path.dirname if one_voice else (lambda path: "") if alike else None
+    in_folder = out is not None and files.is_folder(out)
+    settings = {"format": format_, "runtime": runtime, "precision": precision}
+    settings |= {"judged": "together"} if session_key else {}
+    notes = _open_notes(Path(out), targets, settings, recognizer.bundle, resume) if out else None
+    finished = _finished(notes, items, targets if in_folder else None) if notes else {}
+    failed, short_count, collected = False, 0, []
     for item, target, analysis in zip(
-        items, targets, _analyses(recognizer, items, known, shared), strict=True
+        items, targets, _analyses(recognizer, items, finished, session_key), strict=True
     ):
         failed = failed or bool(analysis.error)
-        short += not analysis.error and analysis.duration < SHORT_S
-        if not apart:
-            together.append(analysis)
-        elif item.path not in known and not (one_each and analysis.error):  # that would say: nobody speaks
+        short_count += not analysis.error and analysis.duration < SHORT_S
+        if not in_folder:
+            collected.append(analysis)
+        elif item.path not in finished and not (one_each and analysis.error):  # it would look like no speech
             write(target, export.WRITERS[format_]([analysis]))
-        if notes and item.path not in known and not item.error:
+        if notes and item.path not in finished and not item.error:
             with writing(notes.path):
-                notes.add(item.path, replace(analysis, segments=()) if apart else analysis)
-    if not apart and not (one_each and failed):
-        write(targets[0], export.WRITERS[format_](together))
+                notes.add(item.path, replace(analysis, segments=()) if in_folder else analysis)
+    if not in_folder and not (one_each and failed):
+        write(targets[0], export.WRITERS[format_](collected))
     if notes:
         notes.end(keep=resume)
     for remark in expanded.remarks:
         say(remark)
-    if short >= MANY and not shared and recognizer.runtime.adapts:
+    if short_count >= MANY and not session_key and recognizer.runtime.adapts:
         say(HINT)
     raise typer.Exit(SOME_FAILED if failed else 0)
 
 
 def _targets(out: str | None, sources: Sequence[str], extension: str) -> Sequence[Path | None]:
-    """Where each recording's results go, None for stdout; refuses what could only fail or do harm later."""
+    """The output file of each recording, None for stdout. Ends the command if one cannot be written."""
     from ser_core.export import files
 
     if out is None:
@@ -164,17 +164,17 @@ def _targets(out: str | None, sources: Sequence[str], extension: str) -> Sequenc
     return targets
 
 
-def _notes(
-    out: Path, targets: Sequence[Path | None], work: Mapping[str, str], bundle: "Bundle", resume: bool
+def _open_notes(
+    out: Path, targets: Sequence[Path | None], settings: Mapping[str, str], bundle: "Bundle", resume: bool
 ) -> "Notes":
-    """The notes of runs of the same `work` into `out`: a hidden file in the folder, or beside the file."""
+    """The notes of runs with the same `settings` into `out`: a hidden file in or beside it."""
     from ser_core import __version__
     from ser_core.commands.journal import JournalError
     from ser_core.commands.notes import Notes
     from ser_core.export import files
 
     model = f"{bundle.name} {bundle.version} {bundle.sha256[:16]}"
-    heading = {**work, "model": model, "ser_core": __version__}
+    heading = {**settings, "model": model, "ser_core": __version__}
     path = out / ".progress" if files.is_folder(str(out)) else out.with_name(f".{out.name}.progress")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,66 +183,67 @@ def _notes(
         except JournalError as error:
             stop(f"--out {error.message}")
         if resume:
-            files.sweep([target for target in targets if target])
+            files.remove_partials([target for target in targets if target])
     return notes
 
 
-def _known(
+def _finished(
     notes: "Notes", items: Sequence["Input"], files: Sequence[Path | None] | None
 ) -> "dict[str, Analysis]":
-    """What is known of the items by their path; of those that have a file of their own, where it is there."""
-    known = {}
-    for number, item in enumerate(items):
+    """Analyses of earlier runs by path. If each item has one of `files`, only items whose file exists."""
+    finished = {}
+    for index, item in enumerate(items):
         analysis = notes.get(item.path)
-        file = files[number] if files else None
+        file = files[index] if files else None
         if analysis and (analysis.error or file is None or file.is_file()):
-            known[item.path] = analysis
-    return known
+            finished[item.path] = analysis
+    return finished
 
 
 def _analyses(
     recognizer: "Recognizer",
     items: Sequence["Input"],
-    known: "Mapping[str, Analysis]",
-    shared: Callable[[str], str] | None,
+    finished: "Mapping[str, Analysis]",
+    session_key: Callable[[str], str] | None,
 ) -> Iterator["Analysis"]:
-    """The analysis of each item, told about on stderr where it was not known.
+    """The analysis of each item; those that are not `finished` are computed and reported on stderr.
 
-    `shared` names the session of a path; then all are heard once before any is judged.
+    `session_key` gives the session of a path. With it all recordings are read once before any is judged.
     """
     from ser_core.analysis import Analysis
     from ser_core.models.session import Session
 
     name, version = recognizer.bundle.name, recognizer.bundle.version
-    done = f", {len(known)} of them done before" if known else ""
+    done = f", {len(finished)} of them done before" if finished else ""
     say(f"{len(items)} to analyse with {name} {version} on {recognizer.device}{done}")
-    readable = [item.path for item in items if not item.error and item.path not in known]
-    progress = _show_seconds if sys.stderr.isatty() else _hourly()
+    readable = [item.path for item in items if not item.error and item.path not in finished]
+    progress = _show_seconds if sys.stderr.isatty() else _report_hours()
     sessions: defaultdict[str, Session] = defaultdict(Session)
 
     def session_of(path: str) -> Session:
-        return sessions[shared(path)] if shared else Session()
+        return sessions[session_key(path)] if session_key else Session()
 
-    if shared and not recognizer.runtime.adapts:
+    if session_key and not recognizer.runtime.adapts:
         say(f"{name} judges each recording by itself, whatever is beside it")
-    elif shared:
+    elif session_key:
         say("Hearing all of them once, then judging each with the others")
         for _ in recognizer.analyze_files(readable, progress=progress, session_of=session_of):
             pass
         for session in sessions.values():
             session.settle()
-    found = recognizer.analyze_files(readable, progress=progress, session_of=session_of)
+    results = recognizer.analyze_files(readable, progress=progress, session_of=session_of)
     for number, item in enumerate(items, start=1):
-        if item.path in known:
-            yield known[item.path]
+        if item.path in finished:
+            yield finished[item.path]
             continue
-        analysis = Analysis(item.path, 0.0, name, version, error=item.error) if item.error else next(found)
+        failure = Analysis(item.path, 0.0, name, version, error=item.error) if item.error else None
+        analysis = failure or next(results)
         if analysis.error:
             say(f"{analysis.source}: {analysis.error.code}: {analysis.error.message}")
         else:
             summary = analysis.summary
-            sure = f" {summary.confidence:.0%}" if analysis.segments else ""
-            say(f"[{number}/{len(items)}] {analysis.source}: {summary.label}{sure}")
+            confidence = f" {summary.confidence:.0%}" if analysis.segments else ""
+            say(f"[{number}/{len(items)}] {analysis.source}: {summary.label}{confidence}")
         yield analysis
 
 
@@ -252,15 +253,15 @@ def _show_seconds(source: str, seconds: float) -> None:
     typer.echo(f"{CLEAR_LINE}{utf8(source)}: {seconds:.0f} s heard", err=True, nl=False)
 
 
-def _hourly() -> "Progress":
-    """Tells of long recordings where a line cannot be written anew: one line an hour of sound."""
-    told = 0
+def _report_hours() -> "Progress":
+    """Progress where a line cannot be overwritten: one line per hour of audio."""
+    reported_hours = 0
 
-    def tell(source: str, seconds: float) -> None:
-        nonlocal told
+    def report(source: str, seconds: float) -> None:
+        nonlocal reported_hours
         hours = int(seconds // HOUR_S)
-        if hours > told:
+        if hours > reported_hours:
             say(f"{source}: {hours} h heard")
-        told = hours
+        reported_hours = hours
 
-    return tell
+    return report

@@ -1,4 +1,4 @@
-"""Notes of what is done, so that work that was killed can go on: lines of JSON, each whole or not there."""
+"""Records finished work in a file of JSON lines, so that a run that was killed can be resumed."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from ser_core.errors import CodedError
 
 try:
     import fcntl
-except ImportError:  # Windows: there two runs at once into one place are the caller's to avoid
+except ImportError:  # Windows: no lock, so the caller must not run twice at once
     fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
@@ -18,13 +18,13 @@ Entry = Mapping[str, Any]
 
 
 class JournalError(CodedError):
-    """Notes that cannot be gone on with."""
+    """A journal with which work cannot be resumed."""
 
 
 class Journal:
-    """A file of entries behind a heading that says what work they are of.
+    """A file with a heading, which describes the work, and entries.
 
-    An entry is handed to the system at once, so it outlives the process. A line that was being written when
+    An entry is written to the system at once, so it survives the process. A line that is incomplete because
     the process died is dropped when the file is opened again.
 
     >>> from tempfile import TemporaryDirectory
@@ -32,49 +32,49 @@ class Journal:
     ...     journal = Journal(Path(folder) / "notes", {"model": "default"})
     ...     journal.add({"done": 1})
     ...     journal.close()
-    ...     again = Journal(Path(folder) / "notes", {"model": "default"})
-    ...     again.entries
+    ...     reopened = Journal(Path(folder) / "notes", {"model": "default"})
+    ...     reopened.entries
     [{'done': 1}]
     """
 
     def __init__(self, path: Path, heading: Entry, resume: bool = True) -> None:
-        """Opens the notes at `path`, or begins them; without `resume` what is there is thrown away.
+        """Opens or creates the journal at `path`; without `resume` existing entries are deleted.
 
-        Raises JournalError with code `other_work` where what is there has another heading, `in_use` while
-        another process has it open, `bad_notes` where it cannot be read; and OSError.
+        Raises JournalError with code `other_work` if the existing heading differs, `in_use` while another
+        process has the file open, `bad_notes` if it cannot be read; and OSError.
         """
         self.path = path
         self._file: BinaryIO = path.open("ab")
         try:
             self._lock()
-            kept, found = _read(path) if resume else (0, [])
-            if found and found[0] != heading:
-                raise _other_work(path, found[0], heading)
+            size, lines = _read(path) if resume else (0, [])
+            if lines and lines[0] != heading:
+                raise _other_work(path, lines[0], heading)
         except JournalError:
             self._file.close()
             raise
-        self.entries: list[Entry] = found[1:]
-        if self._file.tell() > kept:
-            self._file.truncate(kept)
-        if not found:
+        self.entries: list[Entry] = lines[1:]
+        if self._file.tell() > size:
+            self._file.truncate(size)
+        if not lines:
             self.add(heading)
 
     def add(self, entry: Entry) -> None:
-        """Writes `entry` behind the others; it is on its way to the disk when this returns."""
+        """Appends `entry`; it is flushed to the system when this returns."""
         self._file.write(json.dumps(entry).encode("ascii") + b"\n")
         self._file.flush()
 
     def close(self) -> None:
-        """Writes no more; the notes stay."""
+        """Closes the file, which stays."""
         self._file.close()
 
     def discard(self) -> None:
-        """Removes the notes: the work is finished."""
+        """Deletes the file, when the work is finished."""
         self.path.unlink(missing_ok=True)
         self.close()
 
     def _lock(self) -> None:
-        """Keeps other processes away until this one closes the file or dies."""
+        """Locks the file until this process closes it or ends."""
         if fcntl is None:
             return
         try:
@@ -87,8 +87,8 @@ class Journal:
             log.warning("%s is on a drive without locks: do not run this twice at once", self.path.parent)
 
 
-def _other_work(path: Path, was: Entry, wanted: Entry) -> JournalError:
-    there, here = (", ".join(f"{key} {entry[key]}" for key in sorted(entry)) for entry in (was, wanted))
+def _other_work(path: Path, existing: Entry, heading: Entry) -> JournalError:
+    there, here = (", ".join(f"{key} {entry[key]}" for key in sorted(entry)) for entry in (existing, heading))
     return JournalError(
         "other_work",
         f"{path.parent} holds the results of other work ({there}), which cannot be gone on with "
@@ -97,11 +97,11 @@ def _other_work(path: Path, was: Entry, wanted: Entry) -> JournalError:
 
 
 def _read(path: Path) -> tuple[int, list[Entry]]:
-    """How many bytes of the file are whole lines, and what these say."""
+    """The size of the complete lines of the file in bytes, and their content."""
     text = path.read_bytes()
-    kept = text.rfind(b"\n") + 1
+    size = text.rfind(b"\n") + 1
     try:
-        return kept, [json.loads(line) for line in text[:kept].splitlines()]
+        return size, [json.loads(line) for line in text[:size].splitlines()]
     except ValueError:
         raise JournalError(
             "bad_notes", f"{path} was changed and cannot be gone on with: remove it, which begins anew"

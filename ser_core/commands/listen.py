@@ -1,6 +1,6 @@
-"""`python -m ser_core listen`: emotion while one speaks, in the terminal.
+"""The command `listen`: live recognition from a microphone, in the terminal.
 
-What the command uses is imported in it, as in `ser_core.commands.cli`.
+Modules that only the command needs are imported in its functions, as in `ser_core.commands.cli`.
 """
 
 import queue
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ser_core.recognition.live_engine import LiveEngine
 
 METER_WIDTH = 20  # characters
-METER_FLOOR_DBFS = -60.0  # what the empty meter stands for
-SOURCE = "microphone"  # what an analysis names where the sound is not recorded
+METER_FLOOR_DBFS = -60.0  # level at which the meter is empty
+SOURCE = "microphone"  # `Analysis.source` if the audio is not recorded
 
 
 def listen(
@@ -45,7 +45,7 @@ def listen(
     ] = None,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="Name the microphones.")] = False,
 ) -> None:
-    """Which emotion sounds in your voice, while you speak: results on stdout; Ctrl-C ends and saves.
+    """Recognises emotions live from a microphone: results go to stdout; Ctrl-C ends and saves.
 
     Exit code: 0 all good, 1 the microphone cannot be used, 2 usage.
     """
@@ -61,16 +61,17 @@ def listen(
     if save and save == record:
         stop("--save and --record name the same file")
     try:
-        found = microphone.devices()
+        devices = microphone.devices()
         if list_devices:
-            typer.echo("\n".join(device.line for device in found) or "no microphone")
+            typer.echo("\n".join(device.line for device in devices) or "no microphone")
             return
-        device = microphone.choose(found, device_index)
+        device = microphone.choose(devices, device_index)
         engine = LiveEngine(load(model, "auto"))
         with interruptible() as stopped, microphone.Microphone(device, stopped) as blocks:
             say(f"listening to {device.name}; Ctrl-C ends")
-            heard = recorded(blocks, record, device.sample_rate) if record else blocks
-            analysis = hear(engine, device.sample_rate, heard, Screen().show, str(record or SOURCE))
+            recording = recorded(blocks, record, device.sample_rate) if record else blocks
+            source = str(record or SOURCE)
+            analysis = run_session(engine, device.sample_rate, recording, Screen().show, source)
         engine.close()
     except CodedError as error:
         say(f"{error.code}: {error.message}")
@@ -79,23 +80,23 @@ def listen(
         files.write(save, dumps([analysis]))
 
 
-def hear(
+def run_session(
     engine: "LiveEngine",
     sample_rate: int,
     blocks: Iterable["NDArray[np.int16]"],
     show: "Callable[[Event], None]",
     source: str,
 ) -> "Analysis":
-    """Shows what is heard in `blocks` until they end; returns the analysis of the session.
+    """Recognises `blocks` of int16 mono, shape (n_samples,), until they end; returns the analysis.
 
-    LiveError if the session cannot go on.
+    `show` is called with each event but the last. Raises LiveError if the session fails.
     """
     from ser_core.recognition.live import Ended, Event, Failed, LiveSession
 
     events: queue.Queue[Event] = queue.Queue()
     session = LiveSession(engine, sample_rate, events.put, source)
 
-    def take(event: Event) -> "Analysis | None":
+    def handle(event: Event) -> "Analysis | None":
         match event:
             case Ended(analysis):
                 return analysis
@@ -108,9 +109,9 @@ def hear(
         session.wait_for_room()
         session.push(block)
         while not events.empty():
-            take(events.get())
+            handle(events.get())
     session.finish()
-    while not (analysis := take(events.get())):
+    while not (analysis := handle(events.get())):
         pass
     return analysis
 
@@ -118,7 +119,7 @@ def hear(
 def recorded(
     blocks: Iterable["NDArray[np.int16]"], path: Path, sample_rate: int
 ) -> Iterator["NDArray[np.int16]"]:
-    """`blocks`, each written to the WAV file `path` on its way."""
+    """Yields `blocks` and writes each to the WAV file `path`."""
     import soundfile
 
     with soundfile.SoundFile(path, "w", sample_rate, 1, "PCM_16", format="WAV") as file:
@@ -129,26 +130,26 @@ def recorded(
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that nothing is torn in the middle; a second Ctrl-C ends at once."""
+    """An event that Ctrl-C sets, so that the session can end properly; a second Ctrl-C ends at once."""
     stopped = threading.Event()
 
     def stop_listening(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)
         stopped.set()
 
-    before = signal.signal(signal.SIGINT, stop_listening)
+    previous = signal.signal(signal.SIGINT, stop_listening)
     try:
         yield stopped
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)
 
 
 class Screen:
-    """A line for each segment that ended, on stdout; below them on a terminal one that is rewritten."""
+    """Prints final segments to stdout, a line each; on a terminal, also a status line that is overwritten."""
 
     def __init__(self) -> None:
-        self._rewrites = sys.stderr.isatty()
-        self._now = ""  # what the segment being spoken sounds like
+        self._has_status = sys.stderr.isatty()
+        self._provisional = ""  # result for the segment being spoken
 
     def show(self, event: "Event") -> None:
         """Shows one event."""
@@ -156,27 +157,27 @@ class Screen:
 
         match event:
             case LiveSegment(final=True):
-                self._now = ""
-                if self._rewrites:
+                self._provisional = ""
+                if self._has_status:
                     typer.echo(CLEAR_LINE, err=True, nl=False)
                 typer.echo(final_line(event))
             case LiveSegment():
-                self._now = f"{event.segment.label} {event.segment.confidence:.0%}"
+                self._provisional = f"{event.segment.label} {event.segment.confidence:.0%}"
             case FallingBehind(skipped):
                 say(f"this machine is too slow for {skipped} provisional results so far; final ones all come")
-            case Level() if self._rewrites:
-                now = self._now if event.speech else ""
-                typer.echo(f"{CLEAR_LINE}{level_line(event)}  {now}", err=True, nl=False)
+            case Level() if self._has_status:
+                provisional = self._provisional if event.speech else ""
+                typer.echo(f"{CLEAR_LINE}{level_line(event)}  {provisional}", err=True, nl=False)
 
 
 def final_line(event: "LiveSegment") -> str:
-    """A segment that ended, as one line of text."""
-    found = event.segment
-    return f"{found.start:8.2f} {found.end:8.2f}  {found.label:<10}{found.confidence:5.0%}"
+    """A final segment as one line of text."""
+    segment = event.segment
+    return f"{segment.start:8.2f} {segment.end:8.2f}  {segment.label:<10}{segment.confidence:5.0%}"
 
 
 def level_line(level: "Level") -> str:
-    """Time and loudness as text of constant width.
+    """Time and level as text of constant width.
 
     >>> from ser_core.recognition.live import Level
     >>> level_line(Level(time=62.0, peak_dbfs=-30.0, rms_dbfs=-41.5, speech=True, samples_received=0))

@@ -1,4 +1,4 @@
-"""Which recordings a run of `analyze` is done with, kept beside its results until it ends."""
+"""Records which recordings a run of `analyze` has finished, beside its results, until the run ends."""
 
 import os
 from collections.abc import Mapping
@@ -13,25 +13,25 @@ from ser_core.errors import AudioError
 
 
 class Notes:
-    """What is known of recordings by their path; one that was changed since is not known any more."""
+    """Finished analyses by path of the recording; a recording that has changed since counts as new."""
 
     def __init__(self, path: Path, heading: Entry, resume: bool) -> None:
         """As `Journal`."""
         self.path = path
         self._journal = Journal(path, heading, resume)
-        self._known = {entry["path"]: entry for entry in self._journal.entries}
+        self._entries = {entry["path"]: entry for entry in self._journal.entries}
 
     def get(self, path: str) -> Analysis | None:
-        """The analysis that was noted of the recording at `path`; None where there is none of it as it is."""
-        entry = self._known.get(path)
+        """The stored analysis of the recording at `path`; None if there is none or the file has changed."""
+        entry = self._entries.get(path)
         return _analysis(entry["analysis"]) if entry and entry["stamp"] == _stamp(path) else None
 
     def add(self, path: str, analysis: Analysis) -> None:
-        """Notes that the recording at `path` is done; OSError where that cannot be written."""
+        """Stores the analysis of the recording at `path`; OSError if it cannot be written."""
         self._journal.add({"path": path, "stamp": _stamp(path), "analysis": _values(analysis)})
 
     def end(self, keep: bool) -> None:
-        """The run is over; with `keep` a later one will do only what is new."""
+        """Ends the run. With `keep`, the notes stay and a later run analyses only new recordings."""
         if keep:
             self._journal.close()
         else:
@@ -39,22 +39,22 @@ class Notes:
 
 
 def _stamp(path: str) -> list[int] | None:
-    """What tells whether a file was changed: its size, and when it was written; None without a file."""
+    """Size and modification time of a file, which show whether it has changed; None without a file."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError):  # ValueError: a NUL in the name
         return None
-    return [found.st_size, found.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _values(analysis: Analysis) -> dict[str, Any]:
-    """`analysis` as JSON holds it, to the last digit."""
+    """`analysis` as values for JSON, without rounding."""
     error = analysis.error
     return asdict(replace(analysis, error=None)) | {"error": error and [error.code, error.message]}
 
 
 def _analysis(values: Mapping[str, Any]) -> Analysis:
-    """What `_values` made values of."""
+    """The analysis from the result of `_values`."""
     quality, error = values["quality"], values["error"]
     return Analysis(
         **{

@@ -1,4 +1,4 @@
-"""How commands speak: lines on stderr, exit codes, and how they end over wrong usage."""
+"""Output of the commands: lines on stderr, results on stdout or in files, exit codes."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ CLEAR_LINE = "\r\x1b[K"
 
 
 def say(message: str) -> None:
-    """One line on stderr, in place of an unfinished progress line."""
+    """Prints one line on stderr, in place of an unfinished progress line."""
     from ser_core.export.text import utf8
 
     line = utf8(" ".join(message.split()))
@@ -25,13 +25,13 @@ def say(message: str) -> None:
 
 
 def stop(message: str) -> NoReturn:
-    """Ends the command over how it was called."""
+    """Ends the command with a usage error."""
     say(f"Error: {message}")
     raise typer.Exit(USAGE)
 
 
 def load(model: str, device: str, precision: str = "float32", runtime: str = "torch") -> "Recognizer":
-    """The checkpoint `model`, see `Recognizer.load`; ends the command where it cannot be used."""
+    """`Recognizer.load` for the command line; ends the command if the checkpoint cannot be used."""
     from ser_core.checkpoint.bundle import BundleError
     from ser_core.errors import DeviceError
     from ser_core.recognition.recognizer import Recognizer
@@ -43,7 +43,7 @@ def load(model: str, device: str, precision: str = "float32", runtime: str = "to
 
 
 def check_writable(option: str, path: Path) -> None:
-    """Makes the folder of `path`; ends the command where `path`, given as `option`, could not be written."""
+    """Creates the folder of `path`; ends the command if `path`, given as `option`, cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -55,7 +55,7 @@ def check_writable(option: str, path: Path) -> None:
 
 
 def write(target: Path | None, text: str) -> None:
-    """Puts `text` in `target`, or on stdout; UTF-8 whatever the terminal's encoding."""
+    """Writes `text` to `target`, or to stdout if None; UTF-8 whatever the terminal's encoding."""
     from ser_core.export import files
 
     if target is None:
@@ -68,7 +68,7 @@ def write(target: Path | None, text: str) -> None:
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Ends the command where what is done inside cannot be written."""
+    """Ends the command if an OSError is raised inside, with a message about `target`."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Writers of analyses, one format a file; a writer takes analyses and returns the whole text."""
+"""Export formats, one module each. A writer takes analyses and returns the whole text of the file."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,7 +15,7 @@ WRITERS: Mapping[str, Callable[[Sequence[Analysis]], str]] = {
     "rttm": rttm.dumps,
     "html": html.dumps,
 }
-# Formats that hold one recording a file; their writers take one analysis.
+# Formats that hold one recording per file; their writers take exactly one analysis.
 ONE_RECORDING = frozenset({"textgrid", "eaf", "audacity", "vtt"})
-# What their files' names end in, where it is not the format's own name.
+# File extensions that differ from the name of the format.
 EXTENSIONS = {"textgrid": "TextGrid", "audacity": "txt"}

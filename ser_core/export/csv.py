@@ -1,4 +1,4 @@
-"""CSV after RFC 4180, one row a segment, for spreadsheets and data frames.
+"""CSV (RFC 4180), one row per segment, for spreadsheets and data frames.
 
 A recording without speech has one row with the label `no_speech`; one that could not be read has one row with
 the error's code as its label. Rows without a segment leave the numbers empty.
@@ -13,12 +13,12 @@ from ser_core.emotions import LABELS
 from ser_core.export.text import PROBABILITY_DIGITS, TIME_DIGITS, utf8
 
 COLUMNS = ("source", "start", "end", "label", "confidence", "valence", "arousal", *LABELS)
-# A spreadsheet computes a cell that starts with one of these; OWASP's remedy is an apostrophe before it.
+# A spreadsheet takes a cell that starts with one of these for a formula; OWASP advises an apostrophe first.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def dumps(analyses: Sequence[Analysis]) -> str:
-    """A header and one row a segment; times in s, lines end in CRLF."""
+    """A header and one row per segment; times in s, lines end in CRLF."""
     text = io.StringIO(newline="")
     rows = csv.DictWriter(text, COLUMNS)
     rows.writeheader()
@@ -47,5 +47,5 @@ def _rows(analysis: Analysis) -> Iterator[dict[str, str]]:
 
 
 def inert(cell: str) -> str:
-    """`cell`, with an apostrophe before it where a spreadsheet would take it for a formula."""
+    """`cell`, with an apostrophe before it if a spreadsheet would take it for a formula."""
     return "'" + cell if cell.startswith(FORMULA_STARTS) else cell

@@ -10,18 +10,18 @@ from pympi import Elan
 
 from ser_core.analysis import Analysis
 from ser_core.export.text import PROBABILITY_DIGITS, utf8
-from ser_core.export.tier import intervals, the_one
+from ser_core.export.tier import intervals, single_analysis
 
 MEDIA_TYPES = {".wav": "audio/x-wav"}  # as ELAN calls it
 ANY_AUDIO = "audio/*"
 
 
 def dumps(analyses: Sequence[Analysis]) -> str:
-    """The one analysis as XML; ValueError where there are more.
+    """One analysis as XML; ValueError for another number of analyses.
 
-    The recording's name is percent-encoded in its URL, since XML has no place for control characters.
+    The recording's name is percent-encoded in its URL, because XML cannot contain control characters.
     """
-    analysis = the_one(analyses)
+    analysis = single_analysis(analyses)
     document = Elan.Eaf(author=f"SER Studio, {analysis.model_name} {analysis.model_version}")
     document.remove_tier("default")
     url = quote(utf8(analysis.source))

@@ -1,4 +1,4 @@
-"""Where results go on disk."""
+"""Paths of result files, and writing them atomically."""
 
 import os
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write(path: Path, text: str) -> None:
-    """Writes `text` as UTF-8 to `path` at once: whoever reads it sees the old file or the whole new one."""
+    """Writes `text` as UTF-8 to `path` atomically: a reader gets the old file or the complete new one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(text.encode("utf-8"))
@@ -15,8 +15,8 @@ def write(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-def sweep(paths: Sequence[Path]) -> None:
-    """Removes what processes left that were killed while they wrote to `paths`."""
+def remove_partials(paths: Sequence[Path]) -> None:
+    """Removes temporary files of processes that were killed while they wrote to `paths`."""
     names = {path.name for path in paths}
     for folder in {path.parent for path in paths}:
         for partial in folder.glob(".*.*.partial"):
@@ -25,15 +25,15 @@ def sweep(paths: Sequence[Path]) -> None:
 
 
 def is_folder(out: str) -> bool:
-    """Whether `out` is to hold a file for each recording: it is a folder already, or has no extension."""
+    """Whether `out` is a folder with a file per recording: it exists as a folder, or has no extension."""
     return os.path.isdir(out) or out.endswith(os.sep) or not Path(out).suffix
 
 
 def targets(out: str, sources: Sequence[str], extension: str) -> list[Path]:
-    """The file each source's results go to: `out` itself for all, or one each where `out` is a folder.
+    """The output file of each source: `out` itself for all, or one file each if `out` is a folder.
 
-    In a folder the results lie as their sources lie under what these have in common; the extension is added
-    to theirs, so that `a.wav` and `a.flac` stay apart.
+    In a folder, results have the same relative paths as their sources below their common folder. The
+    extension is added to that of the source, so that `a.wav` and `a.flac` get different files.
 
     >>> [path.as_posix() for path in targets("out.json", ["x/1.wav", "y/1.wav"], "json")]
     ['out.json', 'out.json']

@@ -1,4 +1,4 @@
-"""A report for people: one HTML page with its figures inside, that needs nothing from anywhere else."""
+"""HTML report: one page that contains its figures and loads nothing else."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -7,7 +7,7 @@ from ser_core.analysis import Analysis, Segment, Verdict
 from ser_core.emotions import color_of
 from ser_core.export.text import utf8
 
-# Nothing is loaded and nothing runs, whatever a file is called.
+# Nothing is loaded and no script runs, even if a file name contains markup.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 STYLE = """
 :root { color-scheme: light dark; --text: #2b3440; --paper: #ffffff; --line: #c3c9d1; --error: #a4262c;
@@ -38,7 +38,7 @@ CAVEAT = (
 
 
 def dumps(analyses: Sequence[Analysis]) -> str:
-    """One page with a table of all recordings and a section on each."""
+    """One page with a table of all recordings and a section for each."""
     models = sorted({f"{analysis.model_name} {analysis.model_version}" for analysis in analyses})
     title = f"Speech emotions in {len(analyses)} recording{'' if len(analyses) == 1 else 's'}"
     overview = _table(
@@ -60,7 +60,7 @@ def _overview_row(analysis: Analysis) -> tuple[str, ...]:
     source, duration = _text(analysis.source), f"{analysis.duration:.2f}"
     if analysis.error:
         return source, "", f'<span class="error">{_text(analysis.error.code)}</span>', "", ""
-    return source, duration, *_named(analysis.summary), str(len(analysis.segments))
+    return source, duration, *_verdict_cells(analysis.summary), str(len(analysis.segments))
 
 
 def _section(number: int, analysis: Analysis) -> str:
@@ -68,22 +68,22 @@ def _section(number: int, analysis: Analysis) -> str:
     if analysis.error:
         return f'{heading}<p class="error">{_text(analysis.error.message)}</p>\n</section>\n'
     warnings = analysis.quality.warnings if analysis.quality else ()
-    noted = "".join(f"<li>{_text(warning)}</li>" for warning in warnings)
-    notes = f"<ul>{noted}</ul>\n" if noted else ""
+    entries = "".join(f"<li>{_text(warning)}</li>" for warning in warnings)
+    warning_list = f"<ul>{entries}</ul>\n" if entries else ""
     if not analysis.segments:
-        return f"{heading}{notes}<p>No speech was found.</p>\n</section>\n"
+        return f"{heading}{warning_list}<p>No speech was found.</p>\n</section>\n"
     from ser_core.pictures import plots  # here, because importing matplotlib takes a while
     from ser_core.pictures.svg import describe_probabilities, inline_svg
 
     timeline = plots.timeline_figure(analysis.segments, analysis.duration)
     bars = plots.probability_figure(analysis.summary)
-    described = "Emotion, valence and arousal of each segment over time, as in the table below"
+    description = "Emotion, valence and arousal of each segment over time, as in the table below"
     rows = _table(
         ("segment", "start (s)", "end (s)", "sounds", "confidence", "valence", "arousal"),
         (_segment_row(index, segment) for index, segment in enumerate(analysis.segments, start=1)),
     )
     return (
-        f"{heading}{notes}{inline_svg(timeline, described)}\n"
+        f"{heading}{warning_list}{inline_svg(timeline, description)}\n"
         "<p>Solid: valence, dashed: arousal, both from -1 to 1.</p>\n<h3>Whole recording</h3>\n"
         f'<div class="bars">{inline_svg(bars, describe_probabilities(analysis.summary))}</div>\n'
         f"<h3>Segments</h3>\n{rows}</section>\n"
@@ -92,26 +92,26 @@ def _section(number: int, analysis: Analysis) -> str:
 
 def _segment_row(number: int, segment: Segment) -> tuple[str, ...]:
     times = f"{segment.start:.2f}", f"{segment.end:.2f}"
-    return str(number), *times, *_named(segment), f"{segment.valence:+.2f}", f"{segment.arousal:+.2f}"
+    return str(number), *times, *_verdict_cells(segment), f"{segment.valence:+.2f}", f"{segment.arousal:+.2f}"
 
 
-def _named(found: Verdict) -> tuple[str, str]:
-    """The label with its colour, and the confidence where there was speech."""
-    swatch = f'<span class="swatch" style="background: {color_of(found.label)}"></span>'
-    if not found.probabilities:
-        return _text(found.label), ""
-    return f"{swatch}{_text(found.label)}", f"{found.confidence:.0%}"
+def _verdict_cells(verdict: Verdict) -> tuple[str, str]:
+    """The label with its colour, and the confidence, empty without speech."""
+    swatch = f'<span class="swatch" style="background: {color_of(verdict.label)}"></span>'
+    if not verdict.probabilities:
+        return _text(verdict.label), ""
+    return f"{swatch}{_text(verdict.label)}", f"{verdict.confidence:.0%}"
 
 
 def _table(columns: Sequence[str], rows: Iterator[tuple[str, ...]]) -> str:
-    """Rows of markup under the names of their columns."""
+    """A table from `columns`, the headings, and rows of cells in HTML."""
     head = "".join(f'<th scope="col">{column}</th>' for column in columns)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in rows)
     table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>"
     return f'<div class="scroll">{table}</div>\n'
 
 
-def _text(words: str) -> str:
-    """`words` as HTML; control characters, which it has no place for, become U+FFFD."""
-    seen = "".join(c if c.isprintable() or c in "\n\t" or c > "\x9f" else "\ufffd" for c in utf8(words))
-    return escape(seen)
+def _text(text: str) -> str:
+    """`text` escaped for HTML; control characters, which HTML cannot contain, become U+FFFD."""
+    printable = "".join(c if c.isprintable() or c in "\n\t" or c > "\x9f" else "\ufffd" for c in utf8(text))
+    return escape(printable)

@@ -1,4 +1,4 @@
-"""JSON: a list of analyses, the schema of which is in docs/programs.md and numbered by `analysis.SCHEMA`."""
+"""JSON: a list of analyses. docs/programs.md describes the schema; `analysis.SCHEMA` is its number."""
 
 import json
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ SHARE_DIGITS = 6  # of samples
 
 
 def dumps(analyses: Sequence[Analysis]) -> str:
-    """A JSON list with one object an analysis, UTF-8 safe and ending in a newline."""
+    """A JSON list with one object per analysis; it can be encoded as UTF-8 and ends in a newline."""
     return json.dumps([to_dict(a) for a in analyses], indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def to_dict(analysis: Analysis) -> dict[str, Any]:
-    """One analysis as JSON-ready values: times in s to the ms, probabilities to four digits."""
+    """One analysis as values for JSON: times in s, rounded to ms; probabilities rounded to four digits."""
     error = analysis.error
     return {
         "schema": SCHEMA,
@@ -43,7 +43,7 @@ def _quality(quality: Quality) -> dict[str, Any]:
 
 
 def segment_to_dict(segment: Segment) -> dict[str, Any]:
-    """One segment as it stands in the list of an analysis."""
+    """One segment as values for JSON, as in the list of an analysis."""
     return {
         "start": round(segment.start, TIME_DIGITS),
         "end": round(segment.end, TIME_DIGITS),

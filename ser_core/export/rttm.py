@@ -1,4 +1,4 @@
-"""Rich Transcription Time Marked, as diarisation tools read it, with the emotion in the speaker's place.
+"""RTTM (Rich Transcription Time Marked) for diarisation tools, with the emotion in the speaker field.
 
 Format: NIST (2009), "The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan", appendix A.
 """
@@ -10,14 +10,14 @@ from ser_core.analysis import Analysis
 from ser_core.export.text import PROBABILITY_DIGITS, TIME_DIGITS, utf8
 from ser_core.export.tier import MS, intervals
 
-RESERVED = "%;<>\"'"  # escape, comment, missing value, and what readers of tables take for quotes
-# Names that readers of tables take for a missing value (those of pandas, which pyannote reads with).
+RESERVED = "%;<>\"'"  # escape, comment, missing value, and characters that table readers take for quotes
+# Names that table readers take for a missing value (those of pandas, which pyannote uses).
 MISSING = {"", "#N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"}
 MISSING |= {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 
 
 def dumps(analyses: Sequence[Analysis]) -> str:
-    """A line a segment; recordings without one, silent or unreadable, have no line."""
+    """One line per segment; recordings without segments (silent or unreadable) have no line."""
     return "".join(
         f"SPEAKER {_field(analysis.source)} 1 {item.start_ms / MS:.{TIME_DIGITS}f} "
         f"{(item.end_ms - item.start_ms) / MS:.{TIME_DIGITS}f} <NA> <NA> {item.segment.label} "
@@ -28,7 +28,7 @@ def dumps(analyses: Sequence[Analysis]) -> str:
 
 
 def _field(source: str) -> str:
-    """`source` as one field: what would end or hide it is percent-encoded, as in a URL.
+    """`source` as one field; characters that would end or hide it are percent-encoded, as in a URL.
 
     >>> _field("my talk.wav")
     'my%20talk.wav'

@@ -1,4 +1,4 @@
-"""What the formats share: names and numbers as they are written."""
+"""Formatting of names and numbers that the export formats share."""
 
 import json
 
@@ -7,7 +7,7 @@ TIME_DIGITS = 3  # ms
 
 
 def utf8(name: str) -> str:
-    """`name` with the bytes of a file name that are not UTF-8 replaced, so that it can be written anywhere.
+    """`name` with bytes of a file name that are not UTF-8 replaced, so that it can be encoded.
 
     >>> utf8("caf" + chr(0xDCE9))
     'caf\ufffd'
@@ -16,7 +16,7 @@ def utf8(name: str) -> str:
 
 
 def one_line(name: str) -> str:
-    r"""`name` as a JSON string on one line, without `>` and what cannot be seen; `json.loads` gives it back.
+    r"""`name` as a JSON string on one line, `>` and unprintable characters escaped; `json.loads` reverses it.
 
     >>> one_line("a --> b" + chr(10) + "c.wav")
     '"a --\\u003e b\\nc.wav"'

@@ -1,4 +1,4 @@
-"""Segments as the intervals of an annotation tier: whole milliseconds, in order, without overlap."""
+"""Segments as intervals of an annotation tier: whole milliseconds, in order, without overlap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from itertools import zip_longest
 from ser_core.analysis import Analysis, Segment
 from ser_core.export.text import TIME_DIGITS
 
-MS = 1000  # a second
+MS = 1000  # per second
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Interval:
     segment: Segment
 
 
-def the_one(analyses: Sequence[Analysis]) -> Analysis:
-    """The only analysis, for formats that hold one recording a file; ValueError where there are more."""
+def single_analysis(analyses: Sequence[Analysis]) -> Analysis:
+    """The only analysis, for formats that hold one recording per file; ValueError for another number."""
     if len(analyses) != 1:
         raise ValueError(f"this format holds one recording a file, not {len(analyses)}")
     return analyses[0]
@@ -35,13 +35,13 @@ def intervals(analysis: Analysis) -> list[Interval]:
     """The segments in order, cut where the next starts and where the recording ends; without empty ones."""
     segments = sorted(analysis.segments, key=lambda segment: (segment.start, segment.end))
     length_ms = duration_ms(analysis)
-    found = []
+    result = []
     for segment, following in zip_longest(segments, segments[1:]):
         limit_ms = min(length_ms, _ms(following.start)) if following else length_ms
         start_ms, end_ms = max(_ms(segment.start), 0), min(_ms(segment.end), limit_ms)
         if start_ms < end_ms:
-            found.append(Interval(start_ms, end_ms, segment))
-    return found
+            result.append(Interval(start_ms, end_ms, segment))
+    return result
 
 
 def _ms(seconds: float) -> int:

@@ -1,18 +1,18 @@
-"""WebVTT: a cue a segment, with its emotion and confidence. https://www.w3.org/TR/webvtt1/"""
+"""WebVTT: one cue per segment, with its emotion and confidence. https://www.w3.org/TR/webvtt1/"""
 
 from collections.abc import Sequence
 
 from ser_core.analysis import Analysis
 from ser_core.export.text import one_line
-from ser_core.export.tier import MS, intervals, the_one
+from ser_core.export.tier import MS, intervals, single_analysis
 
 
 def dumps(analyses: Sequence[Analysis]) -> str:
-    """The one analysis as subtitles; ValueError where there are more.
+    """One analysis as subtitles; ValueError for another number of analyses.
 
     The first note holds the recording's name as a JSON string, which keeps it on one line without `-->`.
     """
-    analysis = the_one(analyses)
+    analysis = single_analysis(analyses)
     blocks = [
         f"{_clock(item.start_ms)} --> {_clock(item.end_ms)}\n"
         f"{item.segment.label} {item.segment.confidence:.0%}\n"

@@ -1,1 +1,1 @@
-"""The architectures (a file each, listed in `registry`), their features, and published weights."""
+"""Architectures (one per file, listed in `registry`), their input features, and published weights."""

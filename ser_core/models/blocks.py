@@ -1,4 +1,4 @@
-"""What several architectures share. What lies behind a row's length never changes what comes out."""
+"""Layers that several architectures share. Padding beyond a row's length never changes their output."""
 
 import math
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from ser_core.models.feature_spec import FeatureSpec
 from ser_core.models.features import frame_mask
 
 # 128 bands every 5 ms: close to the 5.3 ms (256 samples at 48 kHz) of the parallel and stacked networks of
-# Bautista, Lee and Shin (2022), so that their layers see speech at about the published scale.
+# Bautista, Lee and Shin (2022), so that their layers work at about the published scale.
 LOG_MEL_128 = FeatureSpec(n_fft=512, hop_length=80, n_mels=128)
 MFCC_40 = FeatureSpec(kind="mfcc", n_mfcc=40)
 CHUNK_FRAMES = 128
 CHUNK_STRIDE = 64
 BYTE_VALUES = 256
-LONGEST_PERIOD = 10_000.0  # steps; of the sinusoids that tell positions
+LONGEST_PERIOD = 10_000.0  # steps; of the sinusoids that encode positions
 
 
 def mask_padding(features: Tensor, lengths: Tensor, shortest: int) -> tuple[Tensor, Tensor]:
-    """`features` `(batch, band, frame)` with zeros behind their lengths.
+    """`features` `(batch, band, frame)` with zeros beyond their lengths, and the lengths in frames.
 
-    A row of fewer than `shortest` frames counts as that long.
+    A row of fewer than `shortest` frames counts as `shortest` frames long.
     """
     features = features * frame_mask(lengths, features.shape[-1])[:, None]
     features = F.pad(features, (0, max(0, shortest - features.shape[-1])))
@@ -32,26 +32,26 @@ def mask_padding(features: Tensor, lengths: Tensor, shortest: int) -> tuple[Tens
 
 
 class Dropout(nn.Dropout):
-    """Dropout that is quick on a CPU, where drawing its mask took a third of a training step.
+    """Dropout that is fast on a CPU, where drawing torch's mask took a third of a training step.
 
-    There a random byte decides for each cell: the rate is rounded to a 256th, and what is kept is scaled by
-    exactly that. Elsewhere it is torch's.
+    On a CPU a random byte decides for each cell: the rate is rounded to a 256th, and the remaining cells are
+    scaled by the rounded rate. On other devices it is torch's dropout.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` of any shape, a share `p` of it zero in training."""
+        """`x` of any shape; in training a share `p` of its cells is set to zero."""
         if x.device.type != "cpu" or not self.training:
             return super().forward(x)
-        kept = BYTE_VALUES - round(BYTE_VALUES * self.p)
-        if kept in (0, BYTE_VALUES):
+        threshold = BYTE_VALUES - round(BYTE_VALUES * self.p)  # bytes below it keep their cell
+        if threshold in (0, BYTE_VALUES):
             return super().forward(x)
         words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-        mask = words.view(torch.uint8)[: x.numel()].view(x.shape) < kept
-        return x * mask.to(x.dtype).mul_(BYTE_VALUES / kept)
+        mask = words.view(torch.uint8)[: x.numel()].view(x.shape) < threshold
+        return x * mask.to(x.dtype).mul_(BYTE_VALUES / threshold)
 
 
 class MaskedConvBlock(nn.Module):
-    """Convolution 3×3, batch norm, (leaky) ReLU, max-pool, dropout; silent behind each row's length.
+    """Convolution 3×3, batch norm, (leaky) ReLU, max-pool, dropout; zero beyond each row's length.
 
     `(batch, channel, band, frame)` with lengths in frames to pooled ones with pooled lengths.
     """
@@ -59,10 +59,10 @@ class MaskedConvBlock(nn.Module):
     def __init__(
         self, in_channels: int, out_channels: int, pool: tuple[int, int], dropout: float, slope: float = 0.0
     ) -> None:
-        """`pool`: how many bands and frames become one; `slope`: of the ReLU below zero."""
+        """`pool`: bands and frames that become one; `slope`: of the ReLU below zero."""
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        # Channels beside each other in memory: pooling and norm are quicker so, by far.
+        # Channels last in memory, which makes pooling and norm much faster.
         self.conv.weight.data = self.conv.weight.data.contiguous(memory_format=torch.channels_last)
         self.norm = nn.BatchNorm2d(out_channels)
         self.pool = nn.MaxPool2d(pool)
@@ -73,7 +73,7 @@ class MaskedConvBlock(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Pooled activations and their lengths in steps."""
         x = self.pool(self.norm(self.conv(x).contiguous(memory_format=torch.channels_last)))
-        x = self.dropout(F.leaky_relu(x, self.slope))  # the same before pooling, on fewer cells
+        x = self.dropout(F.leaky_relu(x, self.slope))  # equal to ReLU before pooling, on fewer cells
         lengths = lengths // self.frames
         return x * frame_mask(lengths, x.shape[-1])[:, None, None, :], lengths
 
@@ -88,7 +88,7 @@ class ConvStack(nn.ModuleList):
         dropout: float,
         slope: float = 0.0,
     ) -> None:
-        """For each block the channels that leave it, and how many bands and frames become one."""
+        """`channels`: outputs of each block; `pools`: bands and frames that become one in each block."""
         sizes = [(pool, pool) if isinstance(pool, int) else pool for pool in pools]
         inputs = (1, *channels[:-1])
         super().__init__(
@@ -111,7 +111,7 @@ def over_time(x: Tensor) -> Tensor:
 
 
 def time_bins(convolved: tuple[Tensor, Tensor], bins: int) -> Tensor:
-    """What a `ConvStack` returns, averaged over time in `bins` parts: `(batch, channel * band * bins)`."""
+    """The output of a `ConvStack`, averaged over time in `bins` parts: `(batch, channel * band * bins)`."""
     x, lengths = convolved
     return masked_adaptive_mean(x.flatten(1, 2), lengths, bins).flatten(1)
 
@@ -119,7 +119,7 @@ def time_bins(convolved: tuple[Tensor, Tensor], bins: int) -> Tensor:
 def masked_adaptive_mean(x: Tensor, lengths: Tensor, bins: int) -> Tensor:
     """Means over `bins` equal parts of each row's valid steps: `(batch, channel, step)` to `(…, bins)`.
 
-    With `bins` valid steps it returns them as they are (adaptive average pooling, per row).
+    Adaptive average pooling, per row: `bins` valid steps are returned unchanged.
     """
     edge = torch.arange(bins, device=x.device)
     start = (edge[None, :] * lengths[:, None]) // bins  # (batch, bin)
@@ -131,10 +131,10 @@ def masked_adaptive_mean(x: Tensor, lengths: Tensor, bins: int) -> Tensor:
 
 
 class ChunkCnn(nn.Module):
-    """One CNN for every chunk of 128 frames, a chunk each 64: `(batch, band, frame)` to a sequence.
+    """The same CNN on chunks of 128 frames, one every 64 frames: `(batch, band, frame)` to a sequence.
 
-    What is left after the last whole chunk, less than 64 frames, is not heard, as published; a row shorter
-    than one chunk is padded to one.
+    As published, the rest after the last whole chunk (less than 64 frames) is ignored. A row shorter than a
+    chunk is padded to one.
     """
 
     def __init__(self, channels: Sequence[int], pools: Sequence[int], dropout: float) -> None:
@@ -142,22 +142,22 @@ class ChunkCnn(nn.Module):
         self.blocks = ConvStack(channels, pools, dropout)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """`(batch, chunk, channel * band * step)`, zero behind each row's chunks, and how many it has."""
+        """`(batch, chunk, channel * band * step)`, zero beyond each row's chunks, and their number."""
         features, lengths = mask_padding(features, lengths, CHUNK_FRAMES)
         counts = (lengths - CHUNK_FRAMES) // CHUNK_STRIDE + 1
         chunks = features.unfold(-1, CHUNK_FRAMES, CHUNK_STRIDE).transpose(1, 2)
         valid = frame_mask(counts, chunks.shape[1])
-        heard = chunks[valid]  # (chunk of any row, band, frame), so that batch norm sees no padding
-        flat = self.blocks(heard, counts.new_full((len(heard),), CHUNK_FRAMES))[0].flatten(1)
+        inputs = chunks[valid]  # (chunk of any row, band, frame), so that batch norm gets no padding
+        flat = self.blocks(inputs, counts.new_full((len(inputs),), CHUNK_FRAMES))[0].flatten(1)
         out = flat.new_zeros(*valid.shape, flat.shape[-1])
         out[valid] = flat
         return out, counts
 
 
 class MaskedLstm(nn.Module):
-    """LSTM that starts and ends where each row does: `(batch, step, channel)` to `(batch, step, width)`.
+    """LSTM that ignores padding: `(batch, step, channel)` to `(batch, step, width)`.
 
-    `width` is `hidden`, twice that where it reads both ways; zero behind each row's length.
+    `width` is `hidden`, or twice that if `bidirectional`; zero beyond each row's length.
     """
 
     def __init__(self, channels: int, hidden: int, layers: int = 1, bidirectional: bool = False) -> None:
@@ -186,8 +186,8 @@ def pooled_sequence(features: Tensor, lengths: Tensor, bands: int, frames: int) 
 class MaskedTransformer(nn.Module):
     """Transformer encoder layers of 4 heads, averaged over the valid steps.
 
-    `(batch, step, width)` to `(batch, width)`. Without `positions`, as in the networks it serves, it cannot
-    tell in which order the steps come; with them, sinusoids (Vaswani et al. 2017) are added first.
+    `(batch, step, width)` to `(batch, width)`. With `positions`, sinusoids (Vaswani et al. 2017) are added
+    first. Without, as in the published networks, the output does not depend on the order of the steps.
     """
 
     def __init__(
@@ -213,7 +213,7 @@ class MaskedTransformer(nn.Module):
 
 
 def sinusoids(steps: int, width: int) -> Tensor:
-    """Positions as sines and cosines of many periods, `(step, width)`; `width` is even."""
+    """Position encoding by sines and cosines of many periods, `(step, width)`; `width` is even."""
     rates = LONGEST_PERIOD ** -(torch.arange(0, width, 2) / width)
     angles = torch.arange(steps)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
@@ -226,7 +226,7 @@ def masked_mean(x: Tensor, valid: Tensor) -> Tensor:
 
 
 def mean_and_deviation(x: Tensor, valid: Tensor) -> Tensor:
-    """Over the valid steps: `(batch, step, channel)` and `(batch, step)` to `(batch, 2 * channel)`."""
+    """Mean and standard deviation over the valid steps: as `masked_mean`, to `(batch, 2 * channel)`."""
     mean = masked_mean(x, valid)
     variance = masked_mean((x - mean[:, None]).square(), valid)
     return torch.cat([mean, (variance + 1e-5).sqrt()], dim=-1)
@@ -235,8 +235,8 @@ def mean_and_deviation(x: Tensor, valid: Tensor) -> Tensor:
 class AttentionPooling(nn.Module):
     """Mean over time by learned weights: `(batch, step, channel)` to `(batch, channel)`.
 
-    The feed-forward attention of Raffel and Ellis (2015): one score a step, `tanh(w · x + b)`. The public
-    networks this serves have no tanh, so that their softmax cancels `b`, which never learns.
+    The feed-forward attention of Raffel and Ellis (2015): one score per step, `tanh(w · x + b)`. The
+    published networks have no tanh, so that their softmax cancels `b`, which is never learned.
     """
 
     def __init__(self, channels: int) -> None:
@@ -254,7 +254,7 @@ class AttentiveStatistics(nn.Module):
     """Attention-weighted mean and standard deviation over time (Okabe et al. 2018).
 
     `(batch, step, channel)` with a mask `(batch, step)` to `(batch, 2 * channel)`. `score_bias` adds a
-    constant to all scores: it changes nothing and never learns, but checkpoints with Whisper hold it.
+    constant to all scores. It has no effect and is never learned, but Whisper checkpoints contain it.
     """
 
     def __init__(self, channels: int, hidden: int = 128, score_bias: bool = True) -> None:
@@ -272,6 +272,6 @@ class AttentiveStatistics(nn.Module):
 
 
 def blocks_of(convolutions: nn.Sequential) -> list[nn.Module]:
-    """The layers of `convolutions` up to and with each pooling, block by block."""
+    """`convolutions` split after each pooling layer: one module per block."""
     ends = [i + 1 for i, layer in enumerate(convolutions) if isinstance(layer, nn.MaxPool2d)]
     return [convolutions[start:end] for start, end in zip([0, *ends], ends, strict=False)]

@@ -7,8 +7,8 @@ from ser_core.models.blocks import ConvStack, MaskedTransformer, pooled_sequence
 from ser_core.models.feature_spec import FeatureSpec
 
 CNN_CHANNELS = (16, 32, 64, 64)
-CNN_POOLS = (2, (4, 2), (4, 4), (2, 4))  # 64 in both directions: one band is left of 64
-TIME_BINS = 4  # steps the CNN has left of 3 s
+CNN_POOLS = (2, (4, 2), (4, 4), (2, 4))  # factor 64 in both directions: 64 bands become one
+TIME_BINS = 4  # CNN steps of 3 s
 TRANSFORMER_POOL = (1, 4)  # bands, frames
 TRANSFORMER_LAYERS = 3
 
@@ -18,8 +18,8 @@ class Cnn16Transformer(nn.Module):
 
     After the public projects of this lineage, which fix the first block (16 channels, pooled 2×2, dropout
     0.3) and the order of the parts; the other sizes are ours, for 64 bands every 10 ms. Departure: dropout
-    stands before the last linear layer instead of behind it, where it would set logits to zero. `positions`
-    tells the transformer the order of its steps.
+    comes before the last linear layer, not after it, where it would set logits to zero. `positions` adds a
+    position encoding to the transformer.
     """
 
     features = FeatureSpec(n_mels=64)

@@ -1,4 +1,4 @@
-"""The baseline: a CNN, then an LSTM over time."""
+"""The baseline architecture: a CNN, then an LSTM over time."""
 
 from torch import Tensor, nn
 
@@ -13,8 +13,8 @@ HIDDEN = 128
 class CnnLstm(nn.Module):
     """Three convolution blocks over 64 log-mel bands, LSTM, one linear layer on the last valid step.
 
-    The lineage names this baseline and publishes no model of it: the sizes are ours. Frequency is pooled away
-    while time keeps a step of 40 ms, about the length of a short phone, for the LSTM to follow.
+    The lineage names this baseline but publishes no model of it; the sizes are ours. All bands are pooled
+    into one, while time keeps steps of 40 ms for the LSTM, about the length of a short phone.
     """
 
     features = FeatureSpec(n_mels=64)

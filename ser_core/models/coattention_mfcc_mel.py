@@ -7,12 +7,12 @@ from ser_core.models.blocks import ConvStack, MaskedTransformer, pooled_sequence
 from ser_core.models.feature_spec import FeatureSpec
 
 CNN_CHANNELS = (16, 32, 64)
-CNN_POOLS = (2, 4, 4)  # 32 in both directions: 5 rows are left of 168
+CNN_POOLS = (2, 4, 4)  # factor 32 in both directions: 168 rows become 5
 CNN_ROWS = 5
-TIME_BINS = 8  # steps a CNN has left of 3 s
+TIME_BINS = 8  # CNN steps of 3 s
 NEGATIVE_SLOPE = 0.01  # of the LeakyReLU
 TRANSFORMER_POOL = (1, 4)  # rows, frames
-JOINT = 128  # width in which CNNs and transformer meet
+JOINT = 128  # width in which CNNs and transformer are joined
 
 
 class CoattentionMfccMel(nn.Module):
@@ -20,10 +20,10 @@ class CoattentionMfccMel(nn.Module):
 
     After the public projects of this lineage: 40 MFCC stacked on 128 log-mel bands go to all three branches;
     the CNNs are joined by `co_attention`, projected to 128 as the transformer's mean is, joined with it in
-    the same way, and classified by one linear layer. Departures: the public code holds 12 of its 14.65 M
-    parameters in layers nothing leads to (84 M in another variant), here every parameter is on the way to the
-    logits; any length of speech: padding is masked, and the CNNs' last steps are averaged into eight bins,
-    about as many as 3 s have. `positions` tells the transformer the order of its steps.
+    the same way, and classified by one linear layer. Departures: in the public code 12 of the 14.65 M
+    parameters (84 M in another variant) are in layers that are never used; here every parameter has an effect
+    on the logits. Speech has any length: padding is masked, and the CNNs' last steps are averaged into eight
+    bins, about as many as 3 s have. `positions` adds a position encoding to the transformer.
     """
 
     features = FeatureSpec(kind="mfcc_log_mel", n_fft=512, n_mels=128, n_mfcc=40)
@@ -56,6 +56,6 @@ class CoattentionMfccMel(nn.Module):
 
 
 def co_attention(first: Tensor, second: Tensor) -> Tensor:
-    """Two views `(batch, width)` as one: their sum, let through where they agree on being large."""
+    """Two representations `(batch, width)` as one: their sum, times a gate (the sigmoid of the sum)."""
     gate = torch.sigmoid(first + second)
     return first * gate + second * gate

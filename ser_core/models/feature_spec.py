@@ -1,11 +1,11 @@
-"""What a model wants to hear, as its bundle says it. Readable without torch; `features` computes it."""
+"""Specification of a model's input features, stored in its bundle. Needs no torch; see `features`."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ser_core.audio.waveform import SAMPLE_RATE
 
-MOST = 65_536  # of samples in a window, bands, coefficients: more is a slip of the hand
+MAX_COUNT = 65_536  # of samples in a window, bands, coefficients: a larger number is an error
 Kind = Literal["log_mel", "mfcc", "mfcc_log_mel", "waveform"]
 Scale = Literal["slaney", "htk"]
 Normalization = Literal["whisper", "utterance"]
@@ -13,9 +13,9 @@ Normalization = Literal["whisper", "utterance"]
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """How a model wants its input; stored in its bundle. Window and hop in samples."""
+    """The input features of a model; stored in its bundle. Window and hop in samples."""
 
-    # mfcc_log_mel: MFCC above log-mel rows; waveform: the samples themselves, one row, a sample a frame
+    # mfcc_log_mel: MFCC rows above log-mel rows; waveform: the samples as one row, a frame is a sample
     kind: Kind = "log_mel"
     sample_rate: int = SAMPLE_RATE  # Hz
     n_fft: int = 400  # 25 ms at 16 kHz; also the length of the Hann window
@@ -40,11 +40,11 @@ class FeatureSpec:
         }[self.kind]
 
     @property
-    def sensible(self) -> bool:
-        """Whether features can be computed by it: who reads one from a file cannot know."""
+    def is_valid(self) -> bool:
+        """Whether features can be computed from it; a specification from a file is not trusted."""
         counts = (self.sample_rate, self.n_fft, self.hop_length, self.n_mels, self.n_mfcc)
         return (
-            all(type(count) is int and 0 < count <= MOST for count in counts)
+            all(type(count) is int and 0 < count <= MAX_COUNT for count in counts)
             and all(type(hz) in (int, float) for hz in (self.f_min, self.f_max))
             and 0 <= self.f_min < self.f_max <= self.sample_rate / 2
             and self.sample_rate == SAMPLE_RATE

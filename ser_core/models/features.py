@@ -1,8 +1,8 @@
-"""Log-mel and MFCC features: batched, on any device, indifferent to padding.
+"""Computes log-mel and MFCC features: batched, on any device, independent of padding.
 
-Samples are `(batch, n_samples)` at `FeatureSpec.sample_rate` with their true lengths beside them; features
-are `(batch, band, frame)`. Each utterance is brought to one level first, so that neither the distance to the
-microphone nor its gain matters, and is never normalised per (coefficient, frame) cell.
+Samples are `(batch, n_samples)` at `FeatureSpec.sample_rate` with their lengths in samples; features are
+`(batch, band, frame)`. Each utterance is first scaled to the same level, so that distance and gain of the
+microphone have no effect. Features are never normalised per (coefficient, frame) cell.
 """
 
 import torch
@@ -19,7 +19,7 @@ TOP_DB = 80.0  # quieter than this below an utterance's loudest cell counts as s
 
 
 class FeatureExtractor(nn.Module):
-    """Turns samples into the features a `FeatureSpec` describes.
+    """Computes the features that a `FeatureSpec` describes.
 
     >>> extract = FeatureExtractor(FeatureSpec(n_mels=80, normalization="whisper"))
     >>> features, lengths = extract(torch.randn(2, 16000), torch.tensor([16000, 8000]))
@@ -53,8 +53,8 @@ class FeatureExtractor(nn.Module):
     def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Features `(batch, band, frame)`, zero in the padding, and their lengths in frames `(batch,)`.
 
-        `samples`: `(batch, n_samples)` float32; what lies behind `lengths` (in samples, at least one each)
-        is ignored.
+        `samples`: `(batch, n_samples)` float32; samples beyond `lengths` (in samples, at least one each) are
+        ignored.
         """
         spec = self.spec
         samples = set_level(samples, lengths)
@@ -78,14 +78,14 @@ class FeatureExtractor(nn.Module):
 
 
 def set_level(samples: Tensor, lengths: Tensor) -> Tensor:
-    """Each row of `samples` `(batch, n_samples)` brought to `LEVEL_RMS` over its length, silent behind."""
+    """Each row of `samples` `(batch, n_samples)` scaled to `LEVEL_RMS` over its length, zero beyond it."""
     samples = samples * frame_mask(lengths, samples.shape[-1])
     rms = (samples.square().sum(-1) / lengths).sqrt()
     return samples * (LEVEL_RMS / rms.clamp(min=1e-6))[:, None]
 
 
 def standardise(features: Tensor, valid: Tensor) -> Tensor:
-    """Zero mean and unit variance per coefficient over the valid frames of each utterance."""
+    """`features` `(batch, band, frame)` with zero mean and unit variance per band over the `valid` frames."""
     count = valid.sum(-1, keepdim=True)
     mean = (features * valid).sum(-1, keepdim=True) / count
     variance = ((features - mean).square() * valid).sum(-1, keepdim=True) / count
@@ -93,7 +93,7 @@ def standardise(features: Tensor, valid: Tensor) -> Tensor:
 
 
 def frame_mask(lengths: Tensor, size: int) -> Tensor:
-    """True where a position lies within its row's length: `(batch,)` to `(batch, size)`."""
+    """True at positions within each row's length: lengths `(batch,)` to a mask `(batch, size)`."""
     return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
 
 

@@ -1,9 +1,9 @@
-"""The default model's encoder on a CPU: clips of any lengths in one pass, without padding.
+"""Runs the default model's encoder on a CPU: clips of any lengths in one batch, without padding.
 
-The steps of all clips stand one after another, so that every matrix product is one large one, and only
-attention and pooling are done clip by clip. What a clip gets does not depend on its company, to the last bit:
-no product's row depends on how many rows there are. Only with AMX it does, in bfloat16, and moves
-a probability by a thousandth or so; products of a fixed number of rows would be slower.
+The steps of all clips are concatenated, so that each layer needs one large matrix product. Only attention and
+pooling are computed clip by clip. The result for a clip does not depend on the other clips, to the last bit,
+because a row of a product does not depend on the number of rows. The exception is bfloat16 with AMX, which
+changes a probability by about a thousandth; products with a fixed number of rows would be slower.
 """
 
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from ser_core.models.whisper import EncoderLayer
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 
-# oneDNN, which multiplies in bfloat16, compiles code for each number of rows and keeps some of it.
+# oneDNN, which multiplies in bfloat16, compiles code for each number of rows and caches some of it.
 ROWS = {torch.float32: 1, torch.bfloat16: 32}  # the number of rows is a multiple of this
 
 
 class PackedEmbedder:
     """Computes `WhisperAdaptive.embed` for inference, matrices and convolutions in `dtype`.
 
-    Sums that go on from layer to layer, norms and pooling are float32 in any case.
+    Residual sums, norms and pooling are float32 in any case.
     """
 
     def __init__(self, model: WhisperAdaptive, dtype: torch.dtype) -> None:
@@ -42,8 +42,8 @@ class PackedEmbedder:
         for layer in self._layers:
             x = layer(x, steps)
             states.append(x)
-        read = torch.stack(states[-self._read_layers :])  # (layer, step of any clip, width)
-        clips = torch.split(read, [*steps, fill], dim=1)[:-1]
+        selected = torch.stack(states[-self._read_layers :])  # (layer, step of any clip, width)
+        clips = torch.split(selected, [*steps, fill], dim=1)[:-1]
         return torch.stack([_mean_and_deviation(clip) for clip in clips])
 
     def _stem(self, clip: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class _Layer:
 
     heads: int
     before_attention: nn.LayerNorm
-    to_attention: _Affine  # query, key and value, one under the other
+    to_attention: _Affine  # query, key and value, stacked
     from_attention: _Affine
     before_feed: nn.LayerNorm
     widen: _Affine
@@ -101,7 +101,7 @@ class _Layer:
         )
 
     def __call__(self, x: Tensor, steps: list[int]) -> Tensor:
-        """`(step of any clip, width)` to the same; what lies behind the clips' `steps` attends to nothing."""
+        """`(step of any clip, width)` to the same; rows beyond the clips' `steps` are not attended."""
         queries_keys_values = self.to_attention(self.before_attention(x))
         *clips, rest = torch.split(queries_keys_values, [*steps, len(x) - sum(steps)])
         attended = [self._attend(clip) for clip in clips]

@@ -6,19 +6,19 @@ from torch import Tensor, nn
 from ser_core.models.blocks import MFCC_40, ConvStack, MaskedTransformer, pooled_sequence, time_bins
 
 CNN_CHANNELS = (16, 32, 64)
-CNN_POOLS = (2, 4, 4)  # 32 in both directions: one row is left of 40
-TIME_BINS = 8  # steps a CNN has left at the published size, 282 frames
+CNN_POOLS = (2, 4, 4)  # factor 32 in both directions: 40 rows become one
+TIME_BINS = 8  # CNN steps of the published size, 282 frames
 TRANSFORMER_POOL = (1, 4)  # coefficients, frames
 
 
 class Parallel2CnnTransformer(nn.Module):
     """Two stacks of three convolution blocks ∥ four transformer layers on 40 MFCC, one linear layer.
 
-    After the public projects of this lineage; 248,488 parameters with 8 classes. The two CNNs are alike and
-    differ by their random start alone. Departures: features at 16 kHz (10 ms hop, close to the lineage's
+    After the public projects of this lineage; 248,488 parameters with 8 classes. The two CNNs differ
+    only in their random initialisation. Departures: features at 16 kHz (10 ms hop, close to the lineage's
     10.7 ms), and any length of speech instead of 3 s: padding is masked and the CNNs' last steps are averaged
-    into eight bins, which changes nothing at the lineage's length. `positions` tells the transformer the
-    order of its steps, which the lineage's does not know.
+    into eight bins, which changes nothing at the lineage's length. `positions` adds a position
+    encoding, which the lineage does not have.
     """
 
     features = MFCC_40

@@ -13,10 +13,10 @@ from ser_core.models.blocks import (
 )
 
 CNN_CHANNELS = (16, 32, 64, 64)
-CNN_POOLS = (2, 4, 4, 4)  # 128 in both directions: one band is left of 128
-TIME_BINS = 4  # steps the CNN has left at the published size, 563 frames
+CNN_POOLS = (2, 4, 4, 4)  # factor 128 in both directions: 128 bands become one
+TIME_BINS = 4  # CNN steps of the published size, 563 frames
 LSTM_POOL = (2, 4)  # bands, frames
-HIDDEN = 128  # of the LSTM, each way
+HIDDEN = 128  # of the LSTM, per direction
 
 
 class ParallelCnnBlstmAttention(nn.Module):
@@ -25,8 +25,8 @@ class ParallelCnnBlstmAttention(nn.Module):
     After the parallel CNN-BLSTM-attention network of Bautista, Lee and Shin (2022), "Speech emotion
     recognition based on parallel CNN-attention networks with multi-fold data augmentation", Electronics
     11(23) 3935; 263,593 parameters with 8 classes. Departures: features at 16 kHz, any length of speech
-    (the LSTM reads back from each clip's own end, the CNN's last steps are averaged into four bins, which
-    changes nothing at the published length), and a tanh around the attention's score.
+    (the backward LSTM starts at each clip's own end, and the CNN's last steps are averaged into four bins,
+    which changes nothing at the published length), and a tanh around the attention's score.
     """
 
     features = LOG_MEL_128

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from ser_core.models.blocks import LOG_MEL_128, ConvStack, MaskedTransformer, pooled_sequence, time_bins
 
 CNN_CHANNELS = (16, 32, 64, 64)
-CNN_POOLS = (2, 4, 4, 4)  # 128 in both directions: one band is left of 128
-TIME_BINS = 4  # steps the CNN has left at the published size, 563 frames
+CNN_POOLS = (2, 4, 4, 4)  # factor 128 in both directions: 128 bands become one
+TIME_BINS = 4  # CNN steps of the published size, 563 frames
 TRANSFORMER_POOL = (2, 4)  # bands, frames
 
 
@@ -18,8 +18,8 @@ class ParallelCnnTransformer(nn.Module):
     parallel CNN-attention networks with multi-fold data augmentation", Electronics 11(23) 3935; 395,176
     parameters with 8 classes. Departures: features at 16 kHz (5 ms hop, close to the published 5.3 ms), and
     any length of speech instead of 3 s: padding is masked and the CNN's last steps are averaged into four
-    bins, which changes nothing at the published length. `positions` tells the transformer the order of its
-    steps, which the published one does not know.
+    bins, which changes nothing at the published length. `positions` adds a position encoding, which the
+    published network does not have.
     """
 
     features = LOG_MEL_128

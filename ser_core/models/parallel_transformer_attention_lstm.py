@@ -14,20 +14,20 @@ from ser_core.models.blocks import (
 )
 
 CNN_CHANNELS = (16, 32, 64, 64)
-CNN_POOLS = (2, 4, 4, 4)  # 128 in both directions: one band is left of 128
-TIME_BINS = 4  # steps the CNN has left of 3 s
-SEQUENCE_POOL = (2, 4)  # bands, frames: what the transformer and the LSTM read
+CNN_POOLS = (2, 4, 4, 4)  # factor 128 in both directions: 128 bands become one
+TIME_BINS = 4  # CNN steps of 3 s
+SEQUENCE_POOL = (2, 4)  # bands, frames; of the input of transformer and LSTM
 TRANSFORMER_LAYERS = 2
-HIDDEN = 64  # of the LSTM, each way
+HIDDEN = 64  # of the LSTM, per direction
 
 
 class ParallelTransformerAttentionLstm(nn.Module):
     """Four convolution blocks ∥ two transformer layers ∥ BiLSTM with attention, one linear layer.
 
     The lineage names it "temporal parallel CNN transformer with integrated attention" and leaves the sizes
-    open. Here it joins the branches of `parallel_cnn_transformer` and `parallel_cnn_blstm_attention`, the
-    latter two at half their size, so that the whole stays as small as one of them. Transformer and LSTM
-    complement each other: the one does not know the order of its steps (without `positions`), the other does.
+    open. Here it joins the branches of `parallel_cnn_transformer` and `parallel_cnn_blstm_attention`, with
+    transformer and LSTM at half their size, so that the whole stays as small as one of them. The LSTM depends
+    on the order of its steps; the transformer does so only with `positions`, which add a position encoding.
     """
 
     features = LOG_MEL_128
@@ -53,6 +53,6 @@ class ParallelTransformerAttentionLstm(nn.Module):
         local = time_bins(self.cnn(features, lengths), TIME_BINS)
         sequence, steps = pooled_sequence(features, lengths, *SEQUENCE_POOL)
         context = self.transformer(sequence, steps)
-        course = self.attention(self.dropout(self.lstm(sequence, steps)), steps)
-        logits: Tensor = self.head(torch.cat([local, context, course], dim=-1))
+        recurrent = self.attention(self.dropout(self.lstm(sequence, steps)), steps)
+        logits: Tensor = self.head(torch.cat([local, context, recurrent], dim=-1))
         return logits

@@ -1,8 +1,8 @@
-"""Published weights: fetched once, checked by SHA-256, and read without running what a file might carry.
+"""Downloads published weights once, checks their SHA-256, and reads them without executing their content.
 
-The download is urllib's. `torch.hub` and `torchaudio.pipelines` check no more than a prefix in the file's
-name and start over after a break; `huggingface_hub` resumes, but checks sizes and serves its own hub alone.
-One function for all three sources gives each the same guarantees in less code than wrapping them would take.
+Downloads use urllib. `torch.hub` and `torchaudio.pipelines` check only a hash prefix in the file name and
+start again after an interruption; `huggingface_hub` resumes, but checks only sizes and serves only its own
+hub. One function for all three sources gives the same guarantees in less code than wrapping these libraries.
 
 Environment: `SER_CACHE` names the cache folder, `SER_OFFLINE=1` forbids the network.
 """
@@ -30,22 +30,22 @@ from ser_core.errors import CodedError
 log = logging.getLogger(__name__)
 
 CACHE = Path.home() / ".cache" / "ser-studio"
-TIMEOUT_S = 30.0  # without a byte
+TIMEOUT_S = 30.0  # without any data
 CHUNK = 1 << 20  # bytes read at once
-GONE = (401, 403, 404, 410)  # HTTP answers that trying again will not change
+PERMANENT_ERRORS = (401, 403, 404, 410)  # HTTP status codes that a retry will not change
 RANGE_NOT_SATISFIABLE = 416
 PARTIAL_CONTENT = 206
 TORCHAUDIO = "https://download.pytorch.org/torchaudio/models"
 HUB = "https://huggingface.co"
 NETWORK_ERRORS = (URLError, TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException)
 
-Progress = Callable[[int, int | None], None]  # bytes that are here, bytes in all (None: not said)
+Progress = Callable[[int, int | None], None]  # bytes received, bytes in total (None: unknown)
 
 
 class PretrainedError(CodedError, ValueError):
-    """Weights that cannot be had or used. `code` is stable, `message` says what to do.
+    """Weights that cannot be fetched or used. `code` is stable, `message` says what to do.
 
-    no_network     the server cannot be reached, or the connection broke: what came is kept for resuming
+    no_network     the server cannot be reached, or the connection broke: received data is kept for resuming
     not_found      no such name, file or address
     offline        not in the cache, and the network is forbidden
     hash_mismatch  not the published file
@@ -61,13 +61,13 @@ class PretrainedWeights:
 
     name: str
     url: str
-    # SHA-256 in hexadecimal, whole or as many first digits as are published. Empty where none is published:
-    # HTTPS vouches for the first download then, and its hash, kept beside the file, for every later use
+    # SHA-256 in hexadecimal, whole or as many first digits as are published. Empty if none is published: then
+    # the first download relies on HTTPS, and its hash is stored beside the file and checked on later use.
     sha256: str = ""
 
     @property
     def filename(self) -> str:
-        """Its name in the cache."""
+        """Name of the file in the cache."""
         return self.name.replace("/", "--") + Path(self.url).suffix
 
 
@@ -110,9 +110,9 @@ PUBLISHED = {
 
 
 def locate(name_or_path: str | Path) -> Path:
-    """The local file of weights given by path or by a name in `PUBLISHED`, fetched where it must be.
+    """The local file of weights, given by path or by a name in `PUBLISHED`; downloaded if necessary.
 
-    Raises PretrainedError as `fetch` does, and `not_found` for what is neither.
+    Raises PretrainedError as `fetch` does, and with code `not_found` for any other name.
     """
     path, name = Path(name_or_path), str(name_or_path)
     if path.is_file():
@@ -121,7 +121,7 @@ def locate(name_or_path: str | Path) -> Path:
         raise PretrainedError(
             "not_found", f"{name} is neither a file nor one of the published weights: {', '.join(PUBLISHED)}"
         )
-    return fetch(PUBLISHED[name], progress=_logged(name))
+    return fetch(PUBLISHED[name], progress=_log_progress(name))
 
 
 def fetch(
@@ -130,11 +130,11 @@ def fetch(
     offline: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """The file of `weights` in the cache folder, downloaded if it is not there, its hash checked each time.
+    """The file of `weights` in the cache folder, downloaded if missing; its hash is checked each time.
 
-    A download that breaks leaves `NAME.partial` and goes on from there; the file appears under its own name
-    only when it is whole and right. Several processes may ask at once: one downloads. `cache` defaults to
-    `SER_CACHE`, else `~/.cache/ser-studio`; `offline` (or `SER_OFFLINE`) takes only what is there.
+    An interrupted download leaves `NAME.partial` and is resumed from there; the file gets its own name only
+    when it is complete and its hash is right. If several processes call this at once, one downloads. `cache`
+    defaults to `SER_CACHE`, else `~/.cache/ser-studio`; `offline` (or `SER_OFFLINE`) forbids downloads.
 
     Raises PretrainedError with code `no_network`, `not_found`, `offline`, `hash_mismatch` or `unwritable`.
     """
@@ -153,7 +153,7 @@ def fetch(
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.is_file():
-                _complete(weights, path, progress)
+                _download_checked(weights, path, progress)
     except OSError as error:
         raise PretrainedError(
             "unwritable",
@@ -165,9 +165,8 @@ def fetch(
 def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
     """The tensors of a `.safetensors` file or of a state dict saved by torch, by name, on the CPU.
 
-    Of those whose names begin with `prefix`, by what follows it.
-    A torch file is read by the unpickler that knows tensors and plain containers only (`weights_only`).
-    Raises PretrainedError with code `unreadable`.
+    Only names that begin with `prefix`, which is removed from them. A torch file is read with `weights_only`:
+    the unpickler accepts only tensors and plain containers. Raises PretrainedError with code `unreadable`.
     """
     try:
         if path.suffix == ".safetensors":
@@ -183,15 +182,18 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], source: Path, what: str) -> None:
-    """Gives `module` exactly `tensors`, as float32; PretrainedError `wrong_weights` where they differ."""
+    """Loads `tensors` into `module` as float32; PretrainedError `wrong_weights` if names or shapes differ.
+
+    `what` names the module in the message.
+    """
     try:
         module.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:
         raise PretrainedError("wrong_weights", f"{source} does not hold {what}: {error}") from None
 
 
-def _complete(weights: PretrainedWeights, path: Path, progress: Progress | None) -> None:
-    """Downloads to `NAME.partial`, checks it and gives it its name."""
+def _download_checked(weights: PretrainedWeights, path: Path, progress: Progress | None) -> None:
+    """Downloads to `NAME.partial`, checks the hash and renames the file to `path`."""
     partial = path.with_name(path.name + ".partial")
     _download(weights, partial, progress)
     digest = _sha256(partial)
@@ -203,35 +205,35 @@ def _complete(weights: PretrainedWeights, path: Path, progress: Progress | None)
             "Try again; if that does not help, something on the way changes downloads",
         )
     if not weights.sha256:
-        _recorded(path).write_text(digest + "\n", encoding="utf-8")
+        _hash_file(path).write_text(digest + "\n", encoding="utf-8")
     os.replace(partial, path)
 
 
 def _check(weights: PretrainedWeights, path: Path) -> None:
-    """Raises `hash_mismatch` where the cached file is not the published one, or not the one first fetched."""
+    """Raises `hash_mismatch` if the cached file differs from the published or the first downloaded one."""
     expected = weights.sha256
-    if not expected and _recorded(path).is_file():
-        expected = _recorded(path).read_text(encoding="utf-8").strip()
+    if not expected and _hash_file(path).is_file():
+        expected = _hash_file(path).read_text(encoding="utf-8").strip()
     if not _sha256(path).startswith(expected):
         raise PretrainedError(
             "hash_mismatch", f"{path} was changed or damaged (SHA-256 differs): remove it and run this again"
         )
 
 
-def _recorded(path: Path) -> Path:
+def _hash_file(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
 def _download(weights: PretrainedWeights, partial: Path, progress: Progress | None) -> None:
-    """Fills `partial`, going on after what it holds where the server can."""
+    """Downloads to `partial`; resumes after its content if the server supports that."""
     try:
         _transfer(weights.url, partial, progress)
     except HTTPError as error:
-        if error.code == RANGE_NOT_SATISFIABLE and partial.is_file():  # nothing comes after what it holds
+        if error.code == RANGE_NOT_SATISFIABLE and partial.is_file():  # nothing follows its content
             partial.unlink()
             _download(weights, partial, progress)
             return
-        if error.code in GONE:
+        if error.code in PERMANENT_ERRORS:
             raise PretrainedError(
                 "not_found",
                 f"{weights.url} answers {error.code} {error.reason}: get {weights.name} elsewhere and give "
@@ -243,7 +245,7 @@ def _download(weights: PretrainedWeights, partial: Path, progress: Progress | No
 
 
 def _transfer(url: str, partial: Path, progress: Progress | None) -> None:
-    """One request for what is missing of `partial`."""
+    """Requests the missing part of `partial` and appends it."""
     start = partial.stat().st_size if partial.is_file() else 0
     request = Request(url, headers={"User-Agent": "ser-studio"})
     if start:
@@ -272,8 +274,8 @@ def _no_network(weights: PretrainedWeights, reason: str) -> PretrainedError:
     )
 
 
-def _logged(name: str) -> Progress:
-    """Progress for the log, a line for each tenth."""
+def _log_progress(name: str) -> Progress:
+    """A progress callback that logs a line for each tenth."""
     tenth = 0
 
     def report(done: int, total: int | None) -> None:

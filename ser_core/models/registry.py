@@ -1,7 +1,7 @@
-"""The architectures, by name. Each maps `(features, lengths)` to logits `(batch, class)`.
+"""Architectures by name. Each maps `(features, lengths)` to logits `(batch, class)`.
 
 `features` `(batch, band, frame)` come from `FeatureExtractor(model.features)`, `lengths` `(batch,)` are in
-frames. Any length of speech goes in; what lies behind an utterance's length never changes its logits.
+frames. Speech may have any length; padding beyond an utterance's length never changes its logits.
 """
 
 from collections.abc import Callable
@@ -48,11 +48,12 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "whisper_tiny_distilled": WhisperAdaptive.distilled,
 }
 
-DRAWS = ("kaiming_uniform_", "uniform_", "normal_")  # what all of `torch.nn.init` comes down to
+# All random functions of `torch.nn.init` call one of these.
+RANDOM_INITS = ("kaiming_uniform_", "uniform_", "normal_")
 
 
 def build(name: str, num_classes: int, **options: Any) -> nn.Module:
-    """The architecture `name` with random weights; `options` are its own (see its docstring).
+    """The architecture `name` with random weights; `options` are those of its constructor.
 
     Raises ValueError for a name that is not in `ARCHITECTURES`.
 
@@ -65,21 +66,21 @@ def build(name: str, num_classes: int, **options: Any) -> nn.Module:
     return ARCHITECTURES[name](num_classes, **options)
 
 
-def undrawn(name: str, num_classes: int, **options: Any) -> nn.Module:
-    """As `build`, with whatever lies in memory where random weights would be: all must be replaced.
+def build_uninitialised(name: str, num_classes: int, **options: Any) -> nn.Module:
+    """As `build`, but weights that would be random are uninitialised memory: the caller replaces them all.
 
-    Drawing them takes a quarter of a second for the default model, a tenth of a process's way to a result.
+    Drawing them takes a quarter of a second for the default model, a tenth of the time to a first result.
     """
-    with _Undrawn():
+    with _SkipRandomInit():
         return build(name, num_classes, **options)
 
 
-class _Undrawn(TorchFunctionMode):
-    """Leaves tensors alone that `torch.nn.init` would fill with random numbers."""
+class _SkipRandomInit(TorchFunctionMode):
+    """Skips the functions with which `torch.nn.init` fills tensors with random numbers."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """`func`, unless it draws."""
+        """Calls `func`, unless it is one of `RANDOM_INITS`."""
         kwargs = kwargs or {}
-        if func.__name__ in DRAWS:
+        if func.__name__ in RANDOM_INITS:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""wav2vec 2.0, HuBERT and WavLM from torchaudio, with a small emotion head."""
+"""Speech encoders wav2vec 2.0, HuBERT and WavLM from torchaudio, with a small emotion head."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +15,9 @@ from ser_core.models.features import frame_mask
 
 published = torchaudio_import.load().models
 
-SHORTEST = 400  # samples (25 ms): what the convolutions need for one step
+MIN_SAMPLES = 400  # 25 ms, which the convolutions need for one step
 HIDDEN = 256  # width of the head
-# By the names of torchaudio.pipelines, whose weights fit what these build.
+# By names of torchaudio.pipelines, whose weights fit the models that these functions build.
 ENCODERS: dict[str, Callable[[], Any]] = {
     "WAV2VEC2_BASE": published.wav2vec2_base,
     "WAV2VEC2_LARGE": published.wav2vec2_large,
@@ -33,17 +33,17 @@ ENCODERS: dict[str, Callable[[], Any]] = {
 
 
 class SpeechEncoder(nn.Module):
-    """A self-supervised speech encoder, layer-weighted sum, attentive mean and deviation, two dense layers.
+    """Self-supervised speech encoder, layer-weighted sum, attentive mean and deviation, two dense layers.
 
     Baevski et al. (2020), "wav2vec 2.0"; Hsu et al. (2021), "HuBERT"; Chen et al. (2022), "WavLM"; the sum
     over layers follows Yang et al. (2021), "SUPERB". Departures: every utterance has zero mean and unit
-    variance, which the base encoders were trained without and do not notice (their first normalisation
-    removes level and offset); that normalisation over time looks at the valid samples alone, so padding
-    changes nothing; layers are not dropped at random, as the sum wants them all.
+    variance. The base encoders were trained without that, but it has no effect on them, because their first
+    normalisation removes level and offset. That normalisation over time uses the valid samples only, so
+    padding has no effect. Layers are not dropped at random, because the sum needs all of them.
 
-    `bundle`: a name in `ENCODERS`. `layers`: only so many, from the input up (emotion is found in the lower
-    and middle ones); all by default. `frozen` keeps the encoder as it was loaded and trains the rest.
-    Raises ValueError for an unknown bundle and for more layers than there are.
+    `bundle`: a name in `ENCODERS`. `layers`: number of layers, from the input on; all by default. The lower
+    and middle layers hold most information on emotion. `frozen`: only the head and the weights of the sum are
+    trained. Raises ValueError for an unknown bundle and for more layers than the encoder has.
     """
 
     features = FeatureSpec(kind="waveform", hop_length=1)
@@ -85,22 +85,22 @@ class SpeechEncoder(nn.Module):
         return self
 
     def load_pretrained(self, name_or_path: str | Path) -> None:
-        """The encoder's weights, from a bundle's name or a file with torchaudio's key names.
+        """Loads the encoder's weights, from a bundle's name or a file with torchaudio's key names.
 
-        Layers beyond this model's own and a head for transcripts are ignored. Raises PretrainedError.
+        Layers that this model does not have and a head for transcripts are ignored. Raises PretrainedError.
         """
         path = pretrained.locate(name_or_path)
-        kept, prefix = len(self.layer_weights) - 1, "encoder.transformer.layers."
+        num_layers, prefix = len(self.layer_weights) - 1, "encoder.transformer.layers."
         weights = {
             name: value
             for name, value in pretrained.read_tensors(path).items()
             if not name.startswith("aux.")
-            and not (name.startswith(prefix) and int(name.removeprefix(prefix).split(".")[0]) >= kept)
+            and not (name.startswith(prefix) and int(name.removeprefix(prefix).split(".")[0]) >= num_layers)
         }
         pretrained.load_into(self.backbone, weights, path, "this speech encoder")
 
     def pretrained_parts(self) -> list[nn.Module]:
-        """What `load_pretrained` fills, from input to output: all below the transformer, then its layers."""
+        """The modules that `load_pretrained` fills: all below the transformer, then its layers."""
         encoder = self.backbone.encoder
         transformer = encoder.transformer
         below = [self.backbone.feature_extractor, encoder.feature_projection, transformer.pos_conv_embed]
@@ -123,9 +123,9 @@ class SpeechEncoder(nn.Module):
         return logits
 
     def _convolve(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Steps of 20 ms `(batch, step, channel)` and their number; no step reaches behind its row's end."""
-        x = F.pad(samples, (0, max(0, SHORTEST - samples.shape[-1])))
-        lengths = lengths.clamp(min=SHORTEST)
+        """Steps of 20 ms `(batch, step, channel)` and their number `(batch,)`; no step uses padding."""
+        x = F.pad(samples, (0, max(0, MIN_SAMPLES - samples.shape[-1])))
+        lengths = lengths.clamp(min=MIN_SAMPLES)
         first, *others = self.backbone.feature_extractor.conv_layers
         if isinstance(first.layer_norm, nn.GroupNorm):
             lengths = (lengths - first.kernel_size) // first.stride + 1
@@ -139,7 +139,7 @@ class SpeechEncoder(nn.Module):
     def _transform(self, steps: Tensor, valid: Tensor) -> list[Tensor]:
         """Hidden states `(batch, step, width)` before and after every layer.
 
-        Unlike torchaudio's own loop it gives WavLM its padding mask, which that refuses.
+        Unlike torchaudio's own loop, this one passes the padding mask to WavLM.
         """
         encoder = self.backbone.encoder
         transformer = encoder.transformer
@@ -148,14 +148,14 @@ class SpeechEncoder(nn.Module):
         if transformer.layer_norm_first:
             x = transformer.layer_norm(x)
         x = transformer.dropout(x)
-        seen = valid[:, None, None].expand(-1, 1, x.shape[1], -1)  # (batch, 1, step, step)
-        behind = torch.zeros(valid.shape, device=x.device).masked_fill(~valid, -torch.inf)
+        attention_mask = valid[:, None, None].expand(-1, 1, x.shape[1], -1)  # (batch, 1, step, step)
+        padding_mask = torch.zeros(valid.shape, device=x.device).masked_fill(~valid, -torch.inf)
         states, bias = [x], None
         for layer in transformer.layers:
             if hasattr(layer.attention, "compute_bias"):  # WavLM: positions relative to each other
-                x, bias = layer(x, position_bias=bias, key_padding_mask=behind)
+                x, bias = layer(x, position_bias=bias, key_padding_mask=padding_mask)
             else:
-                x, _ = layer(x, attention_mask=seen)
+                x, _ = layer(x, attention_mask=attention_mask)
             states.append(x)
         if not transformer.layer_norm_first:
             states[-1] = transformer.layer_norm(x)
@@ -163,7 +163,7 @@ class SpeechEncoder(nn.Module):
 
 
 def _norm_over_time(x: Tensor, lengths: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """What `norm`, with a group a channel, makes of each row alone: `(batch, channel, step)` to the same."""
+    """`norm` (one group per channel) over each row's valid steps: `(batch, channel, step)` to the same."""
     inside = frame_mask(lengths, x.shape[-1])[:, None]
     count = lengths[:, None, None]
     mean = (x * inside).sum(-1, keepdim=True) / count

@@ -5,9 +5,9 @@ from torch import Tensor, nn
 from ser_core.models.blocks import LOG_MEL_128, AttentionPooling, ChunkCnn, MaskedLstm
 
 CNN_CHANNELS = (16, 32, 64)
-CNN_POOLS = (2, 4, 4)  # 32 in both directions: 4 × 4 cells are left of a chunk
+CNN_POOLS = (2, 4, 4)  # factor 32 in both directions: a chunk becomes 4 × 4 cells
 CHUNK_WIDTH = 64 * 4 * 4
-HIDDEN = 64  # of the LSTM, each way
+HIDDEN = 64  # of the LSTM, per direction
 
 
 class StackedCnnAttentionLstm(nn.Module):
@@ -32,6 +32,6 @@ class StackedCnnAttentionLstm(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Logits `(batch, class)` from log-mel `(batch, 128, frame)` and lengths in frames."""
         chunks, counts = self.cnn(features, lengths)
-        heard = self.attention(self.dropout(self.lstm(chunks, counts)), counts)
-        logits: Tensor = self.head(heard)
+        pooled = self.attention(self.dropout(self.lstm(chunks, counts)), counts)
+        logits: Tensor = self.head(pooled)
         return logits

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from ser_core.models.blocks import LOG_MEL_128, ChunkCnn, MaskedLstm, last_valid
 
 CNN_CHANNELS = (16, 32, 64, 128)
-CNN_POOLS = (2, 4, 4, 4)  # 128 in both directions: one cell is left of a chunk
+CNN_POOLS = (2, 4, 4, 4)  # factor 128 in both directions: a chunk becomes one cell
 HIDDEN = 64
 
 

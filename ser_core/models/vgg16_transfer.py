@@ -1,4 +1,4 @@
-"""ImageNet's VGG16 looking at log-mel pictures."""
+"""VGG16, trained on ImageNet, on log-mel spectrograms as pictures."""
 
 from pathlib import Path
 
@@ -31,8 +31,8 @@ LAYERS = (
     512,
     "pool",
 )
-SHORTEST = 32  # frames (0.32 s): five poolings leave one step of it
-FLOOR = 2.0  # the features' range under an utterance's loudest cell: 80 dB in Whisper's unit
+MIN_FRAMES = 32  # 0.32 s, which five poolings reduce to one step
+FLOOR = 2.0  # range of the features below an utterance's loudest cell: 80 dB in Whisper's scaling
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the images that the weights were trained on, red, green, blue
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
@@ -43,10 +43,10 @@ class Vgg16Transfer(nn.Module):
     Configuration D of Simonyan and Zisserman (2015), "Very deep convolutional networks for large-scale image
     recognition", without its dense layers. The picture is the log-mel spectrogram from its loudest cell (1)
     to 80 dB below (0), the same in all three colours, normalised as ImageNet's pictures were. Departure: the
-    mean is taken over the valid frames alone, and what lies behind a row's length is kept at zero, the
-    convolutions' own padding, so any length gives the same logits however it is padded.
+    mean is taken over the valid frames only, and frames beyond a row's length stay zero, like the padding of
+    the convolutions. So the logits do not depend on the padding.
 
-    `frozen` keeps the convolutions as they were loaded and trains the head.
+    `frozen`: only the head is trained.
     """
 
     features = FeatureSpec(n_fft=512, n_mels=128, normalization="whisper")
@@ -68,7 +68,7 @@ class Vgg16Transfer(nn.Module):
         self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION)[:, None, None], persistent=False)
 
     def load_pretrained(self, name_or_path: str | Path) -> None:
-        """The convolutions' weights, from the published name `vgg16` or a file with torchvision's key names.
+        """Loads the convolutions, from the published name `vgg16` or a file with torchvision's key names.
 
         The file's dense layers (`classifier.…`) are ignored. Raises PretrainedError.
         """
@@ -77,7 +77,7 @@ class Vgg16Transfer(nn.Module):
         pretrained.load_into(self.backbone, weights, path, "VGG16's convolutions")
 
     def pretrained_parts(self) -> list[nn.Module]:
-        """What `load_pretrained` fills, from input to output: no stem, then the blocks between poolings."""
+        """The modules that `load_pretrained` fills: an empty stem, then the blocks between poolings."""
         return [nn.ModuleList(), *blocks_of(self.backbone)]
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class Vgg16Transfer(nn.Module):
         return logits
 
     def embed(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """What the head sees of log-mel `(batch, 128, frame)` and lengths in frames: `(batch, 512)`."""
+        """The head's input `(batch, 512)` from log-mel `(batch, 128, frame)` and lengths in frames."""
         x, lengths = self._picture(features, lengths)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             for layer in self.backbone:
@@ -99,18 +99,18 @@ class Vgg16Transfer(nn.Module):
         return masked_mean(steps, frame_mask(lengths, steps.shape[1]))
 
     def _picture(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """`(batch, colour, 128, frame)`, zero behind the lengths, and lengths of at least `SHORTEST`."""
+        """`(batch, colour, 128, frame)`, zero beyond the lengths, and lengths of at least `MIN_FRAMES`."""
         valid = frame_mask(lengths, features.shape[-1])[:, None]
         loudest = features.masked_fill(~valid, -torch.inf).amax(dim=(1, 2), keepdim=True)
         grey = ((features - loudest) / FLOOR + 1).clamp(min=0) * valid
-        grey = F.pad(grey, (0, max(0, SHORTEST - features.shape[-1])))
-        lengths = lengths.clamp(min=SHORTEST)
+        grey = F.pad(grey, (0, max(0, MIN_FRAMES - features.shape[-1])))
+        lengths = lengths.clamp(min=MIN_FRAMES)
         colours = (grey[:, None] - self.mean) / self.deviation
         return colours * frame_mask(lengths, grey.shape[-1])[:, None, None, :], lengths
 
 
 def _convolutions() -> nn.Sequential:
-    """In torchvision's order, so that its key names fit; initialised after He et al. (2015)."""
+    """Convolutions in torchvision's order, for its key names; initialised as in He et al. (2015)."""
     layers: list[nn.Module] = []
     channels = 3
     for layer in LAYERS:

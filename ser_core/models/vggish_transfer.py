@@ -1,4 +1,4 @@
-"""VGGish, the sound embedding trained on YouTube, over patches of about a second."""
+"""VGGish, an audio embedding trained on YouTube, on patches of about a second."""
 
 import math
 from pathlib import Path
@@ -16,7 +16,7 @@ torchaudio = torchaudio_import.load()
 
 LAYERS = (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool")
 PATCH_FRAMES = 96  # 0.96 s
-PATCH_HOP = 48  # frames: patches overlap by half, so that at most 0.48 s of a clip's end is left out
+PATCH_HOP = 48  # frames: patches overlap by half, so that at most 0.48 s at the end of a clip is ignored
 BANDS = 64
 LOG_OFFSET = 0.01  # added to a magnitude before its logarithm, as published
 WIDTH = 4096  # of the dense layers
@@ -63,12 +63,12 @@ class VggishTransfer(nn.Module):
 
     Hershey et al. (2017), "CNN architectures for large-scale audio classification"; 72,141,184 parameters
     in the network. Input as published: 64 HTK mel bands from 125 to 7500 Hz every 10 ms, log(magnitude +
-    0.01). Departures: the spectrum's window is 32 ms, not 25; mels of magnitudes are made from mel powers
-    as if the spectrum were flat within a band (1 dB off on the average); each clip has the same level;
+    0.01). Departures: the spectrum's window is 32 ms, not 25; mel magnitudes are computed from mel
+    powers as if the spectrum were flat within a band (1 dB off on average); each clip has the same level;
     patches overlap by half; the PCA and the 8 bits that follow the published embedding are left out.
-    Shorter than 0.96 s is padded with silence to one patch.
+    Clips shorter than 0.96 s are padded with silence to one patch.
 
-    `frozen` keeps VGGish as it was loaded and trains the head.
+    `frozen`: only the head is trained.
     """
 
     features = FeatureSpec(
@@ -90,7 +90,7 @@ class VggishTransfer(nn.Module):
         self.register_buffer("spread", bank.sum(0).sqrt()[:, None], persistent=False)  # (band, 1)
 
     def load_pretrained(self, name_or_path: str | Path) -> None:
-        """VGGish's weights, from the published name `vggish` or a file with the same key names.
+        """Loads VGGish's weights, from the published name `vggish` or a file with the same key names.
 
         Raises PretrainedError.
         """
@@ -100,7 +100,7 @@ class VggishTransfer(nn.Module):
         pretrained.load_into(self.backbone, weights, path, "VGGish")
 
     def pretrained_parts(self) -> list[nn.Module]:
-        """What `load_pretrained` fills, from input to output: no stem, four blocks, the dense layers."""
+        """The modules that `load_pretrained` fills: an empty stem, four blocks, the dense layers."""
         return [nn.ModuleList(), *blocks_of(self.backbone.features), self.backbone.embeddings]
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -112,14 +112,14 @@ class VggishTransfer(nn.Module):
         """The mean embedding of a clip's patches, `(batch, 128)`; arguments as `forward`'s."""
         patches, present = self._patches(features, lengths)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            embeddings: Tensor = self.backbone(patches[present][:, None])  # (patch, 128), all rows' in one
+            embeddings: Tensor = self.backbone(patches[present][:, None])  # (patch of any row, 128)
         row = present.nonzero()[:, 0]
         total = embeddings.new_zeros(len(features), EMBEDDING).index_add(0, row, embeddings)
         return total / present.sum(1, keepdim=True)
 
     def _patches(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Patches `(batch, patch, 96, 64)` of each row in VGGish's unit, and which lie within its length."""
-        magnitude = self.spread * torch.pow(10.0, 2 * features - 2)  # Whisper's scaling undone, and the root
+        """Patches `(batch, patch, 96, 64)` in VGGish's scaling, and which lie within a row's length."""
+        magnitude = self.spread * torch.pow(10.0, 2 * features - 2)  # undoes Whisper's scaling, then the root
         valid = frame_mask(lengths, features.shape[-1])[:, None]
         log_mel = (magnitude + LOG_OFFSET).log().masked_fill(~valid, math.log(LOG_OFFSET))
         short = max(0, PATCH_FRAMES - features.shape[-1])

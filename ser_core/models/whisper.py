@@ -1,7 +1,7 @@
 """Whisper's encoder with a small emotion head.
 
 The encoder is that of Radford et al. (2022), "Robust speech recognition via large-scale weak supervision";
-its parameters keep the names they have on the Hugging Face hub, so that published weights load as they are.
+its parameters have the same names as on the Hugging Face hub, so that published weights load unchanged.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from ser_core.models.blocks import AttentiveStatistics
 from ser_core.models.feature_spec import FeatureSpec
 from ser_core.models.features import frame_mask
 
-MAX_STEPS = 1500  # encoder steps of 20 ms: the 30 s that Whisper knows positions for
+MAX_STEPS = 1500  # encoder steps of 20 ms: the 30 s for which Whisper has positions
 
 
 class SelfAttention(nn.Module):
@@ -30,7 +30,7 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """`(batch, step, width)` to the same; `valid` `(batch, step)` marks what may be attended to."""
+        """`(batch, step, width)` to the same; `valid` `(batch, step)` is False for padding."""
         batch, steps, width = x.shape
 
         def split(y: Tensor) -> Tensor:
@@ -61,10 +61,10 @@ class EncoderLayer(nn.Module):
 
 
 class WhisperEncoder(nn.Module):
-    """Log-mel `(batch, 80, frame)` to the hidden states of every layer, 20 ms a step."""
+    """Log-mel `(batch, 80, frame)` to the hidden states of every layer, one step per 20 ms."""
 
     def __init__(self, width: int, heads: int, layers: int, cells: int | None = None) -> None:
-        """`cells`: hidden ones of each layer's feed-forward network; Whisper has four times the width."""
+        """`cells`: hidden cells of each feed-forward network; default 4 * `width`, as in Whisper."""
         super().__init__()
         self.conv1 = nn.Conv1d(80, width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
@@ -90,7 +90,8 @@ class WhisperEncoder(nn.Module):
 class WhisperClassifier(nn.Module):
     """Whisper encoder, layer-weighted sum, attentive mean and deviation, two dense layers.
 
-    No 30 s of padding: the position table is cut to the length at hand, and padding is masked.
+    Unlike Whisper, clips are not padded to 30 s: the position table is cut to their length, and padding is
+    masked.
     `tiny` has 8.2 M encoder parameters, `base` 20.6 M.
     """
 
@@ -123,18 +124,18 @@ class WhisperClassifier(nn.Module):
         return cls(num_classes, width=512, heads=8, layers=6, dropout=dropout)
 
     def load_pretrained(self, name_or_path: str | Path) -> None:
-        """Encoder weights, from `openai/whisper-tiny` or `-base`, or a file with the hub's key names.
+        """Loads the encoder, from `openai/whisper-tiny` or `-base`, or a file with the hub's key names.
 
         Keys other than `model.encoder.…` (the decoder's) are ignored. Raises PretrainedError, with code
-        `wrong_weights` where the file is for another size.
+        `wrong_weights` if the file is for another size.
         """
         path = pretrained.locate(name_or_path)
         weights = pretrained.read_tensors(path, "model.encoder.")
         pretrained.load_into(self.encoder, weights, path, "this encoder")
-        self.encoder.embed_positions.requires_grad_(False)  # sinusoids: nothing to learn
+        self.encoder.embed_positions.requires_grad_(False)  # sinusoids, which are not learned
 
     def pretrained_parts(self) -> list[nn.Module]:
-        """What `load_pretrained` fills and may learn, from input to output: stem, then layer by layer."""
+        """The modules that `load_pretrained` fills and training may change: stem, then layer by layer."""
         encoder = self.encoder
         top = nn.ModuleList([encoder.layers[-1], encoder.layer_norm])
         return [nn.ModuleList([encoder.conv1, encoder.conv2]), *encoder.layers[:-1], top]

@@ -1,4 +1,4 @@
-"""A fine-tuned Whisper classifier beside a linear probe of the same encoder as it was published."""
+"""A fine-tuned Whisper classifier, averaged with a linear probe of the published encoder."""
 
 import math
 
@@ -10,11 +10,11 @@ from ser_core.models.whisper import WhisperClassifier, WhisperEncoder
 
 
 class WhisperProbe(nn.Module):
-    """The mean of two opinions: the fine-tuned encoder's, and a linear classifier's on the untouched one.
+    """The mean of two classifiers: a fine-tuned encoder, and a linear one on the published encoder.
 
-    Fine-tuning learns the corpora and forgets some of what pretraining knew about other voices; the probe
-    (Alain & Bengio 2016, "Understanding intermediate layers using linear classifier probes") keeps it. It
-    sees mean and deviation over time of every layer. Logits are the logarithm of the averaged probabilities.
+    Fine-tuning fits the corpora and loses some of the pretrained knowledge of other voices. The probe (Alain
+    & Bengio 2016, "Understanding intermediate layers using linear classifier probes") keeps it. Its input is
+    mean and deviation over time of every layer. Logits are the logarithm of the averaged probabilities.
     """
 
     features = WhisperClassifier.features

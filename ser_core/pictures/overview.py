@@ -1,6 +1,6 @@
-"""A recording small enough to send to a page whatever its length: its outline and its log-mel spectrogram.
+"""Overview of a recording for a page: waveform outline and log-mel spectrogram as images.
 
-Both are decimated to fixed budgets, so that an hour is drawn as quickly as a minute.
+Both are decimated to a fixed maximum size, so that an hour is drawn as fast as a minute.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ N_FFT = 512  # 32 ms
 HOP_LENGTH = 160  # 10 ms
 MEL_BANDS = 64
 TOP_HZ = SAMPLE_RATE / 2
-MAX_COLUMNS = 16_000  # WebP ends at 16 383 pixels; 225 ms each in an hour
+MAX_COLUMNS = 16_000  # WebP allows 16 383 pixels; 225 ms each in an hour
 BLOCK_FRAMES = 6000  # transformed at once: a minute, whose spectra take 12 MB
 TOP_DB = 70.0  # dynamic range shown
 POWER_FLOOR = 1e-10
@@ -35,11 +35,11 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Outline:
-    """The smallest and the largest sample of each stretch of equal length, relative to the loudest one."""
+    """The smallest and the largest sample of each of many stretches of equal length, relative to `peak`."""
 
-    lows: NDArray[np.int8]  # (stretch,), FULL_SCALE is `peak`
+    lows: NDArray[np.int8]  # (stretch,), FULL_SCALE stands for `peak`
     highs: NDArray[np.int8]  # (stretch,)
-    per_second: float  # stretches
+    per_second: float  # stretches per second
     peak: float  # largest magnitude, 0 to 1
 
 
@@ -67,8 +67,8 @@ def outline(waveform: Waveform) -> Outline:
 def log_mel(waveform: Waveform) -> Image:
     """The log-mel spectrogram `(band, column)` of `waveform` at 16 kHz, the lowest band first.
 
-    255 is its loudest cell and 0 is TOP_DB below it. A column is a frame of 10 ms; beyond MAX_COLUMNS it is
-    the mean power of several, so that nothing between two columns is missed.
+    255 is its loudest cell and 0 is TOP_DB below it. A column is a frame of 10 ms; with more than
+    MAX_COLUMNS frames it is the mean power of several, so that every frame counts.
     """
     import torch  # here, because importing both takes a while
 
@@ -83,7 +83,7 @@ def log_mel(waveform: Waveform) -> Image:
         mel_scale="slaney",
     )
     frames = max(1, ceil(len(waveform.samples) / HOP_LENGTH))
-    each = ceil(frames / MAX_COLUMNS)  # frames a column
+    each = ceil(frames / MAX_COLUMNS)  # frames per column
     step = BLOCK_FRAMES // each * each
     # Frame i is centred on sample i * HOP_LENGTH.
     end = frames * HOP_LENGTH - len(waveform.samples)
@@ -96,8 +96,8 @@ def log_mel(waveform: Waveform) -> Image:
         starts = np.arange(0, last - first, each)
         columns.append(np.add.reduceat(power, starts, axis=1) / np.diff([*starts, last - first]))
     decibels = 10 * np.log10(np.maximum(np.concatenate(columns, axis=1), POWER_FLOOR))
-    shown = np.clip(1 + (decibels - decibels.max()) / TOP_DB, 0, 1)
-    levels: Image = np.round(255 * shown).astype(np.uint8)
+    relative = np.clip(1 + (decibels - decibels.max()) / TOP_DB, 0, 1)
+    levels: Image = np.round(255 * relative).astype(np.uint8)
     return levels
 
 
@@ -109,19 +109,19 @@ def band_hz() -> NDArray[np.float64]:
     return centres
 
 
-def saliency(waveform: Waveform, found: "Saliency") -> Image:
-    """What spoke for a label (orange) and against it (blue) over the log-mel spectrogram in grey.
+def saliency(waveform: Waveform, explanation: "Saliency") -> Image:
+    """Saliency for a label (orange) and against it (blue) over the log-mel spectrogram in grey.
 
-    `waveform` is the stretch that was explained. The picture is `(band, column, 3)` in sRGB, its bands and
-    columns those of `log_mel`; the map is smoothed to what the eye can follow.
+    `waveform`: the explained speech at 16 kHz. The image is `(band, column, 3)` in sRGB, with the bands and
+    columns of `log_mel`. The map is smoothed for display.
     """
     from scipy.ndimage import gaussian_filter  # here, because importing it takes a while
 
     levels = log_mel(waveform)
-    smooth: Any = gaussian_filter(found.values, SMOOTHING, mode="constant")
-    rows = _nearest(found.band_hz, band_hz())
+    smooth: Any = gaussian_filter(explanation.values, SMOOTHING, mode="constant")
+    rows = _nearest(explanation.band_hz, band_hz())
     times_s = np.arange(levels.shape[1]) * waveform.duration_s / levels.shape[1]
-    cells = smooth[np.ix_(rows, _nearest(found.time_s, times_s))]
+    cells = smooth[np.ix_(rows, _nearest(explanation.time_s, times_s))]
     strength = SALIENCY_ALPHA * np.abs(cells) / max(float(np.abs(smooth).max()), 1e-12)
     ink = np.where(cells[..., None] > 0, _rgb(FOR), _rgb(AGAINST))
     grey = 255.0 - levels[..., None]
@@ -129,11 +129,11 @@ def saliency(waveform: Waveform, found: "Saliency") -> Image:
     return picture
 
 
-def _nearest(ascending: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.int64]:
-    """The index of the value in `ascending` that lies nearest to each of `wanted`."""
+def _nearest(ascending: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.int64]:
+    """For each of `targets`, the index of the nearest value in `ascending`."""
     middles = (ascending[1:] + ascending[:-1]) / 2
-    found: NDArray[np.int64] = np.searchsorted(middles, wanted)
-    return found
+    indices: NDArray[np.int64] = np.searchsorted(middles, targets)
+    return indices
 
 
 def _rgb(color: str) -> NDArray[np.float64]:

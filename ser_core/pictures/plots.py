@@ -1,8 +1,8 @@
-"""Matplotlib figures of one analysis: timeline of segments, saliency over the spectrogram, bars.
+"""Matplotlib figures of one analysis: timeline of segments, saliency over the spectrogram, probability bars.
 
-Every figure is a `matplotlib.figure.Figure` of its own, without pyplot and its global state, so that threads
-can draw at once. One unit is one CSS pixel (72 dots an inch). Backgrounds are transparent. Waveform and
-spectrogram of the same width share their left and right edges: stacked, their time axes line up.
+Figures are made without pyplot and its global state, so that threads can draw at the same time. One unit is
+one CSS pixel (72 dots per inch). Backgrounds are transparent. Waveform and spectrogram of the same width have
+the same left and right edges, so that their time axes line up when stacked.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from ser_core.recognition.explain import Saliency
 
 PIXELS_PER_INCH = 72  # a figure's inch in SVG, so that sizes below are CSS pixels
-TEXT, FAINT, WAVE = "#2b3440", "#c3c9d1", "#3f4a57"  # ink of all that is not an emotion, for light paper
+# Colours of everything but emotions, for a light background.
+TEXT, FAINT, WAVE = "#2b3440", "#c3c9d1", "#3f4a57"
 LEFT, RIGHT = 60, 14  # pixels beside the axes of waveform and spectrogram
 FONT_PX = 12
 CHARACTER_PX = 7.2  # mean advance of a letter at FONT_PX, on the wide side
@@ -44,7 +45,7 @@ SMOOTHING = (3.0, 4.0)  # Gaussian over a saliency map, in bands and frames: a f
 
 
 def timeline_figure(segments: Sequence[Segment], duration_s: float, width: int = 960) -> Figure:
-    """Each segment tinted and named, with its valence (solid) and arousal (dashed), without the sound itself.
+    """Segments as coloured and labelled stretches, with valence (solid) and arousal (dashed); no waveform.
 
     `width` in pixels.
     """
@@ -62,10 +63,9 @@ def timeline_figure(segments: Sequence[Segment], duration_s: float, width: int =
 
 
 def saliency_figure(waveform: Waveform, saliency: "Saliency", width: int = 960) -> Figure:
-    """What spoke for the label (orange) and against it (blue), over the log-mel spectrogram in grey.
+    """Saliency for the label (orange) and against it (blue), over the log-mel spectrogram in grey.
 
-    `waveform` is the stretch that was explained; `width` in pixels. The map is smoothed to what the eye can
-    follow; `explain.describe` says it in words.
+    `waveform`: the explained speech; `width` in pixels. The map is smoothed for display.
     """
     from scipy.ndimage import gaussian_filter  # here, because importing it takes a while
 
@@ -79,24 +79,24 @@ def saliency_figure(waveform: Waveform, saliency: "Saliency", width: int = 960) 
     return figure
 
 
-def probability_figure(found: Verdict, width: int = 460) -> Figure:
-    """One bar an emotion, in the order of `EMOTIONS`, each with its name and its share in per cent.
+def probability_figure(verdict: Verdict, width: int = 460) -> Figure:
+    """One bar per emotion, in the order of `EMOTIONS`, each with its name and probability in per cent.
 
-    `width` in pixels; the bar of the most probable emotion has bold text. Classes that the model does not
-    know are left out.
+    `width` in pixels. The text of the most probable emotion is bold. Classes that the model does not have are
+    left out.
     """
-    known = [emotion for emotion in EMOTIONS if emotion.name in found.probabilities]
-    height = BAR_PX * len(known) + 8
+    emotions = [emotion for emotion in EMOTIONS if emotion.name in verdict.probabilities]
+    height = BAR_PX * len(emotions) + 8
     figure = Figure(figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH), dpi=PIXELS_PER_INCH)
     figure.patch.set_alpha(0.0)
     names_px, shares_px = 84, 56
     axes = figure.add_axes((names_px / width, 0.0, 1 - (names_px + shares_px) / width, 1.0))
     axes.set_axis_off()
     axes.set_xlim(0.0, 1.0)
-    axes.set_ylim(len(known) - 0.4, -0.6)
-    best = max(found.probabilities, key=lambda name: found.probabilities[name], default=None)
-    for row, emotion in enumerate(known):
-        share = found.probabilities[emotion.name]
+    axes.set_ylim(len(emotions) - 0.4, -0.6)
+    best = max(verdict.probabilities, key=lambda name: verdict.probabilities[name], default=None)
+    for row, emotion in enumerate(emotions):
+        share = verdict.probabilities[emotion.name]
         weight = "bold" if emotion.name == best else "normal"
         axes.barh(row, 1.0, height=0.56, color=FAINT, alpha=0.28)
         axes.barh(row, share, height=0.56, color=emotion.color, edgecolor=TEXT, linewidth=0.8)
@@ -160,7 +160,7 @@ def _timeline_axes(width: int, height: int, bottom: int) -> tuple[Figure, Axes]:
 
 
 def _label_axes(axes: Axes, duration_s: float, width: int, ylabel: str) -> None:
-    """The time axis from 0 to `duration_s` and the same look for both panels of a timeline."""
+    """Sets the time axis from 0 to `duration_s`, and the label and style of both axes."""
     plot_px = width - LEFT - RIGHT
     step = next((step for step in TICKS_S if plot_px * step / duration_s >= TICK_PX), TICKS_S[-1])
     axes.set_xlim(0.0, duration_s)
@@ -173,7 +173,7 @@ def _label_axes(axes: Axes, duration_s: float, width: int, ylabel: str) -> None:
 
 
 def _draw_segment(axes: Axes, index: int, segment: Segment, pixels_per_second: float) -> None:
-    """Tint a segment's stretch and put a chip with its name above it, or its number where that fits."""
+    """Colours a segment's stretch and puts its number and label above it, or as much of them as fits."""
     length, color = segment.end - segment.start, color_of(segment.label)
     axes.axvspan(segment.start, segment.end, color=color, alpha=0.24, linewidth=0, zorder=1)
     axes.add_patch(Rectangle((segment.start, 1.12), length, 0.33, color=color, linewidth=0, zorder=2))

@@ -1,1 +1,1 @@
-"""From speech to probabilities: files, live sound, PyTorch and ONNX runtimes, explanations."""
+"""Recognition of emotions in files and live audio: recognizer, PyTorch and ONNX runtimes, explanations."""

@@ -1,10 +1,10 @@
-"""Which time-frequency regions of a stretch of speech drove its label.
+"""Explains a label: how much each time-frequency region of the speech contributed to it.
 
 Integrated gradients (Sundararajan et al. 2017, "Axiomatic attribution for deep networks") from the mean
-spectrum of the utterance to the utterance as it is. The mean is the baseline because a region replaced by it
-keeps level and voice colour: a random tenth replaced so hardly moves a probability, while a random tenth put
-to the floor of the features (silence) takes a third of it away. Occlusion takes ten times as long for a
-coarser map.
+spectrum of the utterance to the utterance itself. The mean is the baseline because it keeps the level and the
+timbre of the voice: if it replaces a random tenth of the spectrogram, the probability hardly changes. If the
+floor of the features (silence) replaces a random tenth, the probability loses a third. Occlusion takes ten
+times as long for a coarser map.
 """
 
 from collections.abc import Iterator
@@ -27,8 +27,8 @@ from ser_core.models.feature_spec import FeatureSpec
 from ser_core.recognition.recognizer import Recognizer, Runtime
 from ser_core.recognition.torch_runtime import TorchRuntime
 
-STEPS = 8  # Gauss-Legendre points of the integral; 16 find the same regions in twice the time
-REGION_BANDS, REGION_S = 8, 0.1  # a region that words name: a tenth of 80 mel bands, a tenth of a second
+STEPS = 8  # Gauss-Legendre points of the integral; 16 give the same regions in twice the time
+REGION_BANDS, REGION_S = 8, 0.1  # size of a `Region`: a tenth of 80 mel bands, a tenth of a second
 CUDNN = Lock()  # held while cuDNN is off
 
 
@@ -38,35 +38,37 @@ class ExplainError(CodedError):
 
 @dataclass(frozen=True)
 class Saliency:
-    """What each cell of the log-mel spectrogram did for a label.
+    """The contribution of each cell of the log-mel spectrogram to the probability of a label.
 
-    Where the sound does not differ from its mean, as in silence, `values` are zero. Compare them with each
-    other: with so few `STEPS` their sum is not exactly what the sound adds to the probability.
+    `values` are zero where the audio does not differ from its mean, as in silence. Compare them only with
+    each other: with so few `STEPS`, their sum is not exactly the change of the probability.
     """
 
-    values: NDArray[np.float32]  # (band, frame); positive: spoke for the label, negative: against it
+    values: NDArray[np.float32]  # (band, frame); positive: for the label, negative: against it
     band_hz: NDArray[np.float32]  # (band,), centre of each mel band
-    time_s: NDArray[np.float32]  # (frame,), centre of each frame from the start of the stretch
+    time_s: NDArray[np.float32]  # (frame,), centre of each frame from the start of the speech
     label: str
     probability: float  # of the label, 0 to 1
 
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of the spectrogram and what it did for the label."""
+    """A rectangle of the spectrogram and its contribution to the label."""
 
     start_s: float
     end_s: float
     low_hz: float
     high_hz: float
-    value: float  # sum of its cells
+    value: float  # sum of its cells; negative: against the label
 
 
 def explain(recognizer: Recognizer, samples: Samples, label: str | None = None) -> Saliency:
-    """What in `samples`, `(n_samples,)` of speech at 16 kHz, drove `label`; by default the most probable one.
+    """The saliency of `label` in `samples`, speech at 16 kHz, shape `(n_samples,)`.
 
-    A stretch longer than the model's window is explained in the parts it is recognised in. Raises
-    ExplainError with code `empty`, `unknown_label`, `no_spectrogram` (the model reads no log-mel) or
+    `label` defaults to the most probable one. Speech longer than the model's window is explained in the same
+    parts in which it is recognised.
+
+    Raises ExplainError with code `empty`, `unknown_label`, `no_spectrogram` (the model reads no log-mel) or
     `no_gradients` (it does not run with torch).
     """
     bundle = recognizer.bundle
@@ -100,7 +102,7 @@ def explain(recognizer: Recognizer, samples: Samples, label: str | None = None) 
 
 
 def top_region(saliency: Saliency, against: bool = False) -> Region | None:
-    """The region that spoke most for the label, or most against it; None where none did."""
+    """The region with the largest contribution for the label, or `against` it; None if there is none."""
     values = -saliency.values if against else saliency.values
     bands, frames = values.shape
     frames_each = max(1, int(np.searchsorted(saliency.time_s, REGION_S)))
@@ -137,7 +139,7 @@ def _attribute(window: Samples, target: int, runtime: Runtime) -> NDArray[np.flo
     assert isinstance(runtime, TorchRuntime)
     device, temperature = runtime.device, runtime.bundle.temperature
     samples, lengths = torch.from_numpy(window)[None], torch.tensor([len(window)])
-    with runtime.leaving_when_full(), torch.enable_grad(), _differentiable(device):
+    with runtime.raising_device_full(), torch.enable_grad(), _differentiable(device):
         features, n_frames = runtime.extract(samples.to(device), lengths.to(device))  # (1, band, frame)
         baseline = features.mean(-1, keepdim=True).expand_as(features)
 
@@ -145,16 +147,16 @@ def _attribute(window: Samples, target: int, runtime: Runtime) -> NDArray[np.flo
             logits = runtime.model(batch, n_frames.repeat(len(batch))).float()
             return calibration.probabilities(logits, temperature)[:, target]
 
-        found: Tensor = IntegratedGradients(probability).attribute(features, baseline, n_steps=STEPS)
-    values: NDArray[np.float32] = found[0].detach().float().cpu().numpy()
+        attributions: Tensor = IntegratedGradients(probability).attribute(features, baseline, n_steps=STEPS)
+    values: NDArray[np.float32] = attributions[0].detach().float().cpu().numpy()
     return values
 
 
 @contextmanager
 def _differentiable(device: torch.device) -> Iterator[None]:
-    """Recurrent layers without cuDNN, whose own have no gradient in evaluation mode.
+    """Turns cuDNN off, because its recurrent layers have no gradient in evaluation mode.
 
-    The switch is the whole process's: one explanation at a time on a GPU, so that it is turned back.
+    The setting holds for the whole process, so a lock allows one explanation at a time on a GPU.
     """
     if device.type != "cuda":
         yield

@@ -1,7 +1,8 @@
-"""Emotion while a person speaks: sound goes in as it comes, events come out.
+"""Live recognition: audio chunks go in while a person speaks, events come out.
 
-The segmenter, features and model are those of files: when a session ends, its finals and its `Analysis` are
-what the same sound gives as a file. Sound is held in memory only, no longer than a coming segment needs it.
+Segmenter, features and model are the same as for files. When a session ends, its final segments and its
+`Analysis` equal those of the same audio as a file. Audio is held in memory only, and only until its segment
+is recognised.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,41 +21,41 @@ from ser_core.recognition.live_engine import Job, LiveEngine, LiveError
 
 LEVEL_SAMPLES = SAMPLE_RATE // 10  # a level every 100 ms
 PROVISIONAL_SAMPLES = SAMPLE_RATE // 2  # a provisional result every 500 ms of speech
-NOTICE_SAMPLES = 5 * SAMPLE_RATE  # that results were skipped is said no more often than this
+NOTICE_SAMPLES = 5 * SAMPLE_RATE  # `FallingBehind` is sent no more often than this
 INT16_SCALE = np.float32(1 / 32768)
 RATES = DecodeLimits()  # the same sampling rates as for files
 
 
 @dataclass(frozen=True)
 class Level:
-    """How loud the last 100 ms were."""
+    """The level of the last 100 ms."""
 
-    time: float  # s, where they end
+    time: float  # s, their end
     peak_dbfs: float
     rms_dbfs: float
-    speech: bool  # somebody is speaking
-    samples_received: int  # at the client's rate, up to now
+    speech: bool  # whether a person is speaking
+    samples_received: int  # so far, at the client's rate
 
 
 @dataclass(frozen=True)
 class LiveSegment:
-    """What a stretch of speech sounds like: so far, or, where `final`, for good."""
+    """The result for a segment: provisional while it is being spoken, `final` after it."""
 
-    number: int  # counts the session's segments from 0; the same while one is spoken and when it ends
+    number: int  # index of the segment in the session, from 0; the same for provisional and final
     final: bool
     segment: Segment
 
 
 @dataclass(frozen=True)
 class FallingBehind:
-    """The model had no time for some provisional results; final ones are never skipped."""
+    """The model is too slow: provisional results were skipped. Final ones are never skipped."""
 
-    skipped: int  # since the session began
+    skipped: int  # since the start of the session
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The last event of a session that was finished."""
+    """The last event of a finished session."""
 
     analysis: Analysis
     samples_received: int  # at the client's rate
@@ -62,7 +63,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Failed:
-    """The last event of a session that cannot go on."""
+    """The last event of a failed session."""
 
     error: LiveError
 
@@ -71,10 +72,11 @@ Event = Level | LiveSegment | FallingBehind | Ended | Failed
 
 
 class LiveSession:
-    """One person's sound, from the first sample to the `Analysis` of all of it.
+    """The live audio of one person: chunks are pushed, events are emitted, `Ended` holds the `Analysis`.
 
-    `emit` is given each event: levels on the thread that pushes, results on the engine's thread. It must not
-    block. LiveError `bad_sample_rate`, `busy` or `closed` if there can be no session.
+    `sample_rate` in Hz is that of the chunks. `emit` is called with each event and must not block: levels on
+    the thread that pushes, results on the engine's thread. Raises LiveError `bad_sample_rate`, `busy` or
+    `closed`.
     """
 
     def __init__(
@@ -94,14 +96,15 @@ class LiveSession:
         self._meter = _LevelMeter()
         self._count = 0  # segments that have ended
         self._provisional_due = 0  # sample at 16 kHz
-        self._told_skipped, self._told_at = 0, -NOTICE_SAMPLES
-        self._segments: list[Segment] = []  # the finals, by the engine's thread
-        self._lane = engine.join(self._recognised, self._conclude, self._fail)
+        self._reported_skipped, self._reported_at = 0, -NOTICE_SAMPLES
+        self._segments: list[Segment] = []  # the final ones, appended on the engine's thread
+        self._queue = engine.join(self._recognised, self._conclude, self._fail)
 
     def push(self, samples: NDArray[np.int16] | Samples) -> None:
-        """Hears a chunk of any length: mono, shape (n_samples,), int16 or float32 in [-1, 1].
+        """Adds a chunk of any length: mono, shape (n_samples,), int16 or float32 in [-1, 1].
 
-        A caller that is faster than real time asks `full` or calls `wait_for_room` before each chunk.
+        A caller that is faster than real time checks `full` or calls `wait_for_room` before each chunk.
+        Raises ValueError for another type or shape, and for samples that are not finite.
         """
         if samples.ndim != 1 or samples.dtype not in (np.int16, np.float32):
             raise ValueError(f"expected mono int16 or float32, got {samples.dtype} of shape {samples.shape}")
@@ -110,31 +113,31 @@ class LiveSession:
         if not np.isfinite(sound).all():
             raise ValueError("the chunk holds samples that are not numbers")
         self.samples_received += len(sound)
-        self._hear(self._resampler.push(sound))
+        self._process(self._resampler.push(sound))
 
     @property
     def full(self) -> bool:
-        """Whether the model must catch up with the finals before more sound is pushed."""
-        return self._lane.full
+        """Whether the model must catch up with the final segments before more audio is pushed."""
+        return self._queue.full
 
     def wait_for_room(self) -> None:
         """Blocks until the session is not `full`."""
-        self._lane.wait_for_room()
+        self._queue.wait_for_room()
 
     def finish(self) -> None:
-        """Ends the sound; `Ended` comes after the last final. Push nothing after it."""
-        self._hear(self._resampler.flush())
+        """Ends the audio; `Ended` follows the last final segment. Push nothing after it."""
+        self._process(self._resampler.flush())
         self._submit(self._stream.flush())
-        self._lane.end()
+        self._queue.end()
 
     def close(self) -> None:
-        """Drops the session and its sound, finished or not; at most an event on its way still comes."""
-        self._lane.leave()
+        """Drops the session and its audio, finished or not; one event may still be emitted."""
+        self._queue.close()
 
-    def _hear(self, samples: Samples) -> None:
-        """Takes samples at 16 kHz, in pieces short enough to ask for provisional results in between."""
-        for at in range(0, len(samples), PROVISIONAL_SAMPLES):
-            piece = samples[at : at + PROVISIONAL_SAMPLES]
+    def _process(self, samples: Samples) -> None:
+        """Adds samples at 16 kHz, in pieces short enough to request provisional results in between."""
+        for start in range(0, len(samples), PROVISIONAL_SAMPLES):
+            piece = samples[start : start + PROVISIONAL_SAMPLES]
             self._submit(self._stream.push(piece))
             self._offer_provisional()
             speech = self._stream.open_span is not None
@@ -143,20 +146,20 @@ class LiveSession:
 
     def _submit(self, clips: list[Clip]) -> None:
         for clip in clips:
-            self._lane.put(Job(self._count, True, clip))
+            self._queue.put(Job(self._count, True, clip))
             self._count += 1
-            self._provisional_due = 0  # the next segment's first one comes as soon as it is found
+            self._provisional_due = 0  # the next segment gets its first one as soon as it is detected
 
     def _offer_provisional(self) -> None:
-        """Asks for a provisional result when it is time and somebody speaks; in a pause nothing is new."""
-        heard, span = self._stream.heard, self._stream.open_span
-        if span is None or span.end < heard or heard < self._provisional_due:
+        """Requests a provisional result when one is due and a person speaks; in a pause nothing is new."""
+        samples_read, span = self._stream.samples_read, self._stream.open_span
+        if span is None or span.end < samples_read or samples_read < self._provisional_due:
             return
-        self._provisional_due = heard + PROVISIONAL_SAMPLES
-        self._lane.put(Job(self._count, False, self._stream.cut(span)))
-        skipped = self._lane.replaced
-        if skipped > self._told_skipped and heard - self._told_at >= NOTICE_SAMPLES:
-            self._told_skipped, self._told_at = skipped, heard
+        self._provisional_due = samples_read + PROVISIONAL_SAMPLES
+        self._queue.put(Job(self._count, False, self._stream.cut(span)))
+        skipped = self._queue.replaced
+        if skipped > self._reported_skipped and samples_read - self._reported_at >= NOTICE_SAMPLES:
+            self._reported_skipped, self._reported_at = skipped, samples_read
             self._emit(FallingBehind(skipped))
 
     def _recognised(self, job: Job, segment: Segment) -> None:
@@ -165,8 +168,8 @@ class LiveSession:
         self._emit(LiveSegment(job.number, job.final, segment))
 
     def _conclude(self) -> None:
-        stream = self._stream
-        analysis = self._recognizer.conclude(self._source, stream.heard, stream.quality(), self._segments)
+        samples_read, quality = self._stream.samples_read, self._stream.quality()
+        analysis = self._recognizer.conclude(self._source, samples_read, quality, self._segments)
         self._emit(Ended(analysis, self.samples_received))
 
     def _fail(self, error: LiveError) -> None:
@@ -174,7 +177,7 @@ class LiveSession:
 
 
 class _LevelMeter:
-    """Measures sound at 16 kHz every `LEVEL_SAMPLES`, wherever it is cut."""
+    """Measures the level of audio at 16 kHz every `LEVEL_SAMPLES`, wherever the pieces are cut."""
 
     def __init__(self) -> None:
         self._count = 0  # levels so far

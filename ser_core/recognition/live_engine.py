@@ -1,8 +1,8 @@
-"""One model for everybody who speaks: it takes clips of several sessions at once, each session in its turn.
+"""Runs one model for several live sessions: batches hold clips of different sessions, which take turns.
 
-Sessions queue in lanes. A batch has at most one clip of a lane, so that nobody waits for another's backlog,
-and is of finals or of provisional clips, so that a final does not wait for the others in its batch. A
-provisional clip that is still waiting when the next one comes is replaced by it; a final never is.
+Each session has a queue. A batch holds at most one clip of a queue, so no session waits for the backlog of
+another. It holds final or provisional clips only, so a final clip does not wait for provisional ones in its
+batch. A provisional clip that still waits when the next one comes is replaced by it; a final clip never is.
 """
 
 import logging
@@ -18,32 +18,35 @@ from ser_core.errors import CodedError
 from ser_core.models.session import Session
 from ser_core.recognition.recognizer import Recognizer
 
-BATCH_SAMPLES = 10 * SAMPLE_RATE  # of a batch with its padding: what a final may have to wait for
-MAX_WAITING = 4  # finals of a session that wait; its sound must wait with them (up to 40 s, 2.6 MB)
+BATCH_SAMPLES = 10 * SAMPLE_RATE  # of a batch with its padding; bounds the time that a final clip waits
+MAX_WAITING = 4  # final clips in a queue; a session whose queue is full must wait (up to 40 s, 2.6 MB)
 MAX_SESSIONS = 32
 SHUTTING_DOWN = "The server is shutting down. Try again in a minute."
 log = logging.getLogger(__name__)
 
 
 class LiveError(CodedError):
-    """A session that cannot be, or cannot go on.
+    """A session that cannot start or cannot go on.
 
-    Codes: `busy` (as many sessions as there may be), `closed` (the engine has ended), `bad_sample_rate`,
+    Codes: `busy` (the maximum of sessions is reached), `closed` (the engine has ended), `bad_sample_rate`,
     `internal` (the model failed).
     """
 
 
 @dataclass(frozen=True)
 class Job:
-    """A clip on its way through the model."""
+    """A clip to be recognised."""
 
-    number: int  # of the segment in its session, from 0
+    number: int  # index of the segment in its session, from 0
     final: bool
     clip: Clip
 
 
-class Lane:
-    """A session's place in the engine. Its callbacks are called on the engine's thread, one at a time."""
+class SessionQueue:
+    """The clips of one session that wait for the engine, and the session's callbacks.
+
+    Callbacks run on the engine's thread, one at a time.
+    """
 
     def __init__(
         self,
@@ -54,15 +57,15 @@ class Lane:
     ) -> None:
         self.recognised, self.concluded, self.failed = recognised, concluded, failed
         self.session = Session()
-        self.replaced = 0  # provisional clips that the model had no time for
-        self.ended = False  # no clip will come
-        self.left = False
+        self.replaced = 0  # provisional clips that were skipped
+        self.ended = False  # no more clips will come
+        self.closed = False
         self._changed = changed
         self._finals: deque[Job] = deque()
         self._provisional: Job | None = None
 
     def put(self, job: Job) -> None:
-        """Queues a clip, and forgets a provisional one that it outdates."""
+        """Adds a clip, and drops the provisional clip that it replaces."""
         with self._changed:
             if job.final:
                 self._finals.append(job)
@@ -73,41 +76,41 @@ class Lane:
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Says that no clip will come; `concluded` is called when all finals were recognised."""
+        """No more clips will come: `concluded` is called when all final clips are recognised."""
         with self._changed:
             self.ended = True
             self._provisional = None
             self._changed.notify_all()
 
-    def leave(self) -> None:
-        """Gives the place up; what still waits is dropped."""
+    def close(self) -> None:
+        """Leaves the engine; waiting clips are dropped."""
         with self._changed:
-            self.left = True
+            self.closed = True
             self._changed.notify_all()
 
     @property
     def full(self) -> bool:
-        """Whether so many finals wait that the session must hold its sound back."""
-        return len(self._finals) >= MAX_WAITING and not self.left
+        """Whether so many final clips wait that the session must not push more audio."""
+        return len(self._finals) >= MAX_WAITING and not self.closed
 
     def wait_for_room(self) -> None:
-        """Blocks while the lane is full."""
+        """Blocks while the queue is full."""
         with self._changed:
             self._changed.wait_for(lambda: not self.full)
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to be done but to say so."""
+        """Whether the session has ended and all its final clips are recognised."""
         return self.ended and not self._finals
 
     def next(self, final: bool) -> Job | None:
-        """The clip that waits longest, of the kind asked for; nothing provisional overtakes a final."""
+        """The next clip, `final` or provisional; no provisional clip while a final one waits."""
         if self._finals:
             return self._finals[0] if final else None
         return None if final else self._provisional
 
     def take(self, job: Job) -> None:
-        """Takes `job`, got from `next`, out of the queue."""
+        """Removes `job`, which `next` returned, from the queue."""
         if job.final:
             self._finals.popleft()
         else:
@@ -115,14 +118,14 @@ class Lane:
 
 
 class LiveEngine:
-    """Runs one model, on a thread of its own, for up to `max_sessions` live sessions at a time."""
+    """Runs one model on its own thread for up to `max_sessions` live sessions at a time."""
 
     def __init__(self, recognizer: Recognizer, max_sessions: int = MAX_SESSIONS) -> None:
         self.recognizer = recognizer
         self._max_sessions = max_sessions
         self._changed = threading.Condition()
-        self._lanes: deque[Lane] = deque()  # the one that was served longest ago first
-        self._served_final: set[Lane] = set()  # those that had a final in the last batch
+        self._queues: deque[SessionQueue] = deque()  # the least recently served first
+        self._served_final: set[SessionQueue] = set()  # those with a final clip in the last batch
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="live-engine", daemon=True)
         self._thread.start()
@@ -132,21 +135,25 @@ class LiveEngine:
         recognised: Callable[[Job, Segment], None],
         concluded: Callable[[], None],
         failed: Callable[[LiveError], None],
-    ) -> Lane:
-        """A lane for one more session; LiveError `busy` or `closed` if there is none."""
+    ) -> SessionQueue:
+        """A queue for one more session; raises LiveError `busy` or `closed`.
+
+        `recognised` gets each clip with its segment, `failed` the error that ends the session; `concluded` is
+        called when the session has ended and all its final clips are recognised.
+        """
         with self._changed:
             if self._closed:
                 raise LiveError("closed", SHUTTING_DOWN)
-            if len(self._lanes) >= self._max_sessions:
+            if len(self._queues) >= self._max_sessions:
                 raise LiveError(
                     "busy", f"All {self._max_sessions} live sessions are taken. Try again in a minute."
                 )
-            lane = Lane(self._changed, recognised, concluded, failed)
-            self._lanes.append(lane)
-            return lane
+            queue = SessionQueue(self._changed, recognised, concluded, failed)
+            self._queues.append(queue)
+            return queue
 
     def close(self) -> None:
-        """Ends the thread; sessions still open fail with LiveError `closed`."""
+        """Ends the thread; open sessions fail with LiveError `closed`."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -155,80 +162,80 @@ class LiveEngine:
     def _work(self) -> None:
         while not self._closed:
             with self._changed:
-                self._changed.wait_for(self._something_to_do)
-                self._lanes = deque(lane for lane in self._lanes if not lane.left)
+                self._changed.wait_for(self._has_work)
+                self._queues = deque(queue for queue in self._queues if not queue.closed)
                 batch = self._next_batch()
             self._recognise(batch)
             self._conclude()
-        for lane in self._lanes:
-            if not lane.left:
-                lane.leave()
-                lane.failed(LiveError("closed", SHUTTING_DOWN))
+        for queue in self._queues:
+            if not queue.closed:
+                queue.close()
+                queue.failed(LiveError("closed", SHUTTING_DOWN))
 
-    def _something_to_do(self) -> bool:
+    def _has_work(self) -> bool:
         return self._closed or any(
-            lane.left or lane.finished or lane.next(final=True) or lane.next(final=False)
-            for lane in self._lanes
+            queue.closed or queue.finished or queue.next(final=True) or queue.next(final=False)
+            for queue in self._queues
         )
 
-    def _next_batch(self) -> list[tuple[Lane, Job]]:
-        """The clips to recognise next, taken out of their lanes.
+    def _next_batch(self) -> list[tuple[SessionQueue, Job]]:
+        """The clips to recognise next, removed from their queues.
 
-        Finals go first; only a backlog, the next final of a lane that had one in the last batch, waits until
-        the others have had their provisional results.
+        Final clips go first, except those of a queue that had one in the last batch: they wait until the
+        other sessions have had their provisional results.
         """
-        fresh = [lane for lane in self._lanes if lane not in self._served_final]
-        for final, lanes in ((True, fresh), (False, self._lanes), (True, self._lanes)):
-            batch = _fitting(lanes, final)
+        not_served = [queue for queue in self._queues if queue not in self._served_final]
+        for final, queues in ((True, not_served), (False, self._queues), (True, self._queues)):
+            batch = _batch_from(queues, final)
             if batch:
                 break
-        self._served_final = {lane for lane, job in batch if job.final}
-        for lane, job in batch:
-            lane.take(job)
-            self._lanes.remove(lane)
-            self._lanes.append(lane)
+        self._served_final = {queue for queue, job in batch if job.final}
+        for queue, job in batch:
+            queue.take(job)
+            self._queues.remove(queue)
+            self._queues.append(queue)
         return batch
 
-    def _recognise(self, batch: list[tuple[Lane, Job]]) -> None:
+    def _recognise(self, batch: list[tuple[SessionQueue, Job]]) -> None:
         if not batch:
             return
         try:
             segments = self.recognizer.segments(
                 [job.clip for _, job in batch],
-                [lane.session for lane, _ in batch],
+                [queue.session for queue, _ in batch],
                 [job.final for _, job in batch],
             )
-        except Exception:  # whatever breaks with these clips must not end the sessions of others
+        except Exception:  # a fault with these clips must not end other sessions
             log.exception("the model failed on %d live clips", len(batch))
-            for lane, _ in batch:
-                lane.leave()
-                lane.failed(LiveError("internal", "The model failed on this sound. Start a new session."))
+            for queue, _ in batch:
+                queue.close()
+                queue.failed(LiveError("internal", "The model failed on this sound. Start a new session."))
             return
-        for (lane, job), segment in zip(batch, segments, strict=True):
-            if not lane.left:
-                lane.recognised(job, segment)
+        for (queue, job), segment in zip(batch, segments, strict=True):
+            if not queue.closed:
+                queue.recognised(job, segment)
         with self._changed:
-            self._changed.notify_all()  # there may be room again
+            self._changed.notify_all()  # a full queue may have room again
 
     def _conclude(self) -> None:
-        """Tells the sessions that have ended, and frees their places."""
+        """Closes the queues of finished sessions and calls their `concluded`."""
         with self._changed:
-            finished = [lane for lane in self._lanes if lane.finished and not lane.left]
-        for lane in finished:
-            lane.leave()
-            lane.concluded()
+            finished = [queue for queue in self._queues if queue.finished and not queue.closed]
+        for queue in finished:
+            queue.close()
+            queue.concluded()
 
 
-def _fitting(lanes: Iterable[Lane], final: bool) -> list[tuple[Lane, Job]]:
-    """A clip of each of `lanes`, in their order, as many as fit in a batch."""
-    batch: list[tuple[Lane, Job]] = []
+def _batch_from(queues: Iterable[SessionQueue], final: bool) -> list[tuple[SessionQueue, Job]]:
+    """One clip of each of `queues`, in their order, as many as fit in a batch."""
+    batch: list[tuple[SessionQueue, Job]] = []
     longest = 0
-    for lane in lanes:
-        job = lane.next(final)
+    for queue in queues:
+        job = queue.next(final)
         if job is None:
             continue
         padded = max(longest, len(job.clip.samples))
         if not batch or padded * (len(batch) + 1) <= BATCH_SAMPLES:
             longest = padded
-            batch.append((lane, job))
+            batch.append((queue, job))
     return batch

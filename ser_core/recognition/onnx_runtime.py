@@ -1,4 +1,4 @@
-"""Probabilities with ONNX Runtime, for machines without torch: `train export --onnx` makes the files."""
+"""Computes probabilities with ONNX Runtime, without torch; `train export --onnx` makes the files."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,37 +11,37 @@ from ser_core.checkpoint.bundle import Bundle, BundleError
 from ser_core.errors import DeviceError, how_to_install
 from ser_core.models.session import Session
 
-WEIGHTS_SHA256 = "weights_sha256"  # key in the file's metadata: which weights it was made from
+WEIGHTS_SHA256 = "weights_sha256"  # key in the file's metadata: hash of the weights that it was exported from
 
 
 class OnnxRuntime:
-    """A checkpoint's ONNX file, on the CPU. It hears one clip at a time: nothing is spent on padding.
+    """Runs a checkpoint's ONNX file on the CPU, one clip at a time, so without padding.
 
-    Inputs and outputs of the file are described in the checkpoint's model card.
+    The checkpoint's model card describes inputs and outputs of the file.
     """
 
     device = "cpu"
 
     def __init__(self, bundle: Bundle, file: str, device: str = "auto") -> None:
-        """`file`: its name in the bundle's folder. Raises BundleError and DeviceError.
+        """`file`: name of the ONNX file in the bundle's folder. Raises BundleError and DeviceError.
 
-        BundleError has code `no_onnx` where the file is not there, `bad_onnx` where it is damaged,
-        `stale_onnx` where it was made from other weights, and `no_onnxruntime` without ONNX Runtime.
+        BundleError has code `no_onnx` if the file is missing, `bad_onnx` if it is damaged, `stale_onnx` if it
+        was exported from other weights, and `no_onnxruntime` without ONNX Runtime.
         """
         if device not in ("auto", "cpu"):
             raise DeviceError(f"ONNX files run on the cpu here, not on {device!r}: use --runtime torch")
         self.bundle = bundle
-        self._session = _opened(bundle, file)
-        inputs = {found.name: found.shape for found in self._session.get_inputs()}
-        self._state_size = inputs["session"][1] if "session" in inputs else None
+        self._session = _open_session(bundle, file)
+        shapes = {tensor.name: tensor.shape for tensor in self._session.get_inputs()}
+        self._state_size = shapes["session"][1] if "session" in shapes else None
         self.adapts = self._state_size is not None
 
     def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
         """See `Recognizer.probabilities`."""
         total = np.zeros((len(clips), len(self.bundle.labels)))
         for row, window in windows_of(clips, self.bundle.window_s):
-            found = self._run(window, None)
-            total[row] += found["probabilities" if self._state_size is None else "alone"]
+            outputs = self._run(window, None)
+            total[row] += outputs["probabilities" if self._state_size is None else "alone"]
         mean: NDArray[np.float64] = total / total.sum(axis=1, keepdims=True)
         return mean
 
@@ -52,25 +52,26 @@ class OnnxRuntime:
         if self._state_size is None:
             return self.probabilities(clips)
         rows = np.zeros((len(clips), len(self.bundle.labels)))
-        for row, clip, session, ended in zip(rows, clips, sessions, final, strict=True):
-            found = self._run(clip, session.state)
-            if session.settled and session.state is not None:  # it holds the clip itself: against the others
-                found = self._run(clip, 2 * session.state - found["session_after"])
-            row[:] = found["probabilities"] / found["probabilities"].sum(dtype=np.float64)
-            if ended and not session.settled:
-                session.state = found["session_after"]
+        for row, clip, session, is_final in zip(rows, clips, sessions, final, strict=True):
+            outputs = self._run(clip, session.state)
+            if session.settled and session.state is not None:  # the state includes this clip: subtract it
+                outputs = self._run(clip, 2 * session.state - outputs["session_after"])
+            row[:] = outputs["probabilities"] / outputs["probabilities"].sum(dtype=np.float64)
+            if is_final and not session.settled:
+                session.state = outputs["session_after"]
         return rows
 
     def _run(self, clip: Samples, state: NDArray[np.float32] | None) -> dict[str, NDArray[np.float32]]:
-        """The file's outputs for one clip, by name; `state` None is a session that begins."""
-        given = {"samples": clip[None], "lengths": np.array([len(clip)], np.int64)}
+        """The file's outputs for one clip, by name; `state` is None for a new session."""
+        inputs = {"samples": clip[None], "lengths": np.array([len(clip)], np.int64)}
         if self._state_size is not None:
-            given["session"] = np.zeros((1, self._state_size), np.float32) if state is None else state[None]
+            inputs["session"] = np.zeros((1, self._state_size), np.float32) if state is None else state[None]
         names = [output.name for output in self._session.get_outputs()]
-        return {name: found[0] for name, found in zip(names, self._session.run(names, given), strict=True)}
+        values = self._session.run(names, inputs)
+        return {name: value[0] for name, value in zip(names, values, strict=True)}
 
 
-def _opened(bundle: Bundle, file: str) -> Any:
+def _open_session(bundle: Bundle, file: str) -> Any:
     """The `onnxruntime.InferenceSession` of a bundle's file."""
     try:
         import onnxruntime

@@ -1,7 +1,7 @@
-"""From sound to `Analysis`: streamed from disk, batched over the segments of several files.
+"""Analyses recordings: streams them from disk, and batches the segments of several files.
 
-Only what is still needed of a recording is held: the stretch being spoken, and the segments that wait for a
-full batch. An hour costs no more memory than a minute.
+Only the open segment of a recording and the segments that wait for a full batch are held in memory. An hour
+takes no more memory than a minute.
 """
 
 from collections import deque
@@ -25,12 +25,16 @@ from ser_core.errors import AudioError, DeviceFullError
 from ser_core.errors import DeviceError as DeviceError
 from ser_core.models.session import Session
 
-BLOCK_SAMPLES = 10 * SAMPLE_RATE  # a waveform is fed in pieces of this size
-PENDING_SEGMENTS = 64  # segments gathered before the model runs: enough to sort them by length
-RUNTIMES = {"torch": bundle.WEIGHTS, "onnx": bundle.ONNX, "onnx-int8": bundle.ONNX_INT8}  # and their files
+BLOCK_SAMPLES = 10 * SAMPLE_RATE  # a waveform is processed in blocks of this size
+PENDING_SEGMENTS = 64  # segments collected before the model runs: enough to sort them by length
+RUNTIMES = {
+    "torch": bundle.WEIGHTS,
+    "onnx": bundle.ONNX,
+    "onnx-int8": bundle.ONNX_INT8,
+}  # and their weights files
 
 T = TypeVar("T")
-Progress = Callable[[str, float], None]  # is told the source and how many seconds of it were heard
+Progress = Callable[[str, float], None]  # called with the source and the seconds of it that were read
 
 
 class Read(Protocol):
@@ -43,19 +47,19 @@ class Read(Protocol):
 
 
 class Runtime(Protocol):
-    """What computes probabilities, by a bundle: torch, or ONNX Runtime where there is no torch."""
+    """Computes probabilities for a bundle: with PyTorch, or with ONNX Runtime where there is no torch."""
 
     @property
     def bundle(self) -> Bundle:
-        """What is computed."""
+        """The checkpoint's description."""
 
     @property
     def device(self) -> object:
-        """Where; its text is the device's name."""
+        """The device on which the model runs; its text is the device's name."""
 
     @property
     def adapts(self) -> bool:
-        """Whether it judges a clip with what else was heard in its session."""
+        """Whether the other clips of a session change the probabilities of a clip."""
 
     def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
         """See `Recognizer.probabilities`; at least one clip."""
@@ -68,14 +72,14 @@ class Runtime(Protocol):
 
 @dataclass
 class _Recording:
-    """One recording on its way to an `Analysis`."""
+    """One recording whose `Analysis` is in progress."""
 
     source: str
     blocks: Iterable[Samples]
     warnings: list[str] = field(default_factory=list)  # of reading it
-    heard: int = 0  # samples
+    samples_read: int = 0
     session: Session = field(default_factory=Session)
-    waiting: int = 0  # segments cut and not yet recognised
+    waiting: int = 0  # clips cut and not yet recognised
     ended: bool = False
     quality: Quality | None = None
     error: AudioError | None = None
@@ -87,14 +91,14 @@ class _Recording:
 
 
 class Recognizer:
-    """A model ready to recognise emotion in speech.
+    """A loaded model that recognises emotions in speech.
 
     >>> Recognizer.load().analyze_file("a.wav").summary.label  # doctest: +SKIP
     'angry'
     """
 
     def __init__(self, runtime: Runtime, read: Read = decode.stream) -> None:
-        """`read`: how files become sound; `Decoder.stream` where they are strangers'."""
+        """`read`: how files are decoded; `Decoder.stream` for untrusted files."""
         self.runtime, self.read = runtime, read
         self.bundle = runtime.bundle
 
@@ -107,17 +111,17 @@ class Recognizer:
         read: Read = decode.stream,
         runtime: str = "torch",
     ) -> "Recognizer":
-        """The checkpoint of that name or folder; raises BundleError and DeviceError.
+        """A recognizer with the checkpoint of that name or folder. Raises BundleError and DeviceError.
 
-        `device` and `precision`: see `TorchRuntime`; `read`: as above. `runtime`: one of `RUNTIMES`; those of
-        ONNX run the checkpoint's ONNX files, see `OnnxRuntime`.
+        `device` and `precision`: see `TorchRuntime`; `read`: see `__init__`. `runtime`: one of `RUNTIMES`;
+        for the ONNX ones see `OnnxRuntime`.
         """
         if runtime == "torch":
             from ser_core.recognition.torch_runtime import TorchRuntime  # here, because torch may be absent
 
-            found, model = bundle.load(name)
+            description, model = bundle.load(name)
             try:
-                return cls(TorchRuntime(found, model, device, precision), read)
+                return cls(TorchRuntime(description, model, device, precision), read)
             except DeviceFullError as full:
                 return cls(full.on_cpu, read)
         from ser_core.recognition.onnx_runtime import OnnxRuntime
@@ -126,11 +130,11 @@ class Recognizer:
 
     @property
     def device(self) -> object:
-        """Where the model computes; its text is the device's name."""
+        """The device on which the model runs; its text is the device's name."""
         return self.runtime.device
 
     def compute(self, work: Callable[[Runtime], T]) -> T:
-        """What `work` makes with the runtime; where its device is full, on the CPU, from then on for all."""
+        """`work(runtime)`. If the device is out of memory, this call and all later ones run on the CPU."""
         try:
             return work(self.runtime)
         except DeviceFullError as full:
@@ -138,21 +142,22 @@ class Recognizer:
         return work(self.runtime)
 
     def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
-        """Class probabilities `(clip, class)` of stretches of speech at 16 kHz.
+        """Class probabilities `(clip, class)` of clips of speech at 16 kHz, each of shape `(n_samples,)`.
 
-        A clip has at least one sample. One longer than the bundle's window is cut evenly and its windows'
-        probabilities are averaged. What a clip gets does not depend on the clips beside it.
+        A clip has at least one sample. A clip longer than the bundle's window is cut into equal windows, and
+        their probabilities are averaged. The result for a clip does not depend on the other clips.
         """
         if not clips:
             return np.zeros((0, len(self.bundle.labels)))
         return self.compute(lambda runtime: runtime.probabilities(clips))
 
     def analyze(self, waveform: Waveform, source: str = "", progress: Progress | None = None) -> Analysis:
-        """What is spoken how in `waveform`, which must be at 16 kHz."""
+        """The analysis of `waveform` at 16 kHz; `source` is its name. ValueError for another rate."""
         if waveform.sample_rate != SAMPLE_RATE:
             raise ValueError(f"expected {SAMPLE_RATE} Hz, got {waveform.sample_rate}")
         samples = waveform.samples
-        blocks = (samples[at : at + BLOCK_SAMPLES] for at in range(0, len(samples), BLOCK_SAMPLES))
+        starts = range(0, len(samples), BLOCK_SAMPLES)
+        blocks = (samples[start : start + BLOCK_SAMPLES] for start in starts)
         return next(self._run([_Recording(source, blocks)], progress))
 
     def analyze_file(
@@ -163,10 +168,10 @@ class Recognizer:
         progress: Progress | None = None,
         session: Session | None = None,
     ) -> Analysis:
-        """What is spoken how in a file, or in the bytes of one; one that cannot be read has `Analysis.error`.
+        """The analysis of a file, given as a path or as bytes; `Analysis.error` is set if it cannot be read.
 
-        `source`: what to call it, else the path as given. `session`: that it goes on, else it begins one; a
-        model that adapts knows the voice from what was heard in it before.
+        `source`: name of the recording, by default the path. `session`: the session that the recording
+        continues, by default a new one; a model that adapts uses the earlier clips of the session.
         """
         if source is None:
             source = "" if isinstance(file, bytes) else str(file)
@@ -182,18 +187,18 @@ class Recognizer:
     ) -> Iterator[Analysis]:
         """As `analyze_file`, for each of `paths` in order, with segments of several files in one batch.
 
-        `session_of`: the session that a path's recording goes on; default: each begins its own.
+        `session_of`: the session that the recording of a path continues; by default each has its own.
         """
-        begun = (self._begin(path, str(path), limits, session_of(str(path))) for path in paths)
-        return self._run(begun, progress)
+        recordings = (self._begin(path, str(path), limits, session_of(str(path))) for path in paths)
+        return self._run(recordings, progress)
 
     def segments(
         self, clips: Sequence[Clip], sessions: Sequence[Session], final: Sequence[bool]
     ) -> list[Segment]:
-        """What each of `clips` sounds like in its session, whatever clips of other sessions are beside it.
+        """The segment of each of `clips`, judged in its session; independent of clips of other sessions.
 
-        A session's clips come in the order in which they were spoken; one that is not `final` is forgotten.
-        A settled session (`Session.settle`) has all of its clips: each is judged with the others.
+        The clips of a session are in the order in which they were spoken. A clip that is not `final` does not
+        change its session. In a settled session (`Session.settle`) each clip is judged with all the others.
         """
         if not clips:
             return []
@@ -206,12 +211,12 @@ class Recognizer:
         ]
 
     def conclude(
-        self, source: str, heard: int, quality: Quality | None, segments: Sequence[Segment]
+        self, source: str, duration_samples: int, quality: Quality | None, segments: Sequence[Segment]
     ) -> Analysis:
-        """The result for a whole recording of `heard` samples at 16 kHz from its segments."""
+        """The analysis of a whole recording of `duration_samples` at 16 kHz from its segments."""
         return Analysis(
             source=source,
-            duration=heard / SAMPLE_RATE,
+            duration=duration_samples / SAMPLE_RATE,
             model_name=self.bundle.name,
             model_version=self.bundle.version,
             quality=quality,
@@ -226,20 +231,20 @@ class Recognizer:
         return _Recording(source, self.read(file, limits, warnings), warnings, session=session)
 
     def _run(self, recordings: Iterable[_Recording], progress: Progress | None) -> Iterator[Analysis]:
-        """The one way from sound to results, whatever it came in as."""
-        begun: deque[_Recording] = deque()  # in order of arrival, until their turn to be handed out
+        """The analyses of `recordings`, in their order."""
+        unfinished: deque[_Recording] = deque()  # in order of arrival, until their analysis is yielded
         pending: list[tuple[_Recording, Clip]] = []
         for recording in recordings:
-            begun.append(recording)
+            unfinished.append(recording)
             for clip in _clips(recording, progress):
                 recording.waiting += 1
                 pending.append((recording, clip))
                 if len(pending) == PENDING_SEGMENTS:
                     self._recognise(pending)
-            while begun and begun[0].complete:
-                yield self._analysis(begun.popleft())
+            while unfinished and unfinished[0].complete:
+                yield self._analysis(unfinished.popleft())
         self._recognise(pending)
-        yield from map(self._analysis, begun)
+        yield from map(self._analysis, unfinished)
 
     def _recognise(self, pending: list[tuple[_Recording, Clip]]) -> None:
         """Turns the clips in `pending` into segments of their recordings, and empties it."""
@@ -251,21 +256,21 @@ class Recognizer:
         pending.clear()
 
     def _analysis(self, recording: _Recording) -> Analysis:
-        """The result for a complete recording."""
+        """The analysis of a complete recording."""
         segments = [] if recording.error else recording.segments
-        found = self.conclude(recording.source, recording.heard, recording.quality, segments)
-        return replace(found, error=recording.error)
+        analysis = self.conclude(recording.source, recording.samples_read, recording.quality, segments)
+        return replace(analysis, error=recording.error)
 
 
 def _clips(recording: _Recording, progress: Progress | None) -> Iterator[Clip]:
-    """The clips of `recording` as they end, and at last its quality or its error."""
+    """Yields the clips of `recording`; sets its `samples_read`, and at the end its quality or its error."""
     stream = SpeechStream()
     try:
         for block in recording.blocks:
             yield from stream.push(block)
-            recording.heard = stream.heard
+            recording.samples_read = stream.samples_read
             if progress:
-                progress(recording.source, recording.heard / SAMPLE_RATE)
+                progress(recording.source, recording.samples_read / SAMPLE_RATE)
         yield from stream.flush()
         quality = stream.quality()
         recording.quality = replace(quality, warnings=(*recording.warnings, *quality.warnings))

@@ -1,4 +1,4 @@
-"""Probabilities with PyTorch, on a GPU where there is one: from samples to the last number on one device."""
+"""Computes probabilities with PyTorch: features and model run on the same device, a GPU if there is one."""
 
 import logging
 import os
@@ -21,11 +21,11 @@ from ser_core.models.packed import PackedEmbedder
 from ser_core.models.session import Session
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 
-# oneDNN keeps compiled code for each shape it has met, 1024 of them unless told otherwise, and every batch of
-# speech has a shape of its own: an hour of sound grew by some 200 MB. It reads this when it first computes.
+# oneDNN caches compiled code for up to 1024 input shapes by default, and nearly every batch of speech has a
+# new shape: an hour of audio took some 200 MB more. oneDNN reads this variable when it first computes.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
-# What the model is given at once, with its padding: on a CPU what fits its caches.
+# Samples in a batch, with its padding: on a CPU what fits its caches.
 BATCH_SAMPLES = {"cpu": 30 * SAMPLE_RATE, "mps": 120 * SAMPLE_RATE, "cuda": 1800 * SAMPLE_RATE}
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -40,15 +40,15 @@ class TorchRuntime:
     def __init__(
         self, bundle: Bundle, model: nn.Module, device: str = "auto", precision: str = "float32"
     ) -> None:
-        """`device`: `auto` (cuda, else mps, else cpu) or one of these; DeviceError where it is not here.
+        """`device`: `auto` (cuda, else mps, else cpu) or one of these; DeviceError if the machine has none.
 
         `precision`: `float32` or `bfloat16`, of the default model's encoder. bfloat16 takes two thirds of the
         time on a CPU that has it, and a probability may differ by one or two hundredths.
         """
         self.bundle = bundle
         self.device = choose_device(device)
-        self._on_cpu, self._precision = model, precision  # a full device is in no state to give it back
-        with self.leaving_when_full():
+        self._on_cpu, self._precision = model, precision  # copied back from a full device, it might fail
+        with self.raising_device_full():
             model = (model if self.device.type == "cpu" else deepcopy(model).to(self.device)).eval()
             self.extract = FeatureExtractor(bundle.features).to(self.device).eval()
         self.model = model
@@ -59,8 +59,8 @@ class TorchRuntime:
             self._logits = lambda features, lengths: model.by_themselves(self.embed(features, lengths))
 
     @contextmanager
-    def leaving_when_full(self) -> Iterator[None]:
-        """Raises DeviceFullError where what is done inside finds no memory on the device."""
+    def raising_device_full(self) -> Iterator[None]:
+        """Raises DeviceFullError, with a runtime on the CPU, if the device runs out of memory inside."""
         try:
             yield
         except torch.OutOfMemoryError:
@@ -74,7 +74,7 @@ class TorchRuntime:
         def calibrated(features: Tensor, lengths: Tensor) -> Tensor:
             return calibration.probabilities(self._logits(features, lengths).float(), self.bundle.temperature)
 
-        with self.leaving_when_full():
+        with self.raising_device_full():
             total = self._mean_over_windows(clips, calibrated).cpu().double().numpy()
         mean: NDArray[np.float64] = total / total.sum(axis=1, keepdims=True)
         return mean
@@ -87,85 +87,88 @@ class TorchRuntime:
         model = self.model
         if not isinstance(model, WhisperAdaptive):
             return self.probabilities(clips)
-        with self.leaving_when_full():
-            return self._judged(model, clips, sessions, final)
+        with self.raising_device_full():
+            return self._adapted_probabilities(model, clips, sessions, final)
 
-    def _judged(
+    def _adapted_probabilities(
         self,
         model: WhisperAdaptive,
         clips: Sequence[Samples],
         sessions: Sequence[Session],
         final: Sequence[bool],
     ) -> NDArray[np.float64]:
-        """Class probabilities `(clip, class)`; sessions change at the very end, when nothing can fail."""
+        """Class probabilities `(clip, class)`. Sessions are updated last, when nothing can fail any more."""
         embeddings = self._mean_over_windows(clips, self.embed)
-        familiar = model.familiar(embeddings)
-        kept = familiar & torch.tensor(final, device=self.device)
-        noted = kept[:, None] * model.noted(embeddings)
+        is_speech = model.familiar(embeddings)
+        counted = is_speech & torch.tensor(final, device=self.device)
+        # (clip, state): what each clip adds to the state of its session
+        added = counted[:, None] * model.noted(embeddings)
         states = [model.unheard() if session.state is None else session.state for session in sessions]
-        begun = torch.stack([state.to(self.device) for state in states])
+        initial = torch.stack([state.to(self.device) for state in states])
         settled = torch.tensor([session.settled for session in sessions], device=self.device)
         owner = torch.tensor([id(session) for session in sessions], device=self.device)
-        earlier = (owner[:, None] == owner).tril(-1)  # (clip, clip): another one before it in its session
-        before = begun + earlier.float() @ noted
-        others = begun - (begun[:, :1] >= 1) * noted  # of a settled session, which holds the clip itself
-        heard = torch.where(settled[:, None], others, before)
-        logits = model.judge(embeddings, heard).cpu().double()
-        found = calibration.probabilities(logits, self.bundle.temperature)
-        # Music, an animal, a machine: no emotion is likelier than another.
-        found[~familiar.cpu()] = 1 / len(self.bundle.labels)
+        earlier = (owner[:, None] == owner).tril(-1)  # (clip, clip): whether one comes before in the session
+        before = initial + earlier.float() @ added
+        # A settled session includes the clip itself, which is subtracted.
+        others = initial - (initial[:, :1] >= 1) * added
+        context = torch.where(settled[:, None], others, before)
+        logits = model.judge(embeddings, context).cpu().double()
+        probabilities = calibration.probabilities(logits, self.bundle.temperature)
+        # Music, animals and machines are not speech: every emotion is equally probable.
+        probabilities[~is_speech.cpu()] = 1 / len(self.bundle.labels)
         last = {session: row for row, session in enumerate(sessions) if not session.settled}
-        after = [heard[row] + noted[row] for row in last.values()]
+        after = [context[row] + added[row] for row in last.values()]
         for session, state in zip(last, after, strict=True):
             session.state = state
-        rows: NDArray[np.float64] = found.numpy()
+        rows: NDArray[np.float64] = probabilities.numpy()
         return rows
 
     def features(self, windows: Sequence[Samples]) -> tuple[Tensor, Tensor]:
         """Features `(window, band, frame)` and their lengths in frames, on the device.
 
-        On a CPU each window by itself: side by side, their last digits would depend on their company, and
-        bfloat16 makes thousandths of a probability of that. It takes a hundredth of the model's time.
+        On a CPU each window is processed by itself. In a batch, the last digits would depend on the other
+        windows, which in bfloat16 changes probabilities by thousandths. Extraction takes a hundredth of the
+        model's time.
         """
-        sounds = [torch.from_numpy(window) for window in windows]
+        rows = [torch.from_numpy(window) for window in windows]
         if self.device.type == "cpu":
-            alone = [self.extract(sound[None], torch.tensor([len(sound)])) for sound in sounds]
-            padded = pad_sequence([features[0].T for features, _ in alone], batch_first=True)
-            return padded.transpose(1, 2).contiguous(), torch.cat([frames for _, frames in alone])
-        samples, lengths = pad(sounds)
-        if self.device.type == "cuda":  # so that copying does not wait for the batch before
+            separate = [self.extract(row[None], torch.tensor([len(row)])) for row in rows]
+            padded = pad_sequence([features[0].T for features, _ in separate], batch_first=True)
+            return padded.transpose(1, 2).contiguous(), torch.cat([frames for _, frames in separate])
+        samples, lengths = pad(rows)
+        if self.device.type == "cuda":  # so that copying does not wait for the previous batch
             samples, lengths = samples.pin_memory(), lengths.pin_memory()
-        found: tuple[Tensor, Tensor] = self.extract(
+        features: tuple[Tensor, Tensor] = self.extract(
             samples.to(self.device, non_blocking=True), lengths.to(self.device, non_blocking=True)
         )
-        return found
+        return features
 
-    def _mean_over_windows(self, clips: Sequence[Samples], of: Network) -> Tensor:
-        """What `of` makes of each clip's features; of a long clip the mean over its windows."""
+    def _mean_over_windows(self, clips: Sequence[Samples], network: Network) -> Tensor:
+        """The output `(clip, …)` of `network` for each clip; for a long clip the mean over its windows."""
         windows = windows_of(clips, self.bundle.window_s)
-        windows.sort(key=lambda item: len(item[1]))  # neighbours in length share a batch: little padding
-        found = []
+        windows.sort(key=lambda item: len(item[1]))  # similar lengths share a batch: little padding
+        outputs = []
         for batch in batches([window for _, window in windows], self.device):
-            found.append(of(*self.features(batch)).float())
-        every = torch.cat(found)
+            outputs.append(network(*self.features(batch)).float())
+        output = torch.cat(outputs)  # (window, …)
         index = torch.tensor([row for row, _ in windows], device=self.device)
-        total = every.new_zeros(len(clips), every.shape[1]).index_add_(0, index, every)
+        total = output.new_zeros(len(clips), output.shape[1]).index_add_(0, index, output)
         return total / torch.bincount(index, minlength=len(clips))[:, None]
 
 
 def choose_device(name: str) -> torch.device:
     """The torch device called `name`; `auto` takes cuda, else mps, else cpu. Raises DeviceError."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    there = [device for device, is_there in available.items() if is_there]
+    devices = [device for device, is_available in available.items() if is_available]
     if name == "auto":
-        name = there[0]
-    if name not in there:
-        raise DeviceError(f"this machine has no device {name!r}; it has {', '.join(there)}")
+        name = devices[0]
+    if name not in devices:
+        raise DeviceError(f"this machine has no device {name!r}; it has {', '.join(devices)}")
     return torch.device(name)
 
 
 def _embedder(model: WhisperAdaptive, device: torch.device, precision: str) -> Network:
-    """What computes embeddings: on a CPU without padding, on a GPU in few large steps."""
+    """The function that computes embeddings: on a CPU without padding, on a GPU in few large batches."""
     on_cpu = device.type == "cpu"
     dtype = PRECISIONS[precision]
     if on_cpu:
@@ -179,9 +182,9 @@ def _embedder(model: WhisperAdaptive, device: torch.device, precision: str) -> N
 
 
 def batches(windows: Sequence[Samples], device: torch.device) -> Iterator[Sequence[Samples]]:
-    """`windows`, the shortest first, in groups that the device is given at once; padded, all are as long."""
-    most, start = BATCH_SAMPLES[device.type], 0
+    """`windows`, sorted by length, in batches that with padding fit the device's `BATCH_SAMPLES`."""
+    max_samples, start = BATCH_SAMPLES[device.type], 0
     for end in range(1, len(windows) + 1):
-        if end == len(windows) or (end + 1 - start) * len(windows[end]) > most:
+        if end == len(windows) or (end + 1 - start) * len(windows[end]) > max_samples:
             yield windows[start:end]
             start = end

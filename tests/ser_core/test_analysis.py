@@ -39,7 +39,7 @@ def test_no_segments_are_no_speech():
 
 
 def test_corpus_names_map_to_ours():
-    found = [canonical(name) for name in ("Fear", "joy", "pleasant_surprise")]
-    assert found == ["fearful", "happy", "surprised"]
+    labels = [canonical(name) for name in ("Fear", "joy", "pleasant_surprise")]
+    assert labels == ["fearful", "happy", "surprised"]
     with pytest.raises(ValueError, match="'boredom'"):
         canonical("boredom")

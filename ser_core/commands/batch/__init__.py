@@ -1,6 +1,6 @@
-"""`python -m ser_core batch`: archives of recordings to Parquet, on this machine or on a Ray cluster.
+"""The command `batch`: archives of recordings to Parquet, on this machine or on a Ray cluster.
 
-The recordings are divided into chunks. Whichever engine works on a chunk makes the same Parquet file of it,
-and the command's own process alone puts it into the output folder and into the manifest. So a chunk that was
-begun twice, because a worker died, is there once.
+The recordings are divided into chunks. Every engine makes the same Parquet file of a chunk. Only the
+command's own process puts it into the output folder and into the manifest, so a chunk that was started twice,
+because a worker died, is stored once.
 """

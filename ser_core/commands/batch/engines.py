@@ -1,4 +1,4 @@
-"""Who works on the chunks: this process, or the actors of a Ray cluster. Both make the same of them."""
+"""Processes chunks of recordings: in this process, or on a Ray cluster, with the same result."""
 
 import hashlib
 import json
@@ -17,27 +17,27 @@ from ser_core.commands.batch.table import parquet
 from ser_core.errors import AudioError
 from ser_core.recognition.recognizer import Recognizer
 
-FETCHES = 8  # copies made at once of recordings that lie elsewhere
-DECODING = WorkerLimits(cpu_s=3600)  # of a file: an archive may hold days in one
-TASK_RETRIES = 3  # of a chunk whose worker died; after that a recording must be at fault
+FETCHES = 8  # remote recordings that are copied at the same time
+DECODING = WorkerLimits(cpu_s=3600)  # per file: an archive may have files that last days
+TASK_RETRIES = 3  # of a chunk whose worker died; after that a recording is taken to be the cause
 
 
 @dataclass(frozen=True)
 class Part:
-    """What became of a chunk."""
+    """The result of a chunk."""
 
-    name: str  # of its file; the same for the same recordings
-    table: bytes  # the file
+    name: str  # file name; the same for the same recordings
+    table: bytes  # content of the file
     sources: list[str]
     failed: int  # recordings that could not be read
-    seconds: float  # of sound
+    seconds: float  # of audio
 
 
 def analyse(recognizer: Recognizer, chunk: Sequence[Recording]) -> Part:
-    """The rows of a chunk; recordings that lie elsewhere are copied here for as long as it takes."""
+    """The rows of a chunk; remote recordings are copied to a temporary folder while it is processed."""
     errors: dict[str, AudioError] = {}
 
-    def here(folder: Path, pool: ThreadPoolExecutor) -> Iterator[Path]:
+    def local_paths(folder: Path, pool: ThreadPoolExecutor) -> Iterator[Path]:
         copies = [
             pool.submit(fetch, recording, folder, str(number)) for number, recording in enumerate(chunk)
         ]
@@ -48,12 +48,12 @@ def analyse(recognizer: Recognizer, chunk: Sequence[Recording]) -> Part:
                 errors[recording.source] = error
 
     with TemporaryDirectory() as folder, ThreadPoolExecutor(FETCHES) as pool:
-        found = iter(list(recognizer.analyze_files(here(Path(folder), pool))))
+        results = iter(list(recognizer.analyze_files(local_paths(Path(folder), pool))))
     bundle = recognizer.bundle
     analyses = [
         Analysis(recording.source, 0.0, bundle.name, bundle.version, error=errors[recording.source])
         if recording.source in errors
-        else replace(next(found), source=recording.source)
+        else replace(next(results), source=recording.source)
         for recording in chunk
     ]
     sources = [recording.source for recording in chunk]
@@ -68,45 +68,46 @@ def analyse(recognizer: Recognizer, chunk: Sequence[Recording]) -> Part:
 
 
 def local(chunks: Iterable[Sequence[Recording]], recognizer: Recognizer) -> Iterator[Part]:
-    """One chunk after the other in this process; files are decoded where they can do it no harm."""
+    """Processes one chunk after the other in this process; files are decoded in isolated workers."""
     with Decoder(DECODING) as decoder:
-        guarded = Recognizer(recognizer.runtime, decoder.stream)
+        isolated = Recognizer(recognizer.runtime, decoder.stream)
         for chunk in chunks:
-            yield analyse(guarded, chunk)
+            yield analyse(isolated, chunk)
 
 
 def ray(chunks: Sequence[Sequence[Recording]], model: str, gpus: int) -> Iterator[Part]:
-    """Chunks as they get done, on the cluster that this machine or RAY_ADDRESS belongs to, else on its cores.
+    """Processes chunks on the cluster of this machine or RAY_ADDRESS, else on this machine's cores.
 
-    An actor holds the model and one GPU, or one core where `gpus` is 0. Recordings whose worker dies over
-    them, again and again, are tried once more each by itself; those over which it still dies are left out.
-    Raises ConnectionError where a cluster is named that does not answer.
+    Parts are yielded as they are finished. An actor holds the model and one GPU, or one core if `gpus` is 0.
+    The recordings of a chunk whose worker dies repeatedly are tried once more, each by itself; those for
+    which it dies again are left out. Raises ConnectionError if the cluster does not answer.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else a cluster begun here reports to its makers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports usage statistics to its makers
     import ray as cluster
 
     cluster.init(logging_level="warning", log_to_driver=False, ignore_reinit_error=True)
-    left = {chunk[0].source: chunk for chunk in chunks}
-    for part in _mapped(chunks, model, gpus):
-        del left[part.sources[0]]
+    unfinished = {chunk[0].source: chunk for chunk in chunks}
+    for part in _map_chunks(chunks, model, gpus):
+        del unfinished[part.sources[0]]
         yield part
-    if left:
-        yield from _mapped([[recording] for chunk in left.values() for recording in chunk], model, gpus)
+    if unfinished:
+        single = [[recording] for chunk in unfinished.values() for recording in chunk]
+        yield from _map_chunks(single, model, gpus)
 
 
-def _mapped(chunks: Sequence[Sequence[Recording]], model: str, gpus: int) -> Iterator[Part]:
-    """The parts that come of `chunks`, in any order.
+def _map_chunks(chunks: Sequence[Sequence[Recording]], model: str, gpus: int) -> Iterator[Part]:
+    """The parts of `chunks`, in any order.
 
-    Ray Data starts no more chunks than there are actors and room for results, and gives the chunk of an actor
-    that died to another.
+    Ray Data limits the chunks in progress by the number of actors and the memory for results. It gives the
+    chunk of an actor that died to another actor.
     """
     import ray as cluster
 
     context = cluster.data.DataContext.get_current()
     context.enable_progress_bars = False
-    context.max_errored_blocks = -1  # a chunk that fails leaves the others alone
+    context.max_errored_blocks = -1  # a chunk that fails does not stop the others
     workers = gpus or int(cluster.cluster_resources()["CPU"])
-    done = cluster.data.from_items(
+    dataset = cluster.data.from_items(
         [{"chunk": json.dumps([asdict(recording) for recording in chunk])} for chunk in chunks],
         override_num_blocks=len(chunks),
     ).map_batches(
@@ -118,7 +119,7 @@ def _mapped(chunks: Sequence[Sequence[Recording]], model: str, gpus: int) -> Ite
         num_gpus=1 if gpus else 0,
         ray_remote_args_fn=lambda: {"max_task_retries": TASK_RETRIES},
     )
-    for row in done.iter_rows():
+    for row in dataset.iter_rows():
         yield Part(**{**row, "sources": list(row["sources"])})
 
 

@@ -1,4 +1,4 @@
-"""The folder an archive's results go to: Parquet files, each whole or not there, and what they are of."""
+"""The output folder of `batch`: Parquet files, each complete or absent, and a manifest of them."""
 
 import os
 from collections.abc import Mapping
@@ -12,20 +12,20 @@ MANIFEST = "_manifest.jsonl"  # readers of Parquet folders skip names that start
 
 
 class OutputError(CodedError):
-    """A folder that results cannot go to."""
+    """A folder that cannot be used for the output."""
 
 
 class Output:
-    """Parts come into the folder by renaming, and into the manifest after that; one process writes.
+    """An output folder with its manifest. Only one process writes to it.
 
-    A part that is not in the manifest is of a run that was killed between the two. Its chunk is worked on
-    again, perhaps divided otherwise, so it is removed.
+    A part is moved into the folder by renaming, then added to the manifest. A part that is not in the
+    manifest is from a run that was killed in between. It is removed, and its recordings are processed again.
     """
 
     def __init__(self, folder: Path, work: Mapping[str, str]) -> None:
-        """Opens `folder` for results of `work`, which says what makes results alike.
+        """Opens `folder` for results of `work`: the model and versions that all results must share.
 
-        Raises OutputError with code `not_ours`, JournalError where it holds results of other work, OSError.
+        Raises OutputError with code `not_ours`, JournalError if it holds results of other work, OSError.
         """
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / MANIFEST).exists() and any(folder.glob("*.parquet")):
@@ -37,13 +37,13 @@ class Output:
         entries = self._manifest.entries
         self.done = {source for entry in entries for source in entry["sources"]}
         self.failed = sum(entry["failed"] for entry in entries)
-        known = {entry["part"] for entry in entries}
+        part_names = {entry["part"] for entry in entries}
         for path in [*folder.glob("part-*.parquet"), *folder.glob(".part-*.partial")]:
-            if path.name not in known:
+            if path.name not in part_names:
                 path.unlink()
 
     def add(self, part: Part) -> None:
-        """Puts `part` into the folder; OSError where that is impossible."""
+        """Writes `part` to the folder and adds it to the manifest; OSError if that fails."""
         partial = self._folder / f".{part.name}.partial"
         partial.write_bytes(part.table)
         os.replace(partial, self._folder / part.name)
@@ -54,5 +54,5 @@ class Output:
         self.failed += part.failed
 
     def close(self) -> None:
-        """Adds no more."""
+        """Closes the manifest."""
         self._manifest.close()

@@ -1,8 +1,8 @@
-"""Which recordings an archive holds, wherever it lies, and how one comes to the machine that works on it.
+"""Lists the recordings of a local or remote archive, and copies them to the machine that processes them.
 
 `s3://` and `gs://` are read by Arrow's own clients (region and endpoint may stand in the URL:
 `s3://bucket/calls?region=eu-central-1`), everything else with `://` by the fsspec file system of that name,
-such as `hf://datasets/USER/NAME`. Credentials are found where these look for them.
+such as `hf://datasets/USER/NAME`. Credentials are taken from where these clients look for them.
 """
 
 import os
@@ -21,27 +21,27 @@ from ser_core.commands import inputs
 from ser_core.errors import AudioError, CodedError
 
 ARROW_SCHEMES = ("s3", "gs", "gcs")
-CHUNK_FILES = 64  # recordings of a chunk: seconds to minutes of work
-CHUNK_BYTES = 256_000_000  # and their size together, unless a single one is larger
+CHUNK_FILES = 64  # recordings in a chunk: seconds to minutes of work
+CHUNK_BYTES = 256_000_000  # total size of a chunk, unless a single recording is larger
 
 
 class ListingError(CodedError):
-    """A place whose recordings cannot be listed."""
+    """An archive whose recordings cannot be listed."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One recording of an archive, or the reason why there is none; plain values, to be sent anywhere."""
+    """One recording of an archive, or the reason why there is none. Plain values, so that it can be sent."""
 
-    source: str  # what it is called in the results
+    source: str  # its name in the results
     path: str  # within its file system
-    url: str | None = None  # what opens its file system; None for this machine's, or a drive all share
-    size: int = 0  # bytes; 0 where nobody knows
+    url: str | None = None  # opens its file system; None for a local or shared drive
+    size: int = 0  # bytes; 0 if unknown
     error: tuple[str, str] | None = None  # code and message of `AudioError`
 
 
 def expand(arguments: Sequence[str]) -> tuple[list[Recording], list[str]]:
-    """The recordings `arguments` name (files, folders, patterns, URLs of these), in order, each once.
+    """The recordings that `arguments` name (files, folders, patterns, URLs of these), in order, each once.
 
     Beside them what was left out of folders of this machine, a line each. Raises ListingError with code
     `not_listed`.
@@ -55,7 +55,7 @@ def expand(arguments: Sequence[str]) -> tuple[list[Recording], list[str]]:
 
 
 def chunks(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
-    """`recordings` in order, in pieces of at most CHUNK_FILES and, if possible, CHUNK_BYTES.
+    """`recordings` in order, in chunks of at most CHUNK_FILES and, if possible, CHUNK_BYTES.
 
     >>> [len(chunk) for chunk in chunks([Recording(f"{n}.wav", "") for n in range(100)])]
     [64, 36]
@@ -73,9 +73,9 @@ def chunks(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
 
 
 def fetch(recording: Recording, folder: Path, name: str) -> Path:
-    """The recording as a file of this machine: where it lies, else a copy in `folder`.
+    """The recording as a local file: its own path, or for a remote one a copy in `folder`, called `name`.
 
-    Raises AudioError; its code is `not_fetched` where the network or the store is at fault.
+    Raises AudioError; its code is `not_fetched` if the network or the store failed.
     """
     if recording.error:
         raise AudioError(*recording.error)
@@ -86,7 +86,7 @@ def fetch(recording: Recording, folder: Path, name: str) -> Path:
             shutil.copyfileobj(remote, copy, 1 << 20)
     except FileNotFoundError:
         raise AudioError("not_found", "There is no such file. Check its name and folder.") from None
-    except Exception as error:  # noqa: BLE001  # every file system has errors of its own
+    except Exception as error:  # noqa: BLE001  # each file system raises its own errors
         raise AudioError(
             "not_fetched", f"It could not be fetched ({error}). Check the network and try again."
         ) from None
@@ -116,25 +116,25 @@ def _remote(url: str) -> Iterator[Recording]:
             url,
             error=("not_found", "No recordings are there. Check the address."),
         )
-    start = url[: url.index("://") + 3]
+    scheme = url[: url.index("://") + 3]
     for name, size in files:
-        yield Recording(start + name.lstrip("/"), name, url, size)
+        yield Recording(scheme + name.lstrip("/"), name, url, size)
 
 
 def _walk(system: Any, path: str) -> Iterator[tuple[str, int]]:
-    """Name and size of the recording at `path`, or of those in that folder."""
+    """Name and size in bytes of the recording at `path`, or of all recordings in that folder."""
     if not system.isdir(path):
         if system.exists(path):
             yield path, system.info(path)["size"] or 0
         return
-    for name, about in sorted(system.find(path, detail=True).items()):
+    for name, info in sorted(system.find(path, detail=True).items()):
         hidden = any(part.startswith(".") for part in name[len(path) :].split("/"))
         if name.lower().endswith(formats.SUFFIXES) and not hidden:
-            yield name, about["size"] or 0
+            yield name, info["size"] or 0
 
 
 def _filesystem(url: str) -> tuple[Any, str]:
-    """The file system of `url`, with fsspec's methods, and the path in it."""
+    """The file system of `url`, with fsspec's methods, and the path within it."""
     if urlsplit(url).scheme not in ARROW_SCHEMES:
         system, path = fsspec.core.url_to_fs(url)
         return system, path

@@ -1,7 +1,7 @@
-"""The rows of an archive: one for each segment, Parquet's types, and how a chunk of analyses becomes a file.
+"""Writes analyses as Parquet, one row per segment.
 
     column         type     what
-    source         string   the recording as it was named
+    source         string   name of the recording
     duration       double   its length in s
     segment        int32    number of the segment within the recording, from 0
     start, end     double   s from the start of the recording
@@ -20,8 +20,8 @@
     model          string   name and version of the checkpoint
 
 A recording without speech has one row, labelled `no_speech`, without a segment. One that could not be read
-has one row with `error` and `message`. What a row does not have is null, as are emotions the model does not
-know.
+has one row with `error` and `message`. Fields without a value are null, as are emotions that the model does
+not know.
 """
 
 import io

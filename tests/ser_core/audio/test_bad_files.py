@@ -37,9 +37,9 @@ def check(content: bytes) -> str:
 
 
 def test_every_bad_file_ends_in_a_named_error_or_in_clean_samples(capfd):
-    found = [check(content) for _, content in corpus()]
-    assert len(found) > 1000
-    assert {"", "corrupt", "truncated", "too_long", "too_many_channels", "not_finite"} <= set(found)
+    codes = [check(content) for _, content in corpus()]
+    assert len(codes) > 1000
+    assert {"", "corrupt", "truncated", "too_long", "too_many_channels", "not_finite"} <= set(codes)
     assert capfd.readouterr() == ("", "")
 
 

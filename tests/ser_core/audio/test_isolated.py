@@ -91,9 +91,9 @@ def test_the_analysis_is_the_same(reader, tmp_path):
     model = random_bundle(tmp_path / "model")
     expected = Recognizer.load(model, "cpu").analyze_file(path)
     assert len(expected.segments) > 20
-    strangers = Recognizer.load(model, "cpu", read=reader.stream)
-    assert strangers.analyze_file(path) == expected
-    assert next(strangers.analyze_files([path, tmp_path])) == expected
+    isolated_recognizer = Recognizer.load(model, "cpu", read=reader.stream)
+    assert isolated_recognizer.analyze_file(path) == expected
+    assert next(isolated_recognizer.analyze_files([path, tmp_path])) == expected
 
 
 def test_limits_are_kept(reader):
@@ -125,8 +125,8 @@ def test_a_worker_is_replaced_before_it_grows_old(monkeypatch):
 def test_files_that_are_read_at_once_are_not_mixed_up(reader):
     sounds = [with_soundfile(tone(1 + number / 10, hz=200 + 50 * number), "FLAC") for number in range(12)]
     with ThreadPoolExecutor(6) as threads:
-        found = list(threads.map(lambda sound: outcome(reader.stream, sound), sounds))
-    assert found == [outcome(decode.stream, sound) for sound in sounds]
+        outcomes = list(threads.map(lambda sound: outcome(reader.stream, sound), sounds))
+    assert outcomes == [outcome(decode.stream, sound) for sound in sounds]
     assert len(workers()) <= SPARE
 
 
@@ -158,13 +158,13 @@ def test_a_worker_that_ends_after_it_was_asked_and_before_it_begins_costs_nothin
         stopped = set(workers()) - others
         for worker in stopped:
             os.kill(worker, signal.SIGSTOP)
-        found = thread.submit(outcome, reader.stream, good("MP3"))
+        result = thread.submit(outcome, reader.stream, good("MP3"))
         for _ in range(SPARE):
             assert eventually(lambda: any(unread(worker) for worker in stopped))
-            asked = next(worker for worker in stopped if unread(worker))
-            stopped.remove(asked)
-            os.kill(asked, signal.SIGKILL)
-        assert found.result() == outcome(decode.stream, good("MP3"))
+            requested = next(worker for worker in stopped if unread(worker))
+            stopped.remove(requested)
+            os.kill(requested, signal.SIGKILL)
+        assert result.result() == outcome(decode.stream, good("MP3"))
 
 
 def test_a_worker_that_does_not_answer_is_too_slow_and_replaced():
@@ -224,8 +224,8 @@ def test_a_file_that_wants_too_much_memory_is_refused_by_name(tmp_path):
     with Decoder() as reader:
         outcome(reader.stream, good("MP3"))
         (worker,) = set(workers()) - others
-        told = Path(f"/proc/{worker}/status").read_text()
-    needed_kb = int(re.search(r"VmData:\s*(\d+) kB", told)[1])
+        status = Path(f"/proc/{worker}/status").read_text()
+    needed_kb = int(re.search(r"VmData:\s*(\d+) kB", status)[1])
     with Decoder(WorkerLimits(memory_bytes=1024 * needed_kb + 8_000_000)) as reader:
         assert code_of(reader.stream, path) == "too_much_memory"
         assert outcome(reader.stream, good("MP3"))[2]

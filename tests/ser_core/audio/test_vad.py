@@ -74,20 +74,20 @@ def clicks(every_s: float) -> Samples:
 
 def in_pieces(samples: Samples, cuts: list[int], options: VadOptions) -> list[Span]:
     """The spans of `samples` pushed in pieces that end at `cuts`, checking what a live caller relies on."""
-    segmenter, found, kept = Segmenter(options), [], 0
+    segmenter, previous, keep_from = Segmenter(options), [], 0
     bounds = [0, *sorted(cuts), len(samples)]
     for start, end in pairwise(bounds):
         announced = segmenter.open_start
         spans = segmenter.push(samples[start:end])
-        assert all(span.start >= kept for span in spans)
+        assert all(span.start >= keep_from for span in spans)
         assert announced is None or announced == (spans[0].start if spans else segmenter.open_start)
-        assert kept <= segmenter.keep_from <= end
+        assert keep_from <= segmenter.keep_from <= end
         assert segmenter.open_start is None or segmenter.open_start >= segmenter.keep_from
-        kept, found = segmenter.keep_from, found + spans
+        keep_from, previous = segmenter.keep_from, previous + spans
     announced, spans = segmenter.open_start, segmenter.flush()
-    assert all(span.start >= kept for span in spans)
+    assert all(span.start >= keep_from for span in spans)
     assert announced is None or announced == spans[0].start
-    return found + spans
+    return previous + spans
 
 
 TALK = np.concatenate([silence(0.7), voiced(2.3), silence(0.9), voiced(1.1, 3), silence(0.21), voiced(2, 5)])[

@@ -168,11 +168,11 @@ SPEC_FIELDS = st.sampled_from([field.name for field in dataclasses.fields(Featur
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_description_says_it_is_refused_in_words_or_works(saved, data):
     path = saved[0].path
-    told = json.loads(json.dumps(dataclasses.asdict(saved[0]) | {"path": None}))
-    told |= {"format": bundles.FORMAT, **data.draw(st.dictionaries(FIELDS, JSON, max_size=2))}
-    if isinstance(told["features"], dict):
-        told["features"] |= data.draw(st.dictionaries(SPEC_FIELDS, JSON, max_size=2))
-    (path / "bundle.json").write_text(json.dumps(told))
+    description = json.loads(json.dumps(dataclasses.asdict(saved[0]) | {"path": None}))
+    description |= {"format": bundles.FORMAT, **data.draw(st.dictionaries(FIELDS, JSON, max_size=2))}
+    if isinstance(description["features"], dict):
+        description["features"] |= data.draw(st.dictionaries(SPEC_FIELDS, JSON, max_size=2))
+    (path / "bundle.json").write_text(json.dumps(description))
     with contextlib.suppress(BundleError):
         row = Recognizer.load(path, "cpu").probabilities([np.ones(3200, np.float32)])[0]
         assert row.sum() == pytest.approx(1)

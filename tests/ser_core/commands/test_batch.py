@@ -71,15 +71,15 @@ def rows(out: Path) -> list[dict]:
 
 def test_a_row_for_each_segment_and_one_for_what_has_none(calls, model, tmp_path):
     result = run(calls, "--out", tmp_path / "out", "--model", model)
-    found = rows(tmp_path / "out")
+    table = rows(tmp_path / "out")
     assert result.exit_code == 1
     assert "20 done, 1 of them could not be read" in result.stderr
-    assert {row["source"] for row in found} == {str(path) for path in calls.rglob("*.wav")}
+    assert {row["source"] for row in table} == {str(path) for path in calls.rglob("*.wav")}
 
-    [broken] = [row for row in found if row["source"].endswith("05.wav")]
+    [broken] = [row for row in table if row["source"].endswith("05.wav")]
     assert (broken["error"], broken["segment"], broken["label"]) == ("unsupported_format", None, None)
     assert "export" in broken["message"]
-    [silent] = [row for row in found if row["source"].endswith("silent.wav")]
+    [silent] = [row for row in table if row["source"].endswith("silent.wav")]
     assert (silent["label"], silent["segment"], silent["duration"]) == ("no_speech", None, 1.0)
     assert silent["warnings"]
 
@@ -87,11 +87,11 @@ def test_a_row_for_each_segment_and_one_for_what_has_none(calls, model, tmp_path
 def test_rows_say_what_the_library_says(calls, model, tmp_path):
     run(calls / "02.wav", "--out", tmp_path / "out", "--model", model)
     expected = Recognizer.load(model, "cpu").analyze_file(calls / "02.wav")
-    found = rows(tmp_path / "out")
-    assert [(row["start"], row["end"], row["label"]) for row in found] == [
+    table = rows(tmp_path / "out")
+    assert [(row["start"], row["end"], row["label"]) for row in table] == [
         (segment.start, segment.end, segment.label) for segment in expected.segments
     ]
-    for number, (row, segment) in enumerate(zip(found, expected.segments, strict=True)):
+    for number, (row, segment) in enumerate(zip(table, expected.segments, strict=True)):
         assert row["segment"] == number
         assert [row[label] for label in LABELS] == pytest.approx(list(segment.probabilities.values()))
         assert (row["valence"], row["snr_db"]) == pytest.approx((segment.valence, expected.quality.snr_db))
@@ -144,21 +144,21 @@ def test_a_url_is_read_as_a_folder_is(calls, model, tmp_path):
     finally:
         memory.rm("/archive", recursive=True)
     run(calls, "--out", tmp_path / "local", "--model", model)
-    *found, absent = sorted(rows(tmp_path / "url"), key=lambda row: row["source"].endswith("nothing"))
+    *present, absent = sorted(rows(tmp_path / "url"), key=lambda row: row["source"].endswith("nothing"))
     assert (absent["source"], absent["error"]) == ("memory://archive/nothing", "not_found")
-    for row in found:
+    for row in present:
         row["source"] = row["source"].replace("memory://archive", str(calls))
-    assert_same(found, rows(tmp_path / "local"))
+    assert_same(present, rows(tmp_path / "local"))
 
 
 def test_a_pattern_in_a_url_names_what_it_matches(calls):
     memory = fsspec.filesystem("memory")
     memory.put(str(calls), "/archive", recursive=True)
     try:
-        found, _ = recordings.expand(["memory://archive/0*.wav", "memory://archive/more"])
+        expanded, _ = recordings.expand(["memory://archive/0*.wav", "memory://archive/more"])
     finally:
         memory.rm("/archive", recursive=True)
-    names = [recording.source.removeprefix("memory://archive/") for recording in found]
+    names = [recording.source.removeprefix("memory://archive/") for recording in expanded]
     assert names == [*(f"{number:02d}.wav" for number in range(10)), "more/x.wav"]
 
 

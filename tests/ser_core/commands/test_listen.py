@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from ser_core.audio import microphone
 from ser_core.audio.microphone import Device, Microphone, MicrophoneError, choose
 from ser_core.commands.cli import app
-from ser_core.commands.listen import Screen, hear, interruptible, recorded
+from ser_core.commands.listen import Screen, interruptible, recorded, run_session
 from ser_core.recognition.live import Level
 from ser_core.recognition.live_engine import LiveEngine, LiveError
 from ser_core.recognition.recognizer import Recognizer
@@ -81,7 +81,7 @@ def run(*arguments):
 
 
 def test_what_is_heard_is_what_the_file_gives_and_is_shown_line_by_line(engine, tmp_path, capsys):
-    analysis = hear(engine, SAMPLE_RATE, BLOCKS, Screen().show, "a.wav")
+    analysis = run_session(engine, SAMPLE_RATE, BLOCKS, Screen().show, "a.wav")
     file = engine.recognizer.analyze_file(write_wav(tmp_path / "a.wav", SPEECH), source="a.wav")
     assert [(s.start, s.end) for s in analysis.segments] == [(s.start, s.end) for s in file.segments]
     lines = capsys.readouterr().out.splitlines()
@@ -97,9 +97,9 @@ def test_on_a_terminal_the_level_is_rewritten_in_place(monkeypatch, capsys):
     screen = Screen()
     for number in (1, 2):
         screen.show(Level(number / 10, -6.0, -12.0, False, 1600 * number))
-    shown = capsys.readouterr().err
-    assert "\n" not in shown
-    assert shown.count("\r\x1b[K") == 2
+    output = capsys.readouterr().err
+    assert "\n" not in output
+    assert output.count("\r\x1b[K") == 2
 
 
 def test_without_a_terminal_there_are_results_alone(capsys):
@@ -132,7 +132,7 @@ def test_a_session_that_fails_ends_with_its_error(engine):
         yield from BLOCKS
 
     with pytest.raises(LiveError, match="shutting down"):
-        hear(engine, SAMPLE_RATE, closing(), Screen().show, "a.wav")
+        run_session(engine, SAMPLE_RATE, closing(), Screen().show, "a.wav")
 
 
 def test_what_is_recorded_is_what_was_heard(tmp_path):
@@ -168,7 +168,7 @@ def test_a_microphone_that_falls_silent_ends_with_what_was_heard(desk, model, tm
 
 
 def test_sound_that_a_slow_program_lost_is_reported(desk, monkeypatch, caplog):
-    monkeypatch.setattr(microphone, "HELD_BLOCKS", 10)
+    monkeypatch.setattr(microphone, "QUEUE_BLOCKS", 10)
     monkeypatch.setattr(microphone, "SILENT_S", 0.2)
     desk.then = lambda: None
     with Microphone(microphone.devices()[0], threading.Event()) as opened:
@@ -189,10 +189,10 @@ def test_the_default_microphone_is_taken_unless_another_is_asked_for():
     assert choose([BUILT_IN]) == BUILT_IN
 
 
-@pytest.mark.parametrize(("found", "index", "code"), [([], None, "no_device"), ([HEADSET], 0, "not_found")])
-def test_an_absent_microphone_is_an_error_that_says_what_to_do(found, index, code):
+@pytest.mark.parametrize(("devices", "index", "code"), [([], None, "no_device"), ([HEADSET], 0, "not_found")])
+def test_an_absent_microphone_is_an_error_that_says_what_to_do(devices, index, code):
     with pytest.raises(MicrophoneError, match=r"Plug one in|--list-devices") as error:
-        choose(found, index)
+        choose(devices, index)
     assert error.value.code == code
 
 

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from ser_core.models.features import FeatureExtractor, pad
-from ser_core.models.registry import ARCHITECTURES, build, undrawn
+from ser_core.models.registry import ARCHITECTURES, build, build_uninitialised
 
 PUBLISHED_SIZES = {  # as the lineage's projects printed them, with 8 classes
     "stacked_cnn_lstm": 147_816,
@@ -61,7 +61,7 @@ def test_networks_have_the_published_size(name, size):
 def test_a_network_that_waits_for_its_weights_draws_none_and_is_whole_with_them(name):
     drawn = build(name, 8).eval()
     before = torch.get_rng_state()
-    waiting = undrawn(name, 8).eval()
+    waiting = build_uninitialised(name, 8).eval()
     assert torch.equal(torch.get_rng_state(), before)
     waiting.load_state_dict(drawn.state_dict())
     features, lengths = torch.randn(1, drawn.features.bands, 200), torch.tensor([200])

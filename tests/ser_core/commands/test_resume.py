@@ -55,14 +55,14 @@ def killed(event: str, ending: str, times: int, *arguments) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
 
-def noted(path: Path) -> set[str]:
+def finished_paths(path: Path) -> set[str]:
     """Which recordings the whole lines of the notes name."""
     lines = path.read_bytes().split(b"\n")[1:-1]
     return {json.loads(line)["path"] for line in lines}
 
 
 def analysed(stderr: str, calls: Path) -> list[str]:
-    """Which recordings a run told about, in its order."""
+    """The recordings that a run names on stderr, in order."""
     return [
         str(calls / f"{number:03d}.wav")
         for line in stderr.splitlines()
@@ -76,7 +76,7 @@ def test_a_folder_of_results_goes_on_where_a_kill_stopped_it(calls, model, tmp_p
     killed("os.rename", ".json", 30, calls, "--out", out, "--model", model)
     for path in out.glob("[!.]*"):
         json.loads(path.read_text())  # whole
-    before = noted(out / ".progress")
+    before = finished_paths(out / ".progress")
     assert len(before) == len(list(out.glob("[!.]*"))) == 29
     assert list(out.glob(".*.partial"))
 
@@ -95,7 +95,7 @@ def test_a_folder_of_results_goes_on_where_a_kill_stopped_it(calls, model, tmp_p
 def test_one_file_of_all_results_is_absent_until_it_is_whole_and_as_without_a_kill(calls, model, tmp_path):
     whole, out = tmp_path / "whole.csv", tmp_path / "all.csv"
     killed("open", ".wav", 95, calls, "--out", out, "--format", "csv", "--model", model)
-    before = noted(tmp_path / ".all.csv.progress")
+    before = finished_paths(tmp_path / ".all.csv.progress")
     assert before
     assert not out.exists()
 
@@ -144,8 +144,8 @@ def test_what_was_changed_or_came_or_lost_its_result_is_done(few, model, tmp_pat
     write_wav(few / "d.wav", syllables(1))
     (tmp_path / "out" / "a.wav.json").unlink()
     second = run(*arguments)
-    told = [line.split("few/")[1][:5] for line in second.stderr.splitlines()[1:]]
-    assert told == ["a.wav", "b.wav", "d.wav"]
+    names = [line.split("few/")[1][:5] for line in second.stderr.splitlines()[1:]]
+    assert names == ["a.wav", "b.wav", "d.wav"]
     assert second.exit_code == 0
     assert len(list((tmp_path / "out").glob("*.json"))) == 4
 
@@ -190,7 +190,7 @@ def test_notes_that_break_off_are_gone_on_with(few, model, tmp_path):
     notes.write_bytes(notes.read_bytes()[:-20])  # killed within a line
     second = run(*arguments)
     assert "2 of them done before" in second.stderr
-    assert noted(notes) == {str(path) for path in few.iterdir()}
+    assert finished_paths(notes) == {str(path) for path in few.iterdir()}
 
 
 def test_two_runs_at_once_into_one_place_are_refused(few, model, tmp_path):

@@ -56,19 +56,19 @@ def settled(model: Path, paths: list[Path]) -> list[dict[str, float]]:
     session, recognizer = Session(), Recognizer.load(model, "cpu")
     list(recognizer.analyze_files(paths, session_of=lambda path: session))
     session.settle()
-    found = recognizer.analyze_files(paths, session_of=lambda path: session)
-    return [analysis.segments[0].probabilities for analysis in found]
+    analyses = recognizer.analyze_files(paths, session_of=lambda path: session)
+    return [analysis.segments[0].probabilities for analysis in analyses]
 
 
-def heard(voices: Path, model: Path, *options: str) -> dict[str, dict[str, float]]:
+def probabilities_of(voices: Path, model: Path, *options: str) -> dict[str, dict[str, float]]:
     """Probabilities of each recording's only segment, by folder and name."""
     done = run("analyze", voices, "--model", model, *options)
-    found = {Path(entry["source"]): entry["segments"] for entry in json.loads(done.stdout)}
-    return {f"{path.parent.name}/{path.stem}": rows[0]["probabilities"] for path, rows in found.items()}
+    segments = {Path(entry["source"]): entry["segments"] for entry in json.loads(done.stdout)}
+    return {f"{path.parent.name}/{path.stem}": rows[0]["probabilities"] for path, rows in segments.items()}
 
 
 def test_recordings_of_one_voice_are_judged_with_the_others_of_their_folder(voices, adaptive):
-    apart, together = heard(voices, adaptive), heard(voices, adaptive, "--one-voice")
+    apart, together = probabilities_of(voices, adaptive), probabilities_of(voices, adaptive, "--one-voice")
     assert list(together) == ["one/a", "one/b", "two/b"]
     assert apart["one/b"] == apart["two/b"] == together["two/b"]
     expected = settled(adaptive, [voices / "one" / f"{name}.wav" for name in "ab"])
@@ -78,12 +78,14 @@ def test_recordings_of_one_voice_are_judged_with_the_others_of_their_folder(voic
 
 
 def test_recordings_made_alike_are_judged_with_all_others(voices, adaptive):
-    together = heard(voices, adaptive, "--alike")
+    together = probabilities_of(voices, adaptive, "--alike")
     paths = [voices / "one" / "a.wav", voices / "one" / "b.wav", voices / "two" / "b.wav"]
-    for found, expected in zip(together.values(), settled(adaptive, paths), strict=True):
-        assert found == pytest.approx(expected, abs=1e-3)
+    for probabilities, expected in zip(together.values(), settled(adaptive, paths), strict=True):
+        assert probabilities == pytest.approx(expected, abs=1e-3)
     assert together["one/b"] == together["two/b"]
-    assert together["one/b"] != pytest.approx(heard(voices, adaptive, "--one-voice")["one/b"], abs=1e-2)
+    assert together["one/b"] != pytest.approx(
+        probabilities_of(voices, adaptive, "--one-voice")["one/b"], abs=1e-2
+    )
 
 
 def test_the_order_in_which_recordings_made_alike_are_named_does_not_matter(voices, adaptive):
@@ -108,7 +110,7 @@ def test_who_has_many_short_recordings_hears_of_judging_them_together(tmp_path, 
 
 
 def test_a_model_that_does_not_adapt_says_so(folder, model):
-    plain, told = (run("analyze", "talk", "--model", model, *flag) for flag in ([], ["--alike"]))
-    assert told.stdout == plain.stdout
-    assert "by itself" in told.stderr
+    plain, flagged = (run("analyze", "talk", "--model", model, *flag) for flag in ([], ["--alike"]))
+    assert flagged.stdout == plain.stdout
+    assert "by itself" in flagged.stderr
     assert "by itself" not in plain.stderr

@@ -45,14 +45,14 @@ HOSTILE = [
 ]
 
 
-def made(spans, source="a.wav", duration=10.0, labels=LABELS) -> Analysis:
+def analysis_of(spans, source="a.wav", duration=10.0, labels=LABELS) -> Analysis:
     """An analysis with a segment a span (s), each of the next label with confidence 0.65."""
     segments = []
     for number, (start, end) in enumerate(spans):
         rest = {name: 0.05 for name in LABELS}
         segments.append(make_segment(start, end, {**rest, labels[number % len(labels)]: 0.65}, 0.5))
-    found = tuple(segments)
-    return Analysis(source, duration, "default", "1", GOOD, found, summarise(found, 0.5))
+    summary = summarise(segments, 0.5)
+    return Analysis(source, duration, "default", "1", GOOD, tuple(segments), summary)
 
 
 def broken(source="broken.wav") -> Analysis:
@@ -71,7 +71,7 @@ def analyses(draw) -> Analysis:
         at = spans[-1][1]
     labels = draw(st.permutations(LABELS))
     name = draw(st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(codec="utf-8"), max_size=20)))
-    return made(spans, name, at + draw(st.floats(0, 5)) + 0.001, labels)
+    return analysis_of(spans, name, at + draw(st.floats(0, 5)) + 0.001, labels)
 
 
 def expected(analysis: Analysis) -> list[tuple[float, float, str]]:
@@ -90,8 +90,8 @@ def read_textgrid(text, folder, tier="emotion", gaps=False):
 def read_eaf(text, folder, tier="emotion"):
     path = folder / "a.eaf"
     path.write_text(text, encoding="utf-8", newline="")
-    found = Elan.Eaf(str(path)).get_annotation_data_for_tier(tier)
-    return [(start / 1000, end / 1000, value) for start, end, value in sorted(found)]
+    annotations = Elan.Eaf(str(path)).get_annotation_data_for_tier(tier)
+    return [(start / 1000, end / 1000, value) for start, end, value in sorted(annotations)]
 
 
 def read_vtt(text, folder):
@@ -116,8 +116,10 @@ def read_rttm(text, folder) -> dict[str, list[tuple[float, float, str]]]:
     path = folder / "a.rttm"
     path.write_text(text, encoding="utf-8", newline="")
     return {
-        unquote(uri): [(round(s.start, 3), round(s.end, 3), name) for s, _, name in found.itertracks(True)]
-        for uri, found in (load_rttm(path) if text else {}).items()
+        unquote(uri): [
+            (round(s.start, 3), round(s.end, 3), name) for s, _, name in annotation.itertracks(True)
+        ]
+        for uri, annotation in (load_rttm(path) if text else {}).items()
     }
 
 
@@ -137,15 +139,17 @@ def test_segments_are_read_back_equal_whatever_the_recording_is_called(name, fol
 
 
 @settings(max_examples=40, deadline=None)
-@given(found=st.lists(analyses(), max_size=3, unique_by=lambda analysis: utf8(analysis.source)))
-def test_rttm_of_many_recordings_is_read_back_equal(folder, found):
-    named = {utf8(analysis.source) or "\0": expected(analysis) for analysis in found if analysis.segments}
-    assert read_rttm(WRITERS["rttm"](found), folder) == named
+@given(recordings=st.lists(analyses(), max_size=3, unique_by=lambda analysis: utf8(analysis.source)))
+def test_rttm_of_many_recordings_is_read_back_equal(folder, recordings):
+    named = {
+        utf8(analysis.source) or "\0": expected(analysis) for analysis in recordings if analysis.segments
+    }
+    assert read_rttm(WRITERS["rttm"](recordings), folder) == named
 
 
 @pytest.mark.parametrize("source", [*HOSTILE, *sorted(MISSING - {"NA", ""})])
 def test_every_format_survives_a_hostile_name(source, folder):
-    analysis = made([(1.0, 2.5), (2.5, 4.0)], source)
+    analysis = analysis_of([(1.0, 2.5), (2.5, 4.0)], source)
     for name, read in READERS.items():
         assert read(WRITERS[name]([analysis]), folder) == expected(analysis)
     assert read_rttm(WRITERS["rttm"]([analysis]), folder) == {utf8(source) or "\0": expected(analysis)}
@@ -153,7 +157,7 @@ def test_every_format_survives_a_hostile_name(source, folder):
 
 @pytest.mark.parametrize("source", HOSTILE)
 def test_the_name_itself_is_read_back_from_subtitles_and_elan(source, folder):
-    analysis = made([(1.0, 2.5)], source)
+    analysis = analysis_of([(1.0, 2.5)], source)
     (folder / "a.vtt").write_text(WRITERS["vtt"]([analysis]), encoding="utf-8", newline="")
     note = " ".join(webvtt.read(str(folder / "a.vtt")).header_comments)
     assert json.loads(note.removeprefix("source ")) == utf8(source)
@@ -163,17 +167,17 @@ def test_the_name_itself_is_read_back_from_subtitles_and_elan(source, folder):
 
 
 @pytest.mark.parametrize("name", READERS)
-@pytest.mark.parametrize("analysis", [made([]), broken()], ids=["silent", "broken"])
+@pytest.mark.parametrize("analysis", [analysis_of([]), broken()], ids=["silent", "broken"])
 def test_a_recording_without_segments_is_a_valid_file_without_any(name, analysis, folder):
     assert READERS[name](WRITERS[name]([analysis]), folder) == []
 
 
 def test_silent_and_broken_recordings_have_no_line_of_rttm():
-    assert WRITERS["rttm"]([made([]), broken()]) == ""
+    assert WRITERS["rttm"]([analysis_of([]), broken()]) == ""
 
 
 def test_a_textgrid_is_full_from_start_to_end(folder):
-    analysis = made([(1.0, 2.5), (2.5, 4.0)])
+    analysis = analysis_of([(1.0, 2.5), (2.5, 4.0)])
     for tier in ("emotion", "confidence"):
         entries = read_textgrid(WRITERS["textgrid"]([analysis]), folder, tier, gaps=True)
         assert [(start, end) for start, end, _ in entries] == [(0, 1), (1, 2.5), (2.5, 4), (4, 10)]
@@ -182,7 +186,7 @@ def test_a_textgrid_is_full_from_start_to_end(folder):
 
 
 def test_confidence_has_a_tier_of_its_own(folder):
-    analysis = made([(1.0, 2.5)])
+    analysis = analysis_of([(1.0, 2.5)])
     assert read_textgrid(WRITERS["textgrid"]([analysis]), folder, "confidence") == [(1, 2.5, "0.6500")]
     assert read_eaf(WRITERS["eaf"]([analysis]), folder, "confidence") == [(1, 2.5, "0.6500")]
 
@@ -191,21 +195,21 @@ def test_confidence_has_a_tier_of_its_own(folder):
     st.lists(st.tuples(st.floats(-1, 12), st.floats(-1, 12)).map(sorted), max_size=8), st.floats(0.0, 10.0)
 )
 def test_intervals_never_overlap_nor_leave_the_recording(spans, duration):
-    found = intervals(made(spans, duration=duration))
-    edges = [edge for item in found for edge in (item.start_ms, item.end_ms)]
+    items = intervals(analysis_of(spans, duration=duration))
+    edges = [edge for item in items for edge in (item.start_ms, item.end_ms)]
     assert edges == sorted(edges)
-    assert all(item.start_ms < item.end_ms for item in found)
+    assert all(item.start_ms < item.end_ms for item in items)
     assert not edges or (edges[0] >= 0 and edges[-1] <= duration * 1000 + 0.5)
 
 
 @pytest.mark.parametrize("name", sorted(ONE_RECORDING))
 def test_a_format_for_one_recording_refuses_more(name):
     with pytest.raises(ValueError, match="one recording a file, not 2"):
-        WRITERS[name]([made([]), made([])])
+        WRITERS[name]([analysis_of([]), analysis_of([])])
 
 
 def test_an_hour_and_more_is_written_in_hours(folder):
-    analysis = made([(3600.5, 3723.25), (360_000.0, 360_001.0)], duration=360_002.0)
+    analysis = analysis_of([(3600.5, 3723.25), (360_000.0, 360_001.0)], duration=360_002.0)
     assert read_vtt(WRITERS["vtt"]([analysis]), folder) == expected(analysis)
 
 
@@ -243,15 +247,15 @@ class Page(HTMLParser):
 
 @pytest.mark.parametrize("source", HOSTILE)
 def test_a_report_shows_any_name_as_text_and_runs_nothing(source):
-    page = Page(WRITERS["html"]([made([(1.0, 2.5)], source)]))
-    shown = "".join(c if c.isprintable() or c in "\n\t" or c > "\x9f" else "\ufffd" for c in utf8(source))
-    assert page.words.count(shown) >= 2 or not shown.strip()
+    page = Page(WRITERS["html"]([analysis_of([(1.0, 2.5)], source)]))
+    printable = "".join(c if c.isprintable() or c in "\n\t" or c > "\x9f" else "\ufffd" for c in utf8(source))
+    assert page.words.count(printable) >= 2 or not printable.strip()
     assert not {"script", "iframe", "object", "embed", "img", "link", "i"} & set(page.tags)
     assert page.open == []
 
 
 def test_a_report_needs_nothing_from_elsewhere():
-    markup = WRITERS["html"]([made([(1.0, 2.5)]), made([])])
+    markup = WRITERS["html"]([analysis_of([(1.0, 2.5)]), analysis_of([])])
     page = Page(markup)
     assert all(link.startswith(("#", "data:")) for link in page.links)
     assert "url(http" not in markup
@@ -260,7 +264,9 @@ def test_a_report_needs_nothing_from_elsewhere():
 
 
 def test_a_report_tells_of_every_recording_and_segment():
-    page = Page(WRITERS["html"]([made([(1.0, 2.5), (3.0, 4.25)]), made([], "quiet.wav"), broken()]))
+    page = Page(
+        WRITERS["html"]([analysis_of([(1.0, 2.5), (3.0, 4.25)]), analysis_of([], "quiet.wav"), broken()])
+    )
     assert page.tags.count("svg") == 2
     assert {"1.00", "2.50", "3.00", "4.25", "neutral", "calm", "65%"} <= set(page.words)
     assert {"No speech was found.", "empty", "The file is empty: record again."} <= set(page.words)
@@ -273,7 +279,7 @@ def test_a_report_of_nothing_is_a_page():
 
 
 def test_a_report_is_light_dark_and_printable():
-    markup = WRITERS["html"]([made([(1.0, 2.5)])])
+    markup = WRITERS["html"]([analysis_of([(1.0, 2.5)])])
     for rule in ("prefers-color-scheme: dark", "@media print", "color-scheme: light dark"):
         assert rule in markup
     assert "var(--figure-text)" in markup

@@ -129,8 +129,8 @@ def trained(request, clips, targets, tmp_path_factory) -> Iterator[Trained]:
             load_published(model, name, features, lengths)
         if options.get("frozen"):  # what the head sees never changes: once is enough
             with torch.no_grad():
-                seen = model.eval().embed(features, lengths)
-            learn(model.head, (seen,), targets, 1e-3, HEAD_EPOCHS)
+                embeddings = model.eval().embed(features, lengths)
+            learn(model.head, (embeddings,), targets, 1e-3, HEAD_EPOCHS)
         else:
             learn(model, (features, lengths), targets, 1e-3 if name in PUBLISHED else 5e-4)
         folder = tmp_path_factory.mktemp("checkpoint") / name
@@ -202,6 +202,6 @@ def test_its_checkpoint_gives_the_same_logits(trained):
 
 
 def test_the_recogniser_hears_with_it_what_it_learned(trained, clips, targets):
-    heard = Recognizer.load(trained.folder, "cpu").probabilities(clips)
-    assert heard.sum(axis=1) == pytest.approx(np.ones(len(clips)))
-    assert right(torch.from_numpy(heard), targets) >= LEARNED
+    probabilities = Recognizer.load(trained.folder, "cpu").probabilities(clips)
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(len(clips)))
+    assert right(torch.from_numpy(probabilities), targets) >= LEARNED

@@ -46,14 +46,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         content = self.shelf.files.get(self.path.removeprefix("/"))
-        wanted = self.headers.get("Range")
-        self.shelf.ranges.append(wanted)
+        requested_range = self.headers.get("Range")
+        self.shelf.ranges.append(requested_range)
         if content is None or self.shelf.status != 200:
             self.send_error(404 if content is None else self.shelf.status)
             return
         start = 0
-        if wanted and self.shelf.knows_range:
-            start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])
+        if requested_range and self.shelf.knows_range:
+            start = int(re.fullmatch(r"bytes=(\d+)-", requested_range)[1])
             if start >= len(content):
                 self.send_error(416)
                 return
@@ -93,11 +93,11 @@ def code_of(call) -> str:
 
 
 def test_a_download_is_complete_reported_and_kept(shelf, tiny, tmp_path):
-    seen = []
-    path = fetch(tiny, tmp_path / "cache", progress=lambda done, total: seen.append((done, total)))
+    reports = []
+    path = fetch(tiny, tmp_path / "cache", progress=lambda done, total: reports.append((done, total)))
     assert path.read_bytes() == CONTENT
     assert path == tmp_path / "cache" / "test--tiny.pth"
-    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert reports[-1] == (len(CONTENT), len(CONTENT))
     assert fetch(tiny, tmp_path / "cache") == path
     assert len(shelf.ranges) == 1  # the second time nothing was asked of the server
 

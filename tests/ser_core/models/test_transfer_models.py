@@ -50,7 +50,7 @@ def tiny(request, monkeypatch) -> str:
     return request.param
 
 
-def heard(model: nn.Module, *clips: torch.Tensor) -> torch.Tensor:
+def logits_of(model: nn.Module, *clips: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
         return model.eval()(*FeatureExtractor(model.features)(*pad(list(clips))))
 
@@ -82,9 +82,9 @@ def test_encoders_are_those_of_torchaudio(name):
 def test_padding_does_not_change_what_encoders_say(tiny, seconds):
     model = build("speech_encoder", 8, bundle=tiny)
     clip = noise(seconds)
-    alone = heard(model, clip)
-    torch.testing.assert_close(heard(model, clip, noise(3.0))[:1], alone, atol=1e-5, rtol=1e-4)
-    assert (heard(model, noise(seconds, seed=1)) - alone).abs().max() > 1e-4  # it does listen
+    alone = logits_of(model, clip)
+    torch.testing.assert_close(logits_of(model, clip, noise(3.0))[:1], alone, atol=1e-5, rtol=1e-4)
+    assert (logits_of(model, noise(seconds, seed=1)) - alone).abs().max() > 1e-4
 
 
 def test_a_clip_alone_goes_through_an_encoder_as_torchaudio_sends_it(tiny):
@@ -205,15 +205,15 @@ def test_unknown_encoders_and_layers_are_named():
 
 def test_vggish_sees_magnitudes_as_it_was_trained_to():
     model = build("vggish_transfer", 8)
-    seen = []
-    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    batches = []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: batches.append(inputs[0]))
     samples = noise(1.5) * 0.08 / noise(1.5).square().mean().sqrt()  # at the level that features have
-    heard(model, samples)
+    logits_of(model, samples)
     spectrum = np.lib.stride_tricks.sliding_window_view(np.pad(samples.numpy(), 256), 512)[::160][:150]
     magnitude = np.abs(np.fft.rfft(spectrum * np.hanning(513)[:-1]))
     bank = torchaudio.functional.melscale_fbanks(257, 125.0, 7500.0, 64, 16_000, mel_scale="htk").numpy()
     expected = np.log(magnitude @ bank + 0.01)  # mels of magnitudes, as in Hershey et al.
-    patches = seen[0][:, 0].numpy()
+    patches = batches[0][:, 0].numpy()
     assert patches.shape == (2, 96, 64)  # 1.5 s: frames 0 to 95 and 48 to 143
     error = patches[0] - expected[:96]  # nepers: 0.115 are 1 dB
     assert 0 < error.mean() < 0.15
@@ -223,8 +223,8 @@ def test_vggish_sees_magnitudes_as_it_was_trained_to():
 
 def test_a_short_clip_is_one_patch_that_ends_in_silence():
     model = build("vggish_transfer", 8)
-    seen = []
-    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    heard(model, noise(0.3), noise(0.96))
-    assert seen[0].shape == (2, 1, 96, 64)
-    torch.testing.assert_close(seen[0][0, 0, 30:], torch.full((66, 64), float(np.log(0.01))))
+    batches = []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: batches.append(inputs[0]))
+    logits_of(model, noise(0.3), noise(0.96))
+    assert batches[0].shape == (2, 1, 96, 64)
+    torch.testing.assert_close(batches[0][0, 0, 30:], torch.full((66, 64), float(np.log(0.01))))

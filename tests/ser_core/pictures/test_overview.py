@@ -17,18 +17,18 @@ def tone(hz: float, seconds: float = 1.0) -> np.ndarray:
 
 @given(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=200))
 def test_an_outline_keeps_the_loudest_sample(samples):
-    found = overview.outline(Waveform(np.array(samples, np.float32)))
-    assert found.peak == pytest.approx(np.abs(samples).max())
-    if found.peak > 1e-3:
-        assert max(found.highs.max(), -found.lows.min()) == overview.FULL_SCALE
+    outline = overview.outline(Waveform(np.array(samples, np.float32)))
+    assert outline.peak == pytest.approx(np.abs(samples).max())
+    if outline.peak > 1e-3:
+        assert max(outline.highs.max(), -outline.lows.min()) == overview.FULL_SCALE
 
 
 def test_an_outline_of_an_hour_is_small_and_shows_a_click():
     samples = np.zeros(3600 * SAMPLE_RATE, np.float32)
     samples[1800 * SAMPLE_RATE] = 0.5
-    found = overview.outline(Waveform(samples))
-    assert len(found.highs) <= overview.MAX_PEAKS
-    assert np.flatnonzero(found.highs)[0] / found.per_second == pytest.approx(1800, abs=0.02)
+    outline = overview.outline(Waveform(samples))
+    assert len(outline.highs) <= overview.MAX_PEAKS
+    assert np.flatnonzero(outline.highs)[0] / outline.per_second == pytest.approx(1800, abs=0.02)
 
 
 def test_nothing_has_no_outline():

@@ -56,8 +56,8 @@ def test_time_is_labelled_in_seconds_and_from_a_minute_on_in_minutes():
 
 
 def test_bars_name_every_class_of_the_model_and_its_share():
-    found = Verdict("sad", 0.7, {"sad": 0.7, "neutral": 0.1, "happy": 0.2})
-    assert words(plots.probability_figure(found)) == ["neutral", "10%", "happy", "20%", "sad", "70%"]
+    verdict = Verdict("sad", 0.7, {"sad": 0.7, "neutral": 0.1, "happy": 0.2})
+    assert words(plots.probability_figure(verdict)) == ["neutral", "10%", "happy", "20%", "sad", "70%"]
 
 
 def test_the_most_probable_emotion_stands_out_in_bold():

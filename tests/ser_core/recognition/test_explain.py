@@ -89,9 +89,9 @@ def test_the_map_is_the_same_each_time(default, stretches, maps):
 
 
 def test_silence_gets_no_explanation(default):
-    found = explain(default, np.zeros(SAMPLE_RATE, np.float32))
-    assert not found.values.any()
-    assert top_region(found) is None
+    saliency = explain(default, np.zeros(SAMPLE_RATE, np.float32))
+    assert not saliency.values.any()
+    assert top_region(saliency) is None
 
 
 def test_a_label_is_the_most_probable_one_unless_it_is_named(default, stretches, maps):
@@ -114,11 +114,11 @@ def test_bands_and_frames_lie_where_the_features_lie(default, maps, stretches):
 def test_a_stretch_longer_than_the_window_is_explained_in_its_parts(tmp_path):
     recognizer = Recognizer.load(random_bundle(tmp_path, window_s=1.0), "cpu")
     sound = syllables(4)[: 3 * SAMPLE_RATE]
-    found = explain(recognizer, sound, "sad")
+    saliency = explain(recognizer, sound, "sad")
     parts = [explain(recognizer, part, "sad") for part in np.split(sound, 3)]
-    assert found.values == pytest.approx(np.concatenate([p.values for p in parts], axis=1) / 3, abs=1e-6)
-    assert found.probability == pytest.approx(np.mean([p.probability for p in parts]), abs=1e-4)
-    assert found.time_s[parts[0].values.shape[1]] == pytest.approx(1.0)
+    assert saliency.values == pytest.approx(np.concatenate([p.values for p in parts], axis=1) / 3, abs=1e-6)
+    assert saliency.probability == pytest.approx(np.mean([p.probability for p in parts]), abs=1e-4)
+    assert saliency.time_s[parts[0].values.shape[1]] == pytest.approx(1.0)
 
 
 def test_what_cannot_be_explained_says_why(default, tmp_path):
@@ -134,7 +134,7 @@ def test_what_cannot_be_explained_says_why(default, tmp_path):
         assert raised.value.code == code
 
 
-def made(values: np.ndarray) -> Saliency:
+def saliency_of(values: np.ndarray) -> Saliency:
     bands, frames = values.shape
     hz = np.linspace(50, 7900, bands, dtype=np.float32)
     return Saliency(values, hz, np.arange(frames, dtype=np.float32) / 100, "angry", 0.8)
@@ -143,19 +143,19 @@ def made(values: np.ndarray) -> Saliency:
 def test_the_strongest_region_is_found_and_the_one_against():
     values = np.zeros((80, 100), np.float32)
     values[8:16, 50:60], values[64:72, 20:30] = 1.0, -1.0
-    found = made(values)
-    top = top_region(found)
+    saliency = saliency_of(values)
+    top = top_region(saliency)
     assert (top.start_s, top.end_s, top.value) == pytest.approx((0.5, 0.59, 80.0))
-    assert (top.low_hz, top.high_hz) == (found.band_hz[8], found.band_hz[15])
-    against = top_region(found, against=True)
+    assert (top.low_hz, top.high_hz) == (saliency.band_hz[8], saliency.band_hz[15])
+    against = top_region(saliency, against=True)
     assert (against.start_s, against.end_s, against.value) == pytest.approx((0.2, 0.29, -80.0))
 
 
 def test_the_figure_shows_the_map_over_the_spectrogram_in_the_right_place():
     values = np.zeros((80, 100), np.float32)
     values[8:16, 50:60] = 1.0
-    found = made(values)
-    axes = saliency_figure(Waveform(np.zeros(SAMPLE_RATE, np.float32)), found, 500).axes[0]
+    saliency = saliency_of(values)
+    axes = saliency_figure(Waveform(np.zeros(SAMPLE_RATE, np.float32)), saliency, 500).axes[0]
     _, overlay = axes.collections
     alpha = overlay.get_array()[..., 3]
     assert np.unravel_index(alpha.argmax(), alpha.shape) == pytest.approx((12, 55), abs=1)
@@ -165,6 +165,6 @@ def test_the_figure_shows_the_map_over_the_spectrogram_in_the_right_place():
 
 def test_an_empty_map_is_drawn_without_colour():
     figure = saliency_figure(
-        Waveform(np.zeros(SAMPLE_RATE, np.float32)), made(np.zeros((80, 100), np.float32))
+        Waveform(np.zeros(SAMPLE_RATE, np.float32)), saliency_of(np.zeros((80, 100), np.float32))
     )
     assert not figure.axes[0].collections[1].get_array()[..., 3].any()

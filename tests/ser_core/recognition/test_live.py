@@ -38,7 +38,7 @@ def pcm(samples: np.ndarray) -> np.ndarray:
     return np.round(samples.clip(-1, 1) * 32767).astype(np.int16)
 
 
-def heard(engine: LiveEngine, sample_rate: int, chunks) -> list[Event]:
+def events_of(engine: LiveEngine, sample_rate: int, chunks) -> list[Event]:
     """Every event of a session that is given `chunks` and finished."""
     arrived: queue.Queue[Event] = queue.Queue()
     session = LiveSession(engine, sample_rate, arrived.put, source="a.wav")
@@ -83,7 +83,7 @@ def test_in_bfloat16_too_live_sound_gives_what_its_file_gives(talk, tmp_path):
     folder = random_bundle(tmp_path / "checkpoint", "whisper_tiny_distilled")
     engine = LiveEngine(Recognizer.load(folder, "cpu", "bfloat16"))
     sound = talk[::3].copy()
-    events = heard(engine, SAMPLE_RATE, np.array_split(sound, len(sound) // 1600))
+    events = events_of(engine, SAMPLE_RATE, np.array_split(sound, len(sound) // 1600))
     engine.close()
     live = [event.segment.probabilities for event in segments(events, final=True)]
     file = [segment.probabilities for segment in as_file(engine, tmp_path, sound, SAMPLE_RATE).segments]
@@ -104,7 +104,7 @@ def recorded(request, engine, talk, tmp_path_factory):
 @given(cuts=st.lists(st.integers(0, 30 * 48_000), max_size=40))
 def test_any_cutting_gives_what_the_file_gives(engine, recorded, cuts):
     sample_rate, sound, file = recorded
-    ended = heard(engine, sample_rate, np.split(sound, sorted(cuts)))[-1]
+    ended = events_of(engine, sample_rate, np.split(sound, sorted(cuts)))[-1]
     assert ended.samples_received == len(sound)
     assert_same(ended.analysis, file)
 
@@ -113,7 +113,7 @@ def test_any_cutting_gives_what_the_file_gives(engine, recorded, cuts):
 def test_chunks_of_any_one_size_give_what_the_file_gives(engine, recorded, size):
     sample_rate, sound, file = recorded
     chunks = [sound[at : at + size] for at in range(0, len(sound), size)]
-    assert_same(heard(engine, sample_rate, chunks)[-1].analysis, file)
+    assert_same(events_of(engine, sample_rate, chunks)[-1].analysis, file)
 
 
 def test_a_real_clip_gives_what_its_file_gives(engine, ravdess_angry):
@@ -121,20 +121,20 @@ def test_a_real_clip_gives_what_its_file_gives(engine, ravdess_angry):
     file = engine.recognizer.analyze_file(ravdess_angry, source="a.wav")
     assert file.segments
     chunks = [sound[at : at + 331] for at in range(0, len(sound), 331)]
-    assert_same(heard(engine, sample_rate, chunks)[-1].analysis, file)
+    assert_same(events_of(engine, sample_rate, chunks)[-1].analysis, file)
 
 
 def test_the_shipped_model_hears_live_sound_as_it_hears_files(talk, tmp_path):
     engine = LiveEngine(Recognizer.load(device="cpu"))
     file = as_file(engine, tmp_path, talk, 48_000)
-    live = heard(engine, 48_000, [talk[at : at + 4800] for at in range(0, len(talk), 4800)])[-1].analysis
+    live = events_of(engine, 48_000, [talk[at : at + 4800] for at in range(0, len(talk), 4800)])[-1].analysis
     engine.close()
     assert len(file.segments) > 5
     assert_same(live, file)
 
 
 def test_what_is_said_before_is_the_final_of_the_same_number(engine, talk):
-    events = heard(engine, 48_000, [talk])
+    events = events_of(engine, 48_000, [talk])
     ended = [event.segment for event in segments(events, final=True)]
     assert ended == list(events[-1].analysis.segments)
     assert [event.number for event in segments(events, final=True)] == list(range(len(ended)))
@@ -144,7 +144,7 @@ def test_what_is_said_before_is_the_final_of_the_same_number(engine, talk):
 
 
 def test_nothing_provisional_comes_after_the_final(engine, talk):
-    numbers = [(e.number, e.final) for e in heard(engine, 48_000, [talk]) if isinstance(e, LiveSegment)]
+    numbers = [(e.number, e.final) for e in events_of(engine, 48_000, [talk]) if isinstance(e, LiveSegment)]
     assert numbers == sorted(numbers)
 
 
@@ -153,20 +153,22 @@ def test_provisional_results_grow_with_the_segment(engine):
     sound = pcm(syllables(14, seed=2, pause_s=0.05))
     arrived: queue.Queue[Event] = queue.Queue()
     session = LiveSession(engine, SAMPLE_RATE, arrived.put)
-    found = []
+    segments = []
     for second in np.split(sound[: 8 * SAMPLE_RATE], 8):
         session.push(second)
-        found.append(next_segment(arrived))
+        segments.append(next_segment(arrived))
     session.close()
-    assert {(event.number, event.final) for event in found} == {(0, False)}
-    assert all(a.segment.end + 0.49 < b.segment.end for a, b in pairwise(found))
+    assert {(event.number, event.final) for event in segments} == {(0, False)}
+    assert all(a.segment.end + 0.49 < b.segment.end for a, b in pairwise(segments))
 
 
 def test_levels_are_those_of_the_sound(engine):
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
     sound = np.concatenate([np.zeros(SAMPLE_RATE, np.float32), tone])
     levels = [
-        event for event in heard(engine, SAMPLE_RATE, np.split(sound, [7, 900])) if isinstance(event, Level)
+        event
+        for event in events_of(engine, SAMPLE_RATE, np.split(sound, [7, 900]))
+        if isinstance(event, Level)
     ]
     assert [level.time for level in levels] == pytest.approx(np.arange(1, 21) / 10)
     assert [level.peak_dbfs for level in levels[:10]] == [-120] * 10
@@ -177,7 +179,7 @@ def test_levels_are_those_of_the_sound(engine):
 def test_levels_say_when_one_speaks(engine):
     sound = np.concatenate([syllables(1, seed=1), np.zeros(SAMPLE_RATE, np.float32)])
     chunks = np.array_split(sound, 300)
-    speech = [event.speech for event in heard(engine, SAMPLE_RATE, chunks) if isinstance(event, Level)]
+    speech = [event.speech for event in events_of(engine, SAMPLE_RATE, chunks) if isinstance(event, Level)]
     assert not any(speech[:5])
     assert any(speech)
     assert not any(speech[-5:])
@@ -186,7 +188,7 @@ def test_levels_say_when_one_speaks(engine):
 def test_float_and_int16_are_heard_alike(engine):
     sound = pcm(syllables(2))
     as_float = sound / np.float32(32768)
-    ended = [heard(engine, SAMPLE_RATE, [chunk])[-1].analysis for chunk in (sound, as_float)]
+    ended = [events_of(engine, SAMPLE_RATE, [chunk])[-1].analysis for chunk in (sound, as_float)]
     assert_same(*ended)
 
 

@@ -14,7 +14,7 @@ from ser_core.recognition.live_engine import BATCH_SAMPLES, MAX_WAITING, LiveEng
 from ser_core.recognition.recognizer import Recognizer
 from ser_core.recognition.torch_runtime import TorchRuntime
 
-PATIENCE_S = 60  # for events that must come
+TIMEOUT_S = 60  # for events that must come
 WORD = syllables(1, seed=4)  # half a second of silence, a vowel and a pause that ends it
 
 
@@ -30,13 +30,13 @@ class Gate:
     def __call__(self, model, inputs) -> None:
         self.batches.append(len(inputs[0]))
         self.entered.release()
-        assert self._let.acquire(timeout=PATIENCE_S)
+        assert self._let.acquire(timeout=TIMEOUT_S)
         if self.fails:
             raise RuntimeError("out of memory")
 
     def wait(self) -> None:
         """Waits until a batch stands before the model."""
-        assert self.entered.acquire(timeout=PATIENCE_S)
+        assert self.entered.acquire(timeout=TIMEOUT_S)
 
     def open(self, batches: int = 1000) -> None:
         self._let.release(batches)
@@ -50,9 +50,9 @@ def gate() -> Gate:
 @pytest.fixture
 def engine(gate, tmp_path) -> Iterator[LiveEngine]:
     """An engine for three sessions whose model waits at the gate."""
-    found, model = bundle.load(random_bundle(tmp_path))
+    description, model = bundle.load(random_bundle(tmp_path))
     model.register_forward_pre_hook(gate)
-    engine = LiveEngine(Recognizer(TorchRuntime(found, model, "cpu")), max_sessions=3)
+    engine = LiveEngine(Recognizer(TorchRuntime(description, model, "cpu")), max_sessions=3)
     yield engine
     gate.open()
     engine.close()
@@ -64,9 +64,9 @@ class Speaker:
     def __init__(self, engine: LiveEngine, name: str = "", log: list[str] | None = None) -> None:
         self.events: queue.Queue[Event] = queue.Queue()
         self._name, self._log = name, [] if log is None else log
-        self.session = LiveSession(engine, SAMPLE_RATE, self._hear)
+        self.session = LiveSession(engine, SAMPLE_RATE, self._receive)
 
-    def _hear(self, event: Event) -> None:
+    def _receive(self, event: Event) -> None:
         if isinstance(event, LiveSegment):
             self._log.append(f"{self._name} {'final' if event.final else 'provisional'}")
         self.events.put(event)
@@ -78,9 +78,9 @@ class Speaker:
 
     def all(self) -> list[Event]:
         """Every event to the last."""
-        events = [self.events.get(timeout=PATIENCE_S)]
+        events = [self.events.get(timeout=TIMEOUT_S)]
         while not isinstance(events[-1], Ended | Failed):
-            events.append(self.events.get(timeout=PATIENCE_S))
+            events.append(self.events.get(timeout=TIMEOUT_S))
         return events
 
 

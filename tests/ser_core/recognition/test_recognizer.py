@@ -92,11 +92,11 @@ def test_files_together_give_what_each_gives_alone_and_in_order(untrained, tmp_p
 
 
 def test_segments_of_several_files_share_a_batch(tmp_path):
-    found, model = bundle.load(random_bundle(tmp_path / "checkpoint"))
+    description, model = bundle.load(random_bundle(tmp_path / "checkpoint"))
     batches = []
     model.register_forward_hook(lambda module, inputs, output: batches.append(len(output)))
     paths = [write_wav(tmp_path / f"{i}.wav", syllables(1, seed=i)) for i in range(FILES)]
-    analyses = list(Recognizer(TorchRuntime(found, model, "cpu")).analyze_files(paths))
+    analyses = list(Recognizer(TorchRuntime(description, model, "cpu")).analyze_files(paths))
     assert [len(analysis.segments) for analysis in analyses] == [1] * FILES
     assert batches == [FILES]
 
@@ -163,11 +163,13 @@ def test_limits_are_kept(untrained, tmp_path):
 
 def test_progress_tells_the_seconds_heard(untrained, tmp_path):
     path = write_wav(tmp_path / "a.wav", syllables(20))
-    told = []
-    analysis = untrained.analyze_file(path, progress=lambda source, seconds: told.append((source, seconds)))
-    assert len(told) > 1
-    assert told == sorted(told)
-    assert told[-1] == (str(path), analysis.duration)
+    reports = []
+    analysis = untrained.analyze_file(
+        path, progress=lambda source, seconds: reports.append((source, seconds))
+    )
+    assert len(reports) > 1
+    assert reports == sorted(reports)
+    assert reports[-1] == (str(path), analysis.duration)
 
 
 def test_memory_does_not_grow_with_the_recording(untrained, tmp_path):
@@ -219,10 +221,10 @@ class Crowded(torch.nn.Module):
 
 
 def test_a_device_that_runs_full_is_left_for_the_cpu_with_a_notice(tmp_path, caplog):
-    found, model = bundle.load(random_bundle(tmp_path))
+    description, model = bundle.load(random_bundle(tmp_path))
     sound = Waveform(syllables(5))
-    expected = Recognizer(TorchRuntime(found, model, "cpu")).analyze(sound)
-    crowded = Recognizer(TorchRuntime(found, Crowded(model, "forward"), "cpu"))
+    expected = Recognizer(TorchRuntime(description, model, "cpu")).analyze(sound)
+    crowded = Recognizer(TorchRuntime(description, Crowded(model, "forward"), "cpu"))
     before = crowded.runtime
     assert close(crowded.analyze(sound), expected)
     assert close(crowded.analyze(sound), expected)
@@ -235,9 +237,9 @@ def test_a_device_that_runs_full_is_left_for_the_cpu_with_a_notice(tmp_path, cap
 
 def test_a_device_without_room_for_the_model_is_left_for_the_cpu(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    found, model = bundle.load(random_bundle(tmp_path))
+    description, model = bundle.load(random_bundle(tmp_path))
     with pytest.raises(DeviceFullError) as caught:
-        TorchRuntime(found, Crowded(model, "to"), "cuda")
+        TorchRuntime(description, Crowded(model, "to"), "cuda")
     assert str(caught.value.on_cpu.device) == "cpu"
     assert "cuda is full" in caplog.text
     assert Recognizer(caught.value.on_cpu).analyze(Waveform(syllables(2))).segments
