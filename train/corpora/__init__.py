@@ -20,3 +20,4 @@ from train.corpora.survey import describe as describe
 from train.corpora.survey import described_duplicates as described_duplicates
 from train.corpora.survey import inspect as inspect
 from train.corpora.survey import shared as shared
+from train.corpora.usable import check_clips as check_clips

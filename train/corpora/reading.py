@@ -12,6 +12,7 @@ from train.corpora.clip import UNKNOWN_SPEAKER, Clip, CorpusError
 from train.corpora.naming import FOLDER as LABEL_FILES
 from train.corpora.naming import Naming, namings
 from train.corpora.table import read_table
+from train.corpora.usable import clashes, similar_speakers
 
 log = logging.getLogger(__name__)
 CORPORA = ("ravdess", "emovo", "nemo", "tess")  # of a recipe that names none
@@ -63,7 +64,8 @@ def load(folder: Path) -> Reading:
         table = folder if folder.suffix == ".csv" else folder.parent / f"{folder.name}.csv"
     if table.is_file():
         corpus = table.parent.name if table.name == TABLE else table.stem
-        return Reading(corpus, table.name, tuple(read_table(table, corpus)), {}, ())
+        clips = tuple(read_table(table, corpus))
+        return Reading(corpus, table.name, clips, {}, (*similar_speakers(clips), *clashes(clips)[1]))
     if not folder.is_dir():
         raise CorpusError(
             f"{folder / TABLE} is missing, and so are {folder}/ and {table}: "

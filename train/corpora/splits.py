@@ -1,6 +1,5 @@
 """Who is trained on, who chooses the epoch, who is tested: split by speaker, checked for leaks."""
 
-import csv
 import hashlib
 import logging
 import math
@@ -13,7 +12,8 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from train.corpora import STRETCH, Clip
+from train.corpora import STRETCH, Clip, CorpusError
+from train.corpora.table import rows_of
 
 log = logging.getLogger(__name__)
 # Test actors of each RAVDESS fold, and the validation actors that choose its epoch (DESIGN.md, section 6).
@@ -128,18 +128,15 @@ def from_file(clips: Sequence[Clip], table: Path, speaker_dependent: bool = Fals
         by_name.setdefault(clip.path.name, []).append(clip)
     parts: dict[str, list[Clip]] = {part: [] for part in PARTS}
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            absent = [column for column in ("part", "file") if column not in (reader.fieldnames or ())]
-            if absent:
-                raise SplitError(f"{table} lacks the column {', '.join(absent)}")
-            for row in reader:
-                where = f"{table}, line {reader.line_num}"
-                part = row["part"]
-                if part not in parts:
-                    raise SplitError(f"{where}: part is {', '.join(PARTS)}, not {part!r}")
-                parts[part].append(_clip_of(row, by_name, where))
-    except (OSError, UnicodeDecodeError) as error:
+        for line, row in rows_of(table, ("part", "file")):
+            where = f"{table}, line {line}"
+            part = row["part"]
+            if part not in parts:
+                raise SplitError(f"{where}: part is {', '.join(PARTS)}, not {part!r}")
+            parts[part].append(_clip_of({**row}, by_name, where))
+    except CorpusError as error:
+        raise SplitError(str(error)) from None
+    except OSError as error:
         raise SplitError(f"{table} cannot be read: {error}") from None
     train, validation, test = (tuple(parts[part]) for part in PARTS)
     return Split(table.stem, train, validation, test, speaker_dependent)
@@ -265,4 +262,7 @@ def _by_content(clips: Sequence[Clip]) -> dict[str, str]:
 
 
 def _digest(clip: Clip) -> str:
-    return hashlib.sha256(clip.path.read_bytes()).hexdigest()
+    try:
+        return hashlib.sha256(clip.path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise CorpusError(f"{clip.path}: {error.strerror}: check the file and its permissions") from None

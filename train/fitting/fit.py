@@ -22,6 +22,7 @@ from ser_core.emotions import LABELS
 from ser_core.models.features import FeatureExtractor
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 from ser_core.models.whisper_probe import WhisperProbe
+from train.corpora import check_clips
 from train.corpora.splits import Split, check_leaks
 from train.data.cache import FeatureCache
 from train.data.embeddings import Embedder
@@ -55,9 +56,12 @@ def fit(
     The epoch with the lowest validation loss is kept; a split without validation keeps the last one. With
     several `devices` (of each machine) or `nodes` (machines) every process calls this, and the first one
     judges and writes while the others wait.
-    Raises LeakError for a split that leaks, RunError where `folder` holds a run of another recipe or split or
-    where the split cannot teach what the recipe asks for, and what `cache` raises.
+    Raises CorpusError for clips that cannot be trained on, LeakError for a split that leaks, RunError where
+    `folder` holds a run of another recipe or split or where the split cannot teach what the recipe asks for,
+    and what `cache` raises.
     """
+    if not (folder / "metrics.json").is_file():
+        check_clips([*split.train, *split.validation, *split.test])
     check_leaks(split)
     check_teaches(recipe, split)
     if is_first():

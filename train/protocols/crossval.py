@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from train.corpora import Clip, classes_of
+from train.corpora import Clip, check_clips, classes_of
 from train.corpora.splits import (
     RAVDESS_TEST,
     Split,
@@ -109,9 +109,12 @@ def crossval(
 ) -> dict[str, Any]:
     """Runs every split of `protocol` that is not finished in `out`, and writes `out/protocol.json`.
 
+    Raises what `fit` raises, CorpusError for a clip of any split before the first run starts.
     Of several processes the first one writes and returns it, the others return nothing.
     """
     runs = splits(protocol, clips, recipe.seed)
+    unfinished = [split for split in runs if not (out / split.name / "metrics.json").is_file()]
+    check_clips(clip for s in unfinished for clip in (*s.train, *s.validation, *s.test))
     for split in runs:
         fit(recipe, split, out / split.name, device, cache, devices, nodes)
     return summarise(recipe, protocol, clips, out) if is_first() else {}
