@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -140,9 +141,10 @@ def test_a_speaker_dependent_number_is_never_shown_as_another(by_file, checkpoin
 
 def test_unseen_voices_come_before_heard_ones(by_file, fold, clips, checkpoints, tmp_path):
     dependent, independent = tmp_path / "random_by_file", tmp_path / "speaker_kfold_4"
-    fit(recipe("cnn_lstm"), split_named("random_by_file", clips), dependent / "random_by_file", "cpu")
+    shutil.copytree(by_file, dependent / "random_by_file")
+    shutil.copytree(fold, independent / fold.name)
     summarise(recipe("cnn_lstm"), "random_by_file", clips, dependent)
-    for i in range(4):
+    for i in range(1, 4):
         name = f"speaker_fold{i}of4"
         fit(recipe("parallel_2cnn_transformer"), split_named(name, clips), independent / name, "cpu")
     summary = summarise(recipe("parallel_2cnn_transformer"), "speaker_kfold:4", clips, independent)

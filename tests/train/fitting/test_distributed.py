@@ -15,29 +15,33 @@ from train.fitting.loss import masked_cross_entropy
 from train.reports import curves, evaluate
 
 DEADLINE_S = 150
-# Each process runs this; Lightning starts the second one. It counts how often it puts metrics.json in place.
+# Each process runs this; Lightning starts the second one. It saves the weights that training ends with, and
+# counts how often it writes metrics.json.
 SCRIPT = """
 import json, os, sys
 from pathlib import Path
 import torch
 from train import corpora
-from train.data.cache import FeatureCache
-from train.fitting.fit import fit
+from train.fitting import fit as fitting
 from train.processes import place
 from train.protocols.crossval import split_named
 from train.recipe import Recipe
-from train.fitting.training import train, trainer_for
 
 out = Path(sys.argv[1])
 written = []
 sys.addaudithook(lambda event, args: written.append(str(args[1])) if event == "os.rename" else None)
 recipe = Recipe("two", "parallel_2cnn_transformer", corpora=("made",), epochs=2, batch_size=4, ema_decay=0.5)
 split = split_named("speaker_fold0of3", corpora.read(out / "data", ["made"]))
-metrics = fit(recipe, split, out / "run", "cpu", devices=2)
-trainer = trainer_for(recipe, split, out / "again", "cpu", devices=2)
-module = train(trainer, recipe, split, out / "again", FeatureCache())
+train = fitting.train
+
+def train_and_save(*arguments):
+    module = train(*arguments)
+    torch.save(module.model.state_dict(), out / f"weights{place()[0]}.pt")
+    return module
+
+fitting.train = train_and_save
+metrics = fitting.fit(recipe, split, out / "run", "cpu", devices=2)
 rank, count = place()
-torch.save(module.model.state_dict(), out / f"weights{rank}.pt")
 times = sum(path.endswith("metrics.json") for path in written)
 (out / f"said{rank}.json").write_text(json.dumps({"count": count, "times": times, "metrics": metrics}))
 """
