@@ -1,4 +1,4 @@
-"""What a corpus holds: hours, duplicates by content, and recordings that cannot be read."""
+"""Content of a corpus: hours, classes, duplicate recordings, and recordings that cannot be read."""
 
 import hashlib
 import io
@@ -23,16 +23,16 @@ MAX_SHOWN = 10  # groups of duplicates that are named
 
 @dataclass(frozen=True)
 class Survey:
-    """One corpus, with every recording opened."""
+    """The result of opening every recording of one corpus."""
 
     reading: Reading
     hours: float  # of the recordings that can be read
     contents: dict[Path, str]  # SHA-256 of each recording
-    unreadable: dict[Path, str]  # why, and what to do
+    unreadable: dict[Path, str]  # reason, and what to do
 
     @property
     def speakers(self) -> int:
-        """How many voices there are; unknown ones count as one."""
+        """The number of speakers; unknown ones count as one."""
         return len({clip.speaker for clip in self.reading.clips})
 
     @property
@@ -43,15 +43,15 @@ class Survey:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should look at before training."""
-        one = f"only one speaker ({self.reading.clips[0].speaker}): train it together with other corpora"
-        return (*self.reading.warnings, *([one] if self.speakers == 1 else []))
+        """Problems to check before training."""
+        warning = f"only one speaker ({self.reading.clips[0].speaker}): train it together with other corpora"
+        return (*self.reading.warnings, *([warning] if self.speakers == 1 else []))
 
 
 def inspect(
     reading: Reading, progress: Callable[[Sequence[Clip]], Iterable[Clip]] = lambda clips: clips
 ) -> Survey:
-    """Opens every recording of `reading`; `progress` wraps the clips to show how far it has come."""
+    """Opens every recording of `reading`; `progress` wraps the clips to show progress."""
     seconds = 0.0
     contents, unreadable = {}, {}
     for clip in progress(reading.clips):
@@ -68,7 +68,7 @@ def inspect(
 
 
 def describe(survey: Survey) -> str:
-    """Everything about one corpus, a line for each thing."""
+    """The report on one corpus, as text."""
     reading = survey.reading
     languages = ", ".join(sorted({clip.language for clip in reading.clips if clip.language}))
     lines = [
@@ -76,25 +76,25 @@ def describe(survey: Survey) -> str:
         f"{languages or 'language unknown'}, read by {reading.how}",
         ", ".join(f"{label} {count}" for label, count in survey.classes.items()),
         *(f"left out: {count} clips, {name}" for name, count in reading.left_out.items()),
-        *described_duplicates(duplicates(survey.contents)),
+        *describe_duplicates(duplicates(survey.contents)),
         *(f"unreadable: {path}: {reason}" for path, reason in survey.unreadable.items()),
         *(f"warning: {warning}" for warning in survey.warnings),
     ]
     return "\n  ".join(lines)
 
 
-def described_duplicates(groups: Sequence[tuple[Path, ...]]) -> list[str]:
-    """A line for each of the first groups, and how many more there are."""
+def describe_duplicates(groups: Sequence[tuple[Path, ...]]) -> list[str]:
+    """A line for each of the first MAX_SHOWN groups, and the number of further ones."""
     lines = [f"duplicates: {' = '.join(map(str, group))}" for group in groups[:MAX_SHOWN]]
     more = len(groups) - MAX_SHOWN
     return [*lines, f"duplicates: {more} more groups"] if more > 0 else lines
 
 
-def shared(surveys: Sequence[Survey]) -> list[tuple[Path, ...]]:
-    """Groups of recordings with the same bytes that stand in more than one corpus."""
-    home = {path: survey.reading.corpus for survey in surveys for path in survey.contents}
+def duplicates_across(surveys: Sequence[Survey]) -> list[tuple[Path, ...]]:
+    """Groups of recordings with the same bytes that are in more than one corpus."""
+    corpus_of = {path: survey.reading.corpus for survey in surveys for path in survey.contents}
     groups = duplicates({path: digest for survey in surveys for path, digest in survey.contents.items()})
-    return [group for group in groups if len({home[path] for path in group}) > 1]
+    return [group for group in groups if len({corpus_of[path] for path in group}) > 1]
 
 
 def duplicates(contents: Mapping[Path, str]) -> list[tuple[Path, ...]]:
@@ -108,7 +108,7 @@ def duplicates(contents: Mapping[Path, str]) -> list[tuple[Path, ...]]:
 def duration_s(data: bytes) -> float:
     """Length in seconds of the recording whose file holds `data`.
 
-    Its header and its last sample are read, which is quick; all but sound WAV, FLAC and Ogg is decoded.
+    Of intact WAV, FLAC and Ogg files, header and last sample are read; other files are decoded.
     Raises AudioError for a recording that cannot be read.
     """
     try:
@@ -118,5 +118,5 @@ def duration_s(data: bytes) -> float:
                 if len(sound.read(1)):
                     return float(sound.frames / sound.samplerate)
     except soundfile.LibsndfileError:
-        pass  # the decoder says why, or reads it after all
+        pass  # the decoder below reads it, or raises the error to report
     return sum(map(len, stream(data))) / SAMPLE_RATE

@@ -93,7 +93,7 @@ def calibration(unseen: Predictions, temperature: float) -> dict[str, Any]:
         "ece_unscaled": evaluation.measure(unseen)["ece"],
         "threshold": THRESHOLD,
         **evaluation.answers(unseen, temperature, THRESHOLD),
-        "accuracy_of_nearly_answered": evaluation.right(nearly),
+        "accuracy_of_nearly_answered": evaluation.percent_correct(nearly),
         "accuracy_of_surest_80": selective.accuracy_at(unseen, temperature),
     }
 

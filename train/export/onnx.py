@@ -25,7 +25,7 @@ from ser_core.recognition.onnx_runtime import WEIGHTS_SHA256
 from train.errors import RunError
 
 OPSET = 18
-AGREES = 1e-4  # in probability, with torch
+MAX_DIFFERENCE = 1e-4  # in probability, with torch
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # onnxscript: torch needs it
 LENGTHS = ([1600, 1600], [160_000], [24_000, 8000, 1])  # samples, of the clips of a batch
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def write(checkpoint: Path) -> dict[Path, float]:
     _export(graph, bundle, exact)
     _quantise(exact, small)
     found = {path: _difference(graph, path) for path in (exact, small)}
-    if found[exact] > AGREES:
+    if found[exact] > MAX_DIFFERENCE:
         exact.unlink()
         small.unlink()
         raise RunError(f"{bundle.architecture} as ONNX is {found[exact]:.2g} away from torch: report this")

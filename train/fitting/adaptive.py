@@ -33,7 +33,7 @@ def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> Whis
     targets = torch.tensor([LABELS.index(clip.emotion) for clip in clips])
     names = [f"{clip.corpus}/{clip.speaker}" for clip in clips]
     speakers = torch.from_numpy(np.unique(names, return_inverse=True)[1])
-    share = shares(recipe, clips)
+    share = sampling_weights(recipe, clips)
     means = torch.stack(
         [
             session_means(rows, speakers, SESSION_CLIPS[copy % len(SESSION_CLIPS)], recipe.seed + copy)
@@ -53,14 +53,14 @@ def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> Whis
         return (copies[copy, clip] - means[copy, speakers[clip]]) / model.spread
 
     for head, inputs in ((model.alone, alone), (model.relative, against)):
-        members = [_member_of(head) for _ in range(MEMBERS)]
+        members = [_ensemble_member(head) for _ in range(MEMBERS)]
         for number, member in enumerate(members):
             _fit(member, inputs, recipe, len(copies), targets, share, recipe.seed + number)
         _join(head, members)
     return model.eval()
 
 
-def shares(recipe: Recipe, clips: Sequence[Clip]) -> Tensor:
+def sampling_weights(recipe: Recipe, clips: Sequence[Clip]) -> Tensor:
     """How often each of `clips` is drawn, beside the others: by its corpus and how rare its class is."""
     targets = torch.tensor([LABELS.index(clip.emotion) for clip in clips])
     share = torch.tensor([recipe.share.get(clip.corpus, 1.0) for clip in clips])
@@ -79,7 +79,7 @@ def fit_limit(model: WhisperAdaptive, rows: Tensor) -> None:
     model.limit.fill_(float(np.quantile(model.distances(rows).numpy(), FAMILIAR_SHARE)))
 
 
-def _member_of(head: nn.Sequential) -> nn.Sequential:
+def _ensemble_member(head: nn.Sequential) -> nn.Sequential:
     """A head with a share of the hidden cells of `head`, with random weights."""
     first, last = head[1], head[-1]
     hidden = first.out_features // MEMBERS

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def settle(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+def estimate_statistics(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
     """Replaces the running statistics of `model` by those of `batches` (features, lengths), without dropout.
 
     In training, dropout widens what the next block's batch norm sees, by 1 / (1 - rate) a block; without it

@@ -22,8 +22,8 @@ from train.corpora import Clip
 from train.data.cache import FeatureCache
 from train.data.dataset import BUCKET_BATCHES
 from train.data.embeddings import Embedder
-from train.fitting.adaptive import shares
-from train.fitting.progress import keep, resumed
+from train.fitting.adaptive import sampling_weights
+from train.fitting.progress import restore, save
 from train.recipe import Recipe
 
 BATCH_SIZE = 48
@@ -43,12 +43,14 @@ def fit_encoder(recipe: Recipe, clips: Sequence[Clip], folder: Path, cache: Feat
 
     Goes on from the last step kept in `folder`. The same recipe and clips give the same encoder.
     """
-    teacher, student = Embedder(of_teacher(recipe), cache), Embedder(recipe, cache)
-    wanted = targets_of(torch.stack([teacher.embeddings(clips, k) for k in range(recipe.sessions + 1)]))
-    speech, share = cache.speech(clips), shares(recipe, clips)
+    teacher, student = Embedder(teacher_recipe(recipe), cache), Embedder(recipe, cache)
+    wanted = teacher_components(
+        torch.stack([teacher.embeddings(clips, k) for k in range(recipe.sessions + 1)])
+    )
+    speech, share = cache.speech(clips), sampling_weights(recipe, clips)
     lengths = np.array([len(sound) for sound in speech])
     steps = recipe.teacher_epochs * -(-len(clips) // BATCH_SIZE)
-    learner = Learner(student.model, wanted.shape[-1])
+    learner = Student(student.model, wanted.shape[-1])
     optimizer = torch.optim.AdamW(
         [
             {"params": learner.model.encoder.parameters(), "lr": recipe.encoder_learning_rate},
@@ -59,9 +61,11 @@ def fit_encoder(recipe: Recipe, clips: Sequence[Clip], folder: Path, cache: Feat
     rates = [recipe.encoder_learning_rate, PROJECTION_RATE]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=WARM_UP)
     parts = {"learner": learner, "optimizer": optimizer, "schedule": schedule}
-    for step in range(resumed(folder / PROGRESS, parts), steps):
-        copies, rows = drawn(share, lengths, len(wanted), recipe.seed, step)
-        sounds = [student.heard(clips[i], speech[i], int(k)) for k, i in zip(copies, rows, strict=True)]
+    for step in range(restore(folder / PROGRESS, parts), steps):
+        copies, rows = draw_batch(share, lengths, len(wanted), recipe.seed, step)
+        sounds = [
+            student.augmented_speech(clips[i], speech[i], int(k)) for k, i in zip(copies, rows, strict=True)
+        ]
         loss = F.mse_loss(learner(*student.extract(*pad(sounds))), wanted[copies, rows])
         optimizer.zero_grad()
         loss.backward()
@@ -70,12 +74,12 @@ def fit_encoder(recipe: Recipe, clips: Sequence[Clip], folder: Path, cache: Feat
         schedule.step()
         if (step + 1) % SAVE_STEPS == 0 or step + 1 == steps:
             log.info("distillation: step %d of %d, loss %.3f", step + 1, steps, loss.item())
-            keep(folder / PROGRESS, parts, step + 1)
+            save(folder / PROGRESS, parts, step + 1)
     learner.model.encoder.requires_grad_(False)
     return learner.model.eval()
 
 
-class Learner(nn.Module):
+class Student(nn.Module):
     """A small model with what it learns by: its embeddings, standardised, put in the teacher's terms."""
 
     def __init__(self, model: WhisperAdaptive, components: int) -> None:
@@ -94,12 +98,12 @@ class Learner(nn.Module):
         return told
 
 
-def of_teacher(recipe: Recipe) -> Recipe:
+def teacher_recipe(recipe: Recipe) -> Recipe:
     """The recipe by which the teacher hears the same copies."""
     return replace(recipe, architecture=recipe.teacher, pretrained=recipe.teacher_pretrained, options={})
 
 
-def targets_of(embeddings: Tensor) -> Tensor:
+def teacher_components(embeddings: Tensor) -> Tensor:
     """Leading principal components of `embeddings` `(copy, clip, size)`, `(copy, clip, component)`.
 
     Each is divided by the root of its deviation: a middle way between counting as much as it varies and all
@@ -116,7 +120,7 @@ def targets_of(embeddings: Tensor) -> Tensor:
     return told / told.std()
 
 
-def drawn(share: Tensor, lengths: Any, copies: int, seed: int, step: int) -> tuple[Any, Any]:
+def draw_batch(share: Tensor, lengths: Any, copies: int, seed: int, step: int) -> tuple[Any, Any]:
     """Copies and clips of a step's batch, `(batch,)` each, of similar length; of seed and step alone.
 
     Clips come as often as `share` `(clip,)` says.

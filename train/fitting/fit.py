@@ -27,9 +27,9 @@ from train.data.cache import FeatureCache
 from train.data.embeddings import Embedder
 from train.errors import RunError as RunError
 from train.fitting import adaptive, distil
+from train.fitting.checks import check_training_part
 from train.fitting.module import EmotionModule
 from train.fitting.probe import add_probe
-from train.fitting.teaches import check_teaches
 from train.fitting.training import BEST, LAST, loaders, train, trainer_for
 from train.fitting.tune import tune
 from train.processes import is_first
@@ -59,7 +59,7 @@ def fit(
     where the split cannot teach what the recipe asks for, and what `cache` raises.
     """
     check_leaks(split)
-    check_teaches(recipe, split)
+    check_training_part(recipe, split)
     if is_first():
         _describe(recipe, split, folder)
     path = folder / "metrics.json"
@@ -87,7 +87,7 @@ def _kept(
     """The model as it was in the epoch that is kept, and which epoch that is."""
     kept = torch.load(folder / (BEST if split.validation else LAST), map_location="cpu", weights_only=True)
     module.load_state_dict(kept["state_dict"])  # the averaged weights, where the recipe averages
-    module.settle(loaders(recipe, split, module.spec, cache)[0].dataset)
+    module.estimate_batch_norm(loaders(recipe, split, module.spec, cache)[0].dataset)
     model: nn.Module = module.model
     if recipe.probe_decay:
         model = add_probe(model, recipe, split.train, cache)

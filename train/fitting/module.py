@@ -15,14 +15,14 @@ from train.augment import mixup, spec_augment
 from train.augment.batchwise import augment
 from train.data.dataset import Batch, LengthBatches, SpeechDataset
 from train.errors import RunError
-from train.fitting.batch_norm import settle
+from train.fitting.batch_norm import estimate_statistics
 from train.fitting.loss import MASKED, masked_cross_entropy
-from train.processes import agree, gather, place
+from train.processes import broadcast, gather, rank_and_count
 from train.recipe import Recipe
 from train.reports.evaluate import unweighted_average_recall
 
-SETTLING_CLIPS = 512  # that batch norm's statistics are estimated on
-SETTLING_BATCH = 32
+STATISTICS_CLIPS = 512  # that batch norm's statistics are estimated on
+STATISTICS_BATCH = 32
 WARM_UP = 0.15  # share of a one-cycle schedule
 NEVER = sys.maxsize  # epochs
 
@@ -53,12 +53,12 @@ class EmotionModule(L.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Dropout depends on seed, epoch and process alone: a run that goes on draws what it would have."""
-        rank, _ = place()
+        rank, _ = rank_and_count()
         torch.manual_seed(hash((self.recipe.seed, self.current_epoch, rank)) % 2**63)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss on an augmented batch; augmentation depends on seed, epoch and batch alone."""
-        recipe, options, (rank, count) = self.recipe, self.recipe.augmentation, place()
+        recipe, options, (rank, count) = self.recipe, self.recipe.augmentation, rank_and_count()
         key = (recipe.seed, self.current_epoch, index * count + rank)
         with torch.autocast(self.device.type, enabled=False):
             draw = torch.Generator().manual_seed(hash(key) % 2**63)
@@ -82,18 +82,20 @@ class EmotionModule(L.LightningModule):
         smoothing, gamma = self.recipe.label_smoothing, self.recipe.focal_gamma
         return masked_cross_entropy(logits, targets, allowed, smoothing, self.weights, gamma)
 
-    def settle(self, dataset: SpeechDataset) -> None:
+    def estimate_batch_norm(self, dataset: SpeechDataset) -> None:
         """Gives batch norm the statistics of the training clips without dropout."""
-        every = LengthBatches(dataset, SETTLING_BATCH)
-        rows = islice(every, 0, None, max(1, len(dataset) // SETTLING_CLIPS))
+        every = LengthBatches(dataset, STATISTICS_BATCH)
+        rows = islice(every, 0, None, max(1, len(dataset) // STATISTICS_CLIPS))
         batches = (dataset.collate(indices) for indices in rows)
-        settle(self.model, ((b.features.to(self.device), b.lengths.to(self.device)) for b in batches))
+        estimate_statistics(
+            self.model, ((b.features.to(self.device), b.lengths.to(self.device)) for b in batches)
+        )
 
     def on_validation_epoch_start(self) -> None:
         """The epoch is judged with the statistics that would be kept with it."""
         if self.trainer.train_dataloader is not None:
-            self.settle(self.trainer.train_dataloader.dataset)
-        agree(self.model.buffers())
+            self.estimate_batch_norm(self.trainer.train_dataloader.dataset)
+        broadcast(self.model.buffers())
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Keeps the logits; they are judged together at the end of the epoch."""
@@ -106,7 +108,7 @@ class EmotionModule(L.LightningModule):
         logits, targets, allowed = (torch.cat(parts) for parts in zip(*batches, strict=True))
         self.validation.clear()
         recall = unweighted_average_recall(logits.argmax(-1), targets)
-        together = {"sync_dist": place()[1] > 1}  # the same in each process; this tells Lightning so
+        together = {"sync_dist": rank_and_count()[1] > 1}  # the same in each process; this tells Lightning so
         self.log("validation/loss", masked_cross_entropy(logits, targets, allowed), **together)
         self.log("validation/uar", recall, prog_bar=True, **together)
 

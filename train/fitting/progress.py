@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 
-def resumed(path: Path, parts: dict[str, Any]) -> int:
+def restore(path: Path, parts: dict[str, Any]) -> int:
     """Puts `parts` back as `path` keeps them; returns the steps they have done, 0 where there is none."""
     if not path.is_file():
         return 0
@@ -16,7 +16,7 @@ def resumed(path: Path, parts: dict[str, Any]) -> int:
     return int(kept["steps"])
 
 
-def keep(path: Path, parts: dict[str, Any], steps: int) -> None:
+def save(path: Path, parts: dict[str, Any], steps: int) -> None:
     """Keeps the state of `parts`, which have done `steps`, in `path`: all of it or what was there before."""
     partial = path.with_name(path.name + ".partial")
     torch.save({name: part.state_dict() for name, part in parts.items()} | {"steps": steps}, partial)

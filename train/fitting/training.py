@@ -25,7 +25,7 @@ from train.reports import curves
 BEST = "best.ckpt"
 LAST = "last.ckpt"
 # What Lightning warns of and is meant: clips are in memory, runs resume in their folder and may be small.
-EXPECTED_REMARKS = (
+EXPECTED_WARNINGS = (
     "does not have many workers",
     "LeafSpec",
     "Checkpoint directory",
@@ -50,13 +50,13 @@ def train(
     last = folder / LAST
     batches = loaders(recipe, split, module.spec, cache)
     with warnings.catch_warnings():
-        for remark in EXPECTED_REMARKS:
+        for remark in EXPECTED_WARNINGS:
             warnings.filterwarnings("ignore", message=f".*{remark}")
         trainer.fit(module, *batches, ckpt_path=str(last) if last.is_file() else None)
     return module
 
 
-class _Patience(EarlyStopping):
+class _ResumableEarlyStopping(EarlyStopping):
     """Early stopping that stays stopped when a run is taken up again."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -65,7 +65,7 @@ class _Patience(EarlyStopping):
             trainer.should_stop = True
 
 
-class _Checkpoint(ModelCheckpoint):
+class _MovableCheckpoint(ModelCheckpoint):
     """A checkpoint that still knows which epoch was best where the run's folder was moved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -85,13 +85,13 @@ def trainer_for(
     """Lightning as the recipe wants it, on `devices` of each of `nodes` machines."""
     callbacks: list[L.Callback] = [curves.Curves(folder)]
     if split.validation and recipe.patience:
-        callbacks.append(_Patience("validation/loss", patience=recipe.patience))
+        callbacks.append(_ResumableEarlyStopping("validation/loss", patience=recipe.patience))
     if recipe.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=recipe.ema_decay))
     # The last epoch is saved after the best one, so that what it remembers of the best is never out of date.
     for name, monitor in [(BEST, "validation/loss")] * bool(split.validation) + [(LAST, None)]:
         callbacks.append(
-            _Checkpoint(
+            _MovableCheckpoint(
                 folder,
                 filename=Path(name).stem,
                 monitor=monitor,

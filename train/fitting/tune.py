@@ -24,8 +24,8 @@ from ser_core.models.whisper_adaptive import WhisperAdaptive
 from train.corpora import Clip
 from train.data.embeddings import Embedder
 from train.errors import RunError
-from train.fitting.adaptive import fit_limit, shares
-from train.fitting.progress import keep, resumed
+from train.fitting.adaptive import fit_limit, sampling_weights
+from train.fitting.progress import restore, save
 from train.recipe import Recipe
 
 SPEAKERS, CLIPS = 8, 8  # clips each of speakers that make a batch
@@ -64,15 +64,19 @@ def tune(
     parts = {"learner": learner, "average": average, "optimizer": optimizer, "schedule": schedule}
     targets = torch.tensor([LABELS.index(clip.emotion) for clip in clips])
     names = np.array([f"{clip.corpus}/{clip.speaker}" for clip in clips])
-    share = shares(recipe, clips).double().numpy()
-    for step in range(resumed(folder / PROGRESS, parts), steps):
+    share = sampling_weights(recipe, clips).double().numpy()
+    for step in range(restore(folder / PROGRESS, parts), steps):
         torch.manual_seed(recipe.seed + step)  # of dropout and masks, also where a run goes on
         heads.train()
-        copies, rows = drawn(names, share, recipe.sessions + 1, np.random.default_rng([recipe.seed, step]))
+        copies, rows = draw_batch(
+            names, share, recipe.sessions + 1, np.random.default_rng([recipe.seed, step])
+        )
         optimizer.zero_grad()
         total = 0.0
         for copy, session in zip(copies.tolist(), rows, strict=True):  # one by one: their lengths differ less
-            states = [masked(state) for state in embedder.states([clips[i] for i in session], copy, lowest)]
+            states = [
+                mask_steps(state) for state in embedder.states([clips[i] for i in session], copy, lowest)
+            ]
             loss = _loss(model, lowest, states, targets[session], recipe) / SPEAKERS
             loss.backward()
             total += loss.item()
@@ -82,14 +86,14 @@ def tune(
         average.update_parameters(learner)
         if (step + 1) % SAVE_STEPS == 0 or step + 1 == steps:
             log.info("tuning: step %d of %d, loss %.3f", step + 1, steps, total)
-            keep(folder / PROGRESS, parts, step + 1)
+            save(folder / PROGRESS, parts, step + 1)
     learner.load_state_dict(average.module.state_dict())
     model.requires_grad_(False).eval()
     fit_limit(model, _embeddings(model, clips, embedder, lowest))
     return model
 
 
-def drawn(
+def draw_batch(
     names: NDArray[np.str_], share: NDArray[np.float64], copies: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Copies `(SPEAKERS,)` and clips `(SPEAKERS, CLIPS)` of a batch; a row is one speaker's session.
@@ -105,7 +109,7 @@ def drawn(
     return rng.integers(0, copies, SPEAKERS), np.stack(rows)
 
 
-def masked(state: Tensor) -> Tensor:
+def mask_steps(state: Tensor) -> Tensor:
     """`state` `(step, width)` with stretches of nothing, as the time masks of SpecAugment."""
     changed = state.clone()
     for width, place in torch.rand(MASKS, 2).tolist():

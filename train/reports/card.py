@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ser_core.checkpoint.bundle import Bundle
-from train.reports.provenance import LANGUAGES, LICENCE, LICENCE_ID, described, recorded
+from train.reports.provenance import LANGUAGES, LICENCE, LICENCE_ID, describe_corpus, describe_recordings
 
 OTHER_RUNS = """All numbers are percent, on speakers the measured models never heard. The shipped weights were
 trained by the same recipe on all speakers, so these clips are no test of them: the numbers are the
@@ -39,7 +39,7 @@ SESSIONS = {
 def model_card(bundle: Bundle, origin: str) -> str:
     """Markdown with the front matter the Hugging Face hub reads; `origin`: what training started from."""
     corpora = [entry.partition(" ") for entry in bundle.training_data]
-    trained_on = "\n".join(f"- {described(name)} {speakers}" for name, _, speakers in corpora)
+    trained_on = "\n".join(f"- {describe_corpus(name)} {speakers}" for name, _, speakers in corpora)
     protocols = bundle.metrics.get("protocols", {})
     parts = [
         f"---\nlicense: {LICENCE_ID if bundle.licence == LICENCE else 'other'}\n"
@@ -60,7 +60,7 @@ def model_card(bundle: Bundle, origin: str) -> str:
         else:
             parts.append(_by_clip(name, found, calibration if calibration.get("protocol") == name else {}))
     parts.append(f"## As ONNX\n\n{_onnx(bundle)}")
-    speech = recorded(name for name, _, _ in corpora)
+    speech = describe_recordings(name for name, _, _ in corpora)
     parts.append(f"## What a score means, and what this is not for\n\n{speech}\n{MEANING}")
     parts.append(f"## Licence\n\n{bundle.licence}. The program's code is MIT.")
     return "\n\n".join(parts) + "\n"

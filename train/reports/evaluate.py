@@ -47,12 +47,12 @@ def predict(
     device: str,
     cache: FeatureCache = FeatureCache(),
 ) -> Predictions:
-    """Logits of `clips`; see `heard`."""
-    logits = heard(model.eval().to(device), extract.to(device), clips, device, cache)
+    """Logits of `clips`; see `network_outputs`."""
+    logits = network_outputs(model.eval().to(device), extract.to(device), clips, device, cache)
     return predictions_of(clips, logits.double().numpy())
 
 
-def heard(
+def network_outputs(
     network: Callable[[Tensor, Tensor], Tensor],
     extract: FeatureExtractor,
     clips: Sequence[Clip],
@@ -127,13 +127,13 @@ def answers(predictions: Predictions, temperature: float, threshold: float) -> d
     answered = confident(predictions, temperature, threshold)
     return {
         "answered": percent(len(answered.files) / len(predictions.files)),
-        "accuracy_of_answered": right(answered),
+        "accuracy_of_answered": percent_correct(answered),
     }
 
 
-def right(found: Predictions) -> float:
+def percent_correct(predictions: Predictions) -> float:
     """Percent of clips named right; 0 where there are none."""
-    return percent(accuracy(found.predicted, found.targets)) if found.files else 0.0
+    return percent(accuracy(predictions.predicted, predictions.targets)) if predictions.files else 0.0
 
 
 def accuracy(predicted: NDArray[np.int64], targets: NDArray[np.int64]) -> float:

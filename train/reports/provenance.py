@@ -51,12 +51,12 @@ def origin(recipe: Mapping[str, Any]) -> str:
     return text
 
 
-def described(corpus: str) -> str:
+def describe_corpus(corpus: str) -> str:
     """A corpus with its size and licence where they are known here."""
     return ABOUT.get(corpus, f"{corpus} (its own terms decide)")
 
 
-def recorded(corpora: Iterable[str]) -> str:
+def describe_recordings(corpora: Iterable[str]) -> str:
     """How the training speech came about, as far as that is known here."""
     names = list(dict.fromkeys(corpora))
     if any(name not in LANGUAGES for name in names):

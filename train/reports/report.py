@@ -20,7 +20,7 @@ PER_SPEAKER = "per_speaker.csv"
 
 
 @dataclass(frozen=True)
-class OfClass:
+class ClassScores:
     """How one emotion fares; precision, recall and F1 in percent."""
 
     emotion: str
@@ -31,7 +31,7 @@ class OfClass:
 
 
 @dataclass(frozen=True)
-class OfSpeaker:
+class SpeakerScores:
     """How one voice fares; accuracy and UAR (over the classes it speaks) in percent."""
 
     speaker: str
@@ -45,22 +45,22 @@ def files(predictions: Predictions, clips: Sequence[Clip], folder: Path, title: 
     """Confusion matrix and both tables in `folder`; `clips` say who is a woman and who a man."""
     confusion_files(predictions, folder, title)
     genders = {clip.speaker: clip.gender for clip in clips}
-    _write(folder / PER_CLASS, OfClass, per_class(predictions))
-    _write(folder / PER_SPEAKER, OfSpeaker, per_speaker(predictions, genders))
+    _write(folder / PER_CLASS, ClassScores, per_class(predictions))
+    _write(folder / PER_SPEAKER, SpeakerScores, per_speaker(predictions, genders))
 
 
-def per_class(predictions: Predictions) -> list[OfClass]:
+def per_class(predictions: Predictions) -> list[ClassScores]:
     """A row for each emotion that is meant or heard, in the order of LABELS."""
     predicted, targets = predictions.predicted, predictions.targets
     shown = np.union1d(predicted, targets)
     scores = precision_recall_fscore_support(targets, predicted, labels=shown, zero_division=0)
     return [
-        OfClass(LABELS[label], percent(precision), percent(recall), percent(f1), int(support))
+        ClassScores(LABELS[label], percent(precision), percent(recall), percent(f1), int(support))
         for label, precision, recall, f1, support in zip(shown, *scores, strict=True)
     ]
 
 
-def per_speaker(predictions: Predictions, genders: Mapping[str, str]) -> list[OfSpeaker]:
+def per_speaker(predictions: Predictions, genders: Mapping[str, str]) -> list[SpeakerScores]:
     """A row for each speaker, the best (by accuracy) first."""
     speakers = np.array(predictions.speakers)
     rows = []
@@ -68,7 +68,7 @@ def per_speaker(predictions: Predictions, genders: Mapping[str, str]) -> list[Of
         predicted, targets = predictions.predicted[speakers == name], predictions.targets[speakers == name]
         right = percent(accuracy(predicted, targets))
         rows.append(
-            OfSpeaker(name, genders.get(name, ""), len(targets), right, percent(uar(predicted, targets)))
+            SpeakerScores(name, genders.get(name, ""), len(targets), right, percent(uar(predicted, targets)))
         )
     return sorted(rows, key=lambda row: -row.accuracy)
 
@@ -89,7 +89,9 @@ def per_gender(predictions: Predictions, clips: Sequence[Clip]) -> dict[str, dic
 
 
 def _write(
-    path: Path, kind: type[OfClass] | type[OfSpeaker], rows: Sequence[OfClass] | Sequence[OfSpeaker]
+    path: Path,
+    kind: type[ClassScores] | type[SpeakerScores],
+    rows: Sequence[ClassScores] | Sequence[SpeakerScores],
 ) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(kind)])

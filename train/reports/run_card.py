@@ -12,7 +12,7 @@ from train.corpora.splits import PARTS, Split
 from train.recipe import Recipe
 from train.reports import curves, report
 from train.reports.card import in_sessions
-from train.reports.provenance import described, licence, origin
+from train.reports.provenance import describe_corpus, licence, origin
 
 FEW_SPEAKERS = 10  # below it the interval over speakers is itself uncertain
 LIMITS = """A score says how much a voice sounds like training clips of that label, not what a person feels.
@@ -65,7 +65,7 @@ def _parts(split: Split) -> str:
     for part in PARTS:
         clips: Sequence[Clip] = getattr(split, part)
         if clips:
-            corpora = "; ".join(dict.fromkeys(described(clip.corpus) for clip in clips))
+            corpora = "; ".join(dict.fromkeys(describe_corpus(clip.corpus) for clip in clips))
             rows.append(f"| {part} | {len(clips)} | {len({c.speaker for c in clips})} | {corpora} |")
     return "\n".join(rows)
 

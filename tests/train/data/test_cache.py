@@ -107,10 +107,10 @@ def test_another_cutting_of_speech_has_another_name(tmp_path):
     path.write_text("MIN_SILENCE_MS = 300\n")
     found = util.spec_from_file_location("cutting", path)
     cutting = util.module_from_spec(found)
-    before = caching.key(b"sound", caching.code.__wrapped__((cutting,)))
-    assert before == caching.key(b"sound", caching.code.__wrapped__((cutting,)))
+    before = caching.key(b"sound", caching.code_version.__wrapped__((cutting,)))
+    assert before == caching.key(b"sound", caching.code_version.__wrapped__((cutting,)))
     path.write_text("MIN_SILENCE_MS = 200\n")
-    assert before != caching.key(b"sound", caching.code.__wrapped__((cutting,)))
+    assert before != caching.key(b"sound", caching.code_version.__wrapped__((cutting,)))
 
 
 def test_a_name_depends_on_each_part_and_on_where_one_ends():

@@ -127,7 +127,7 @@ def test_crops_depend_on_the_epoch_and_can_be_replayed(dataset):
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize(("batch_size", "count"), [(1, 2), (1, 5), (2, 3), (3, 2), (4, 4), (5, 12), (100, 2)])
 def test_processes_share_out_every_clip_once_in_as_many_steps(dataset, batch_size, count, shuffle):
-    shared = LengthBatches(dataset(), batch_size, shuffle=shuffle).shared(count)
+    shared = LengthBatches(dataset(), batch_size, shuffle=shuffle).batches_for(count)
     assert sorted(i for batch in shared for i in batch) == list(range(12))
     sizes = [len(batch[rank::count]) for batch in shared for rank in range(count)]
     assert min(sizes) >= 1
@@ -136,4 +136,4 @@ def test_processes_share_out_every_clip_once_in_as_many_steps(dataset, batch_siz
 
 def test_more_processes_than_clips_are_refused(dataset):
     with pytest.raises(RunError, match="12 clips cannot be shared out to 13 processes: use fewer --devices"):
-        LengthBatches(dataset(), 4).shared(13)
+        LengthBatches(dataset(), 4).batches_for(13)

@@ -170,7 +170,7 @@ def test_clips_that_are_all_there_are_judged_with_the_others_of_their_session(re
 
 def test_a_joined_head_is_the_mean_of_its_members():
     head = build("whisper_base_adaptive", len(LABELS), hidden=8).eval().alone
-    members = [adaptive._member_of(head).eval() for _ in range(adaptive.MEMBERS)]
+    members = [adaptive._ensemble_member(head).eval() for _ in range(adaptive.MEMBERS)]
     adaptive._join(head, members)
     rows = torch.randn(3, 3072)
     torch.testing.assert_close(head(rows), torch.stack([member(rows) for member in members]).mean(0))

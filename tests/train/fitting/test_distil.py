@@ -19,7 +19,7 @@ from train.augment import from_table
 from train.corpora.splits import Split
 from train.data.cache import FeatureCache
 from train.fitting import distil
-from train.fitting.distil import BATCH_SIZE, BUCKET_BATCHES, drawn, fit_encoder, targets_of
+from train.fitting.distil import BATCH_SIZE, BUCKET_BATCHES, draw_batch, fit_encoder, teacher_components
 from train.fitting.fit import fit
 from train.recipe import Recipe, RecipeError
 from train.reports import evaluate
@@ -129,7 +129,7 @@ def test_the_strongest_cells_of_the_published_layer_are_kept(recipe):
 
 def test_what_the_teacher_hears_is_told_by_components_of_one_scale():
     torch.manual_seed(0)
-    told = targets_of(torch.randn(2, 40, 30) * torch.logspace(-3, 3, 30) + 5)
+    told = teacher_components(torch.randn(2, 40, 30) * torch.logspace(-3, 3, 30) + 5)
     assert told.shape == (2, 40, 30)
     assert told.mean((0, 1)).abs().max() < 1e-2
     assert told.std().item() == pytest.approx(1)
@@ -137,14 +137,14 @@ def test_what_the_teacher_hears_is_told_by_components_of_one_scale():
 
 def test_batches_are_of_similar_length_and_follow_the_shares():
     share, lengths = torch.tensor([1.0] * 50 + [0.0] * 50), np.arange(100) * 1000
-    seen = [drawn(share, lengths, 3, 0, step) for step in range(BUCKET_BATCHES)]
+    seen = [draw_batch(share, lengths, 3, 0, step) for step in range(BUCKET_BATCHES)]
     rows = np.stack([rows for _, rows in seen])
     assert rows.shape == (BUCKET_BATCHES, BATCH_SIZE)
     assert rows.max() < 50
     assert np.ptp(rows, axis=1).max() < 15  # of 50
     assert {int(copy) for copies, _ in seen for copy in copies} == {0, 1, 2}
-    assert (drawn(share, lengths, 3, 0, 3)[1] == rows[3]).all()
-    assert (drawn(share, lengths, 3, 1, 3)[1] != rows[3]).any()
+    assert (draw_batch(share, lengths, 3, 0, 3)[1] == rows[3]).all()
+    assert (draw_batch(share, lengths, 3, 1, 3)[1] != rows[3]).any()
 
 
 @pytest.mark.parametrize("lacking", ["teacher_pretrained", "teacher_epochs", "sessions"])

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from train import corpora
 from train.fitting import fit as fitting
-from train.processes import place
+from train.processes import rank_and_count
 from train.protocols.crossval import split_named
 from train.recipe import Recipe
 
@@ -36,12 +36,12 @@ train = fitting.train
 
 def train_and_save(*arguments):
     module = train(*arguments)
-    torch.save(module.model.state_dict(), out / f"weights{place()[0]}.pt")
+    torch.save(module.model.state_dict(), out / f"weights{rank_and_count()[0]}.pt")
     return module
 
 fitting.train = train_and_save
 metrics = fitting.fit(recipe, split, out / "run", "cpu", devices=2)
-rank, count = place()
+rank, count = rank_and_count()
 times = sum(path.endswith("metrics.json") for path in written)
 (out / f"said{rank}.json").write_text(json.dumps({"count": count, "times": times, "metrics": metrics}))
 """

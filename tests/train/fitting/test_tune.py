@@ -115,7 +115,7 @@ def test_a_batch_holds_sessions_of_one_speaker_each():
     names = np.array(["a"] * 20 + ["b"] * 2 + ["c"] * 20)
     share = np.array([1.0] * 22 + [0.0] * 20)
     for seed in range(20):
-        copies, rows = tune.drawn(names, share, 3, np.random.default_rng(seed))
+        copies, rows = tune.draw_batch(names, share, 3, np.random.default_rng(seed))
         assert rows.shape == (tune.SPEAKERS, tune.CLIPS)
         assert all(len(set(names[session])) == 1 for session in rows)
         assert "c" not in names[rows]
@@ -140,10 +140,10 @@ def test_a_run_is_tested_with_the_tuned_encoder(recipe, clips, cache, tmp_path):
 def test_a_mask_takes_little_and_leaves_the_rest():
     torch.manual_seed(0)
     state = torch.ones(100, 4)
-    silent = [int((tune.masked(state) == 0).all(1).sum()) for _ in range(50)]
+    silent = [int((tune.mask_steps(state) == 0).all(1).sum()) for _ in range(50)]
     assert 0 < max(silent) <= tune.MASKS * tune.MASKED * 100
     assert bool((state == 1).all())
-    assert tune.masked(torch.ones(1, 4)).sum() == 4  # the shortest clip keeps its only step
+    assert tune.mask_steps(torch.ones(1, 4)).sum() == 4  # the shortest clip keeps its only step
 
 
 def test_layers_that_are_read_cannot_all_be_frozen(recipe, clips, cache, tmp_path):

@@ -16,7 +16,7 @@ from train.recipe import Recipe
 from train.reports import curves, report
 from train.reports.curves import Epoch
 from train.reports.evaluate import Predictions, confusion, measure
-from train.reports.report import OfClass, OfSpeaker, per_class, per_speaker
+from train.reports.report import ClassScores, SpeakerScores, per_class, per_speaker
 from train.reports.run_card import run_card
 
 HAPPY, SAD = LABELS.index("happy"), LABELS.index("sad")
@@ -51,20 +51,20 @@ def card(recipe: Recipe, split: Split, predictions: Predictions, folder: Path) -
 
 def test_a_row_for_each_class_that_is_meant_or_heard(predictions):
     assert per_class(predictions) == [
-        OfClass("happy", precision=100.0, recall=66.67, f1=80.0, support=3),
-        OfClass("sad", precision=50.0, recall=100.0, f1=66.67, support=1),
+        ClassScores("happy", precision=100.0, recall=66.67, f1=80.0, support=3),
+        ClassScores("sad", precision=50.0, recall=100.0, f1=66.67, support=1),
     ]
     logits = predictions.logits.copy()
     logits[0, LABELS.index("calm")] = 9.0
     heard = per_class(replace(predictions, logits=logits))
-    assert OfClass("calm", 0.0, 0.0, 0.0, 0) in heard
+    assert ClassScores("calm", 0.0, 0.0, 0.0, 0) in heard
 
 
 def test_a_row_for_each_speaker_the_best_first(predictions):
     rows = per_speaker(predictions, {"ravdess/02": "female"})
     assert rows == [
-        OfSpeaker("ravdess/01", "", clips=2, accuracy=100.0, uar=100.0),
-        OfSpeaker("ravdess/02", "female", clips=2, accuracy=50.0, uar=50.0),
+        SpeakerScores("ravdess/01", "", clips=2, accuracy=100.0, uar=100.0),
+        SpeakerScores("ravdess/02", "female", clips=2, accuracy=50.0, uar=50.0),
     ]
 
 

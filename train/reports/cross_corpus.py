@@ -31,7 +31,7 @@ def measure(
     ways: dict[str, Predictions] = {}
     unfamiliar = np.zeros(len(clips), dtype=bool)
     if isinstance(model, WhisperAdaptive):
-        embeddings = evaluate.heard(model.embed, extract, clips, "cpu", cache)
+        embeddings = evaluate.network_outputs(model.embed, extract, clips, "cpu", cache)
         unfamiliar = ~model.familiar(embeddings).numpy()
         alone = sessions.by_themselves(model, clips, embeddings)
         speakers = [f"{clip.corpus}/{clip.speaker}" for clip in clips]

@@ -10,7 +10,7 @@ from train.recipe import Recipe
 log = logging.getLogger(__name__)
 
 
-def check_teaches(recipe: Recipe, split: Split) -> None:
+def check_training_part(recipe: Recipe, split: Split) -> None:
     """Raises RunError where training is pointless; warns where it will teach less than it seems to."""
     corpora = ", ".join(sorted({clip.corpus for clip in split.train}))
     taught = {clip.emotion for clip in split.train}

@@ -15,7 +15,7 @@ from train.cli import app
 from train.corpora import Clip
 from train.data.cache import FeatureCache
 from train.data.speech import FULL_SCALE
-from train.reports import evaluate, strangers
+from train.reports import cross_corpus, evaluate
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_together_is_what_the_recognizer_says_of_a_settled_session(adaptive, cli
     for _ in range(2):
         rows = recognizer.runtime.in_sessions(sounds, [session] * len(sounds), [True] * len(sounds))
         session.settle()
-    found, _ = strangers.measure(str(adaptive), clips)
+    found, _ = cross_corpus.measure(str(adaptive), clips)
     labels = [recognizer.bundle.labels[row.argmax()] for row in rows]
     right = np.mean([label == clip.emotion for label, clip in zip(labels, clips, strict=True)])
     assert found["corpora"]["voices"]["alike"]["accuracy"] == pytest.approx(100 * right, abs=0.01)
