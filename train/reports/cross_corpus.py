@@ -1,4 +1,4 @@
-"""What a checkpoint is worth on whole corpora: the test for recordings that it never heard."""
+"""Evaluates a checkpoint on whole corpora, such as those outside its training data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,45 +21,47 @@ ALONE = "by_themselves"
 def measure(
     checkpoint: str, clips: Sequence[Clip], cache: FeatureCache = FeatureCache()
 ) -> tuple[dict[str, Any], Predictions]:
-    """Numbers of all clips and of each corpus, and what is heard in clips by themselves. Raises BundleError.
+    """Metrics of all clips and of each corpus, and the predictions for clips by themselves.
 
-    A model that adapts is also tested as `analyze --one-voice` and `--alike` use it: each clip is judged with
-    all others of its speaker, and with all others of its corpus.
+    A session-adaptive model is also evaluated as `analyze --one-voice` and `--alike` use it: each clip in a
+    session with all others of its speaker, and in one with all others of its corpus. Raises BundleError for a
+    checkpoint that cannot be loaded, and what `cache` raises.
     """
     bundle, model = bundles.load(checkpoint)
     extract = FeatureExtractor(bundle.features)
-    ways: dict[str, Predictions] = {}
+    session_predictions: dict[str, Predictions] = {}
     unfamiliar = np.zeros(len(clips), dtype=bool)
     if isinstance(model, WhisperAdaptive):
         embeddings = evaluate.network_outputs(model.embed, extract, clips, "cpu", cache)
         unfamiliar = ~model.familiar(embeddings).numpy()
         alone = sessions.by_themselves(model, clips, embeddings)
         speakers = [f"{clip.corpus}/{clip.speaker}" for clip in clips]
-        ways["one_voice"] = sessions.together(model, alone, embeddings, speakers)
-        ways["alike"] = sessions.together(model, alone, embeddings, alone.corpora)
+        session_predictions["one_voice"] = sessions.together(model, alone, embeddings, speakers)
+        session_predictions["alike"] = sessions.together(model, alone, embeddings, alone.corpora)
     else:
         alone = evaluate.predict(model, extract, clips, "cpu", cache)
-    trained = {entry.split(" ")[0] for entry in bundle.training_data}
-    found: dict[str, Any] = dict(evaluate.measure(alone, bundle.temperature))
-    found |= {"trained_on": sorted(trained & set(alone.corpora)), "corpora": {}}
+    training_corpora = {entry.split(" ")[0] for entry in bundle.training_data}
+    metrics: dict[str, Any] = dict(evaluate.measure(alone, bundle.temperature))
+    metrics |= {"trained_on": sorted(training_corpora & set(alone.corpora)), "corpora": {}}
     for corpus, classes in classes_of(clips).items():
         rows = [row for row, name in enumerate(alone.corpora) if name == corpus]
-        found["corpora"][corpus] = {
-            "trained_on": corpus in trained,
+        metrics["corpora"][corpus] = {
+            "trained_on": corpus in training_corpora,
             "classes": list(classes),
             "unfamiliar": evaluate.percent(float(unfamiliar[rows].mean())),
             **{
                 way: _measured(evaluate.rows_of(predictions, rows), classes, bundle)
-                for way, predictions in ({ALONE: alone} | ways).items()
+                for way, predictions in ({ALONE: alone} | session_predictions).items()
             },
         }
-    return found, alone
+    return metrics, alone
 
 
 def _measured(predictions: Predictions, classes: Sequence[str], bundle: Bundle) -> dict[str, Any]:
-    """`evaluate.measure` with all answers open, what it is among `classes`, and what abstaining does."""
-    found = dict(evaluate.measure(predictions, bundle.temperature))
+    """Metrics among all classes and among `classes` alone, and those with abstention."""
+    metrics = dict(evaluate.measure(predictions, bundle.temperature))
     if len(classes) < len(LABELS):
-        among = evaluate.measure(evaluate.among(predictions, classes))
-        found |= {f"{key}_among_its_classes": among[key] for key in ("accuracy", "uar", "uar_ci95")}
-    return found | evaluate.answers(predictions, bundle.temperature, bundle.threshold)
+        shared_classes = evaluate.measure(evaluate.among(predictions, classes))
+        keys = ("accuracy", "uar", "uar_ci95")
+        metrics |= {f"{key}_among_its_classes": shared_classes[key] for key in keys}
+    return metrics | evaluate.answers(predictions, bundle.temperature, bundle.threshold)

@@ -1,4 +1,4 @@
-"""`python -m train corpora` says what is there, and what is wrong with it, and goes on."""
+"""`python -m train corpora` reports the content and the problems of every corpus."""
 
 import csv
 from pathlib import Path
@@ -83,23 +83,23 @@ def test_lengths_are_read_from_every_kind_of_file(tmp_path):
         path = tmp_path / "mine" / "happy" / f"1.{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, sound, SAMPLE_RATE)
-    found = corpora.inspect(corpora.load(tmp_path / "mine"))
-    assert not found.unreadable
-    assert found.hours * 3600 == pytest.approx(8, abs=0.2)  # MP3 pads
+    survey = corpora.inspect(corpora.load(tmp_path / "mine"))
+    assert not survey.unreadable
+    assert survey.hours * 3600 == pytest.approx(8, abs=0.2)  # MP3 pads
 
 
 def test_the_survey_of_ravdess_reports_its_two_identical_clips(shared_data):
-    found = corpora.inspect(corpora.load(shared_data / "ravdess"))
-    text = corpora.describe(found)
+    survey = corpora.inspect(corpora.load(shared_data / "ravdess"))
+    text = corpora.describe(survey)
     assert text.startswith("ravdess: 1440 clips, 24 speakers, 1.48 h, en")
     assert text.count("duplicates") == 1
     assert "Actor_07/03-01-03-01-02-01-07.flac" in text
     assert "Actor_07/03-01-03-01-02-02-07.flac" in text
-    assert not found.unreadable
+    assert not survey.unreadable
 
 
 def test_hours_are_those_of_the_tables(shared_data):
     with (shared_data / "emovo" / "metadata.csv").open(newline="") as file:
         seconds = sum(float(row["duration_s"]) for row in csv.DictReader(file))
-    found = corpora.inspect(corpora.load(shared_data / "emovo"))
-    assert found.hours * 3600 == pytest.approx(seconds, abs=1)
+    survey = corpora.inspect(corpora.load(shared_data / "emovo"))
+    assert survey.hours * 3600 == pytest.approx(seconds, abs=1)

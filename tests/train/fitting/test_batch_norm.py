@@ -1,4 +1,4 @@
-"""Batch norm is used with statistics of what it will see."""
+"""Batch norm statistics are estimated without dropout."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Two processes that train together are one run: same weights, every clip once, one record."""
+"""Training in two processes: the same weights, every clip once, one set of files."""
 
 import json
 import os
@@ -43,7 +43,7 @@ fitting.train = train_and_save
 metrics = fitting.fit(recipe, split, out / "run", "cpu", devices=2)
 rank, count = rank_and_count()
 times = sum(path.endswith("metrics.json") for path in written)
-(out / f"said{rank}.json").write_text(json.dumps({"count": count, "times": times, "metrics": metrics}))
+(out / f"record{rank}.json").write_text(json.dumps({"count": count, "times": times, "metrics": metrics}))
 """
 
 
@@ -55,7 +55,7 @@ def together(tmp_path_factory) -> Path:
     script = out / "script.py"
     script.write_text(SCRIPT)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, str(script), str(out)],
         cwd=ROOT,
         env=environment,
@@ -64,12 +64,12 @@ def together(tmp_path_factory) -> Path:
         timeout=DEADLINE_S,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     return out
 
 
-def said(out: Path, rank: int) -> dict:
-    return json.loads((out / f"said{rank}.json").read_text())
+def record(out: Path, rank: int) -> dict:
+    return json.loads((out / f"record{rank}.json").read_text())
 
 
 def test_both_end_with_the_same_weights(together):
@@ -80,17 +80,17 @@ def test_both_end_with_the_same_weights(together):
 
 
 def test_one_of_them_writes_the_metrics_and_both_return_them(together):
-    first, second = said(together, 0), said(together, 1)
+    first, second = record(together, 0), record(together, 1)
     assert first["count"] == second["count"] == 2
     assert (first["times"], second["times"]) == (1, 0)
     assert first["metrics"] == second["metrics"] == json.loads((together / "run/metrics.json").read_text())
 
 
 def test_the_validation_of_both_is_judged_together(together):
-    kept = said(together, 0)["metrics"]["epoch"]
+    epoch = record(together, 0)["metrics"]["epoch"]
     predictions = evaluate.read(together / "run" / "validation.csv")
     logits, targets = torch.from_numpy(predictions.logits), torch.from_numpy(predictions.targets)
     allowed = torch.tensor([label in ("sad", "happy") for label in LABELS])
     loss = masked_cross_entropy(logits, targets, allowed.expand(len(targets), -1))
-    logged = curves.read(together / "run" / "curves.csv")[kept]
+    logged = curves.read(together / "run" / "curves.csv")[epoch]
     assert logged.validation_loss == pytest.approx(float(loss), abs=0.02)  # bfloat16

@@ -1,4 +1,4 @@
-"""A run that is killed goes on as if nothing had happened, and the same seed gives the same run."""
+"""A killed run ends as an uninterrupted one, and runs are reproducible by seed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The upper layers of a session-adaptive encoder, tuned with its heads."""
+"""Fine-tuning of the upper layers of a session-adaptive encoder with its heads."""
 
 import logging
 from dataclasses import replace
@@ -105,8 +105,8 @@ def test_what_the_layers_are_given_is_what_the_encoder_gives_them(recipe, clips,
     whole = embedder.embeddings(clips[:3])
     states = embedder.states(clips[:3], 0, 2)
     with torch.inference_mode():
-        made = tune._embed(embedder.model, 2, states)
-    torch.testing.assert_close(made, whole, atol=0.05, rtol=0.05)  # the states are in bfloat16
+        embeddings = tune._embed(embedder.model, 2, states)
+    torch.testing.assert_close(embeddings, whole, atol=0.05, rtol=0.05)  # the states are in bfloat16
     again = Embedder(recipe, cache).states(clips[:3], 0, 2)
     assert all(torch.equal(one, other) for one, other in zip(states, again, strict=True))
 
@@ -129,11 +129,11 @@ def test_a_run_is_tested_with_the_tuned_encoder(recipe, clips, cache, tmp_path):
     train, validation, test = (tuple(clip for clip in clips if clip.speaker in part) for part in parts)
     fit(recipe, Split("by_hand", train, validation, test), tmp_path / "run", "cpu", cache)
     _, model = bundles.load(tmp_path / "run" / "bundle")
-    found = evaluate.read(tmp_path / "run" / "predictions.csv")
+    predictions = evaluate.read(tmp_path / "run" / "predictions.csv")
     samples, lengths = pad([torch.from_numpy(s / np.float32(32767)) for s in cache.speech(test)])
     with torch.inference_mode():
-        heard = model(*FeatureExtractor(model.features)(samples, lengths)).log_softmax(-1)
-    np.testing.assert_allclose(found.logits, heard.numpy(), atol=2e-3)
+        logits = model(*FeatureExtractor(model.features)(samples, lengths)).log_softmax(-1)
+    np.testing.assert_allclose(predictions.logits, logits.numpy(), atol=2e-3)
     assert "Fine-tuned" in (tmp_path / "run" / "README.md").read_text()
 
 

@@ -1,4 +1,4 @@
-"""What a run leaves: tables that add up, curves, and a card that states its protocol."""
+"""Reports of a run: tables, curves, and a card that states its protocol."""
 
 import csv
 from dataclasses import replace
@@ -56,8 +56,8 @@ def test_a_row_for_each_class_that_is_meant_or_heard(predictions):
     ]
     logits = predictions.logits.copy()
     logits[0, LABELS.index("calm")] = 9.0
-    heard = per_class(replace(predictions, logits=logits))
-    assert ClassScores("calm", 0.0, 0.0, 0.0, 0) in heard
+    scores = per_class(replace(predictions, logits=logits))
+    assert ClassScores("calm", 0.0, 0.0, 0.0, 0) in scores
 
 
 def test_a_row_for_each_speaker_the_best_first(predictions):
@@ -95,7 +95,7 @@ def test_curves_survive_their_file_also_without_validation(tmp_path):
 
 def test_the_kept_epoch_is_marked_in_every_panel():
     epochs = [Epoch(i, 1e-3, 1.0 / (i + 1), 1.0, 50.0) for i in range(3)]
-    panels = curves.figure(epochs, kept=1, title="made").axes
+    panels = curves.figure(epochs, selected=1, title="made").axes
     assert panels[0].get_title() == "loss"
     for panel in panels:
         assert [1, 1] in [list(line.get_xdata()) for line in panel.lines]
