@@ -1,4 +1,4 @@
-"""Whatever is wrong with what a run is given, the command names it and says what to do."""
+"""Invalid input of a training run gives an error that names it and says what to do."""
 
 import csv
 from pathlib import Path
@@ -29,8 +29,8 @@ def fit(corpus: Path, split: str = "everyone", extra: str = "") -> tuple[int, st
     """Exit code of `python -m train fit`, and what it complains of."""
     recipe = corpus.parent.parent / "recipe.toml"
     recipe.write_text(RECIPE + extra)
-    said = {"recipe": recipe, "data": corpus.parent, "out": corpus.parent.parent / "run", "split": split}
-    arguments = [f"--{name}={value}" for name, value in said.items()]
+    options = {"recipe": recipe, "data": corpus.parent, "out": corpus.parent.parent / "run", "split": split}
+    arguments = [f"--{name}={value}" for name, value in options.items()]
     result = CliRunner().invoke(app, ["fit", "--no-cache", "--device=cpu", *arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result.exit_code, result.stderr

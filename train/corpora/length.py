@@ -1,4 +1,4 @@
-"""How long recordings are, read from their headers where that can be trusted."""
+"""Lengths of recordings, from their headers where these are reliable."""
 
 import io
 
@@ -9,7 +9,7 @@ from ser_core.audio.decode import DecodeLimits, stream
 from ser_core.audio.waveform import SAMPLE_RATE
 
 EXACT_LENGTH = ("WAV", "WAVEX", "FLAC", "OGG")  # formats whose length soundfile knows without decoding
-FLOATING = ("FLOAT", "DOUBLE")  # samples that may be NaN or infinite, which only reading them all tells
+FLOATING = ("FLOAT", "DOUBLE")  # subtypes with samples that may be NaN or infinite; they are read completely
 LIMITS = DecodeLimits()
 SHORTEST_S = LIMITS.min_duration_s
 
@@ -17,7 +17,7 @@ SHORTEST_S = LIMITS.min_duration_s
 def duration_s(data: bytes, warnings: list[str]) -> float:
     """Length in seconds of the recording whose file holds `data`; what is missing is added to `warnings`.
 
-    Its header and its last sample are read, which is quick; all but sound WAV, FLAC and Ogg is decoded.
+    Of intact WAV, FLAC and Ogg files, header and last sample are read; other files are decoded.
     Raises AudioError for a recording that cannot be read.
     """
     try:
@@ -27,12 +27,12 @@ def duration_s(data: bytes, warnings: list[str]) -> float:
                 if len(sound.read(1)):
                     return float(sound.frames / sound.samplerate)
     except soundfile.LibsndfileError:
-        pass  # the decoder says why, or reads it after all
+        pass  # the decoder below reads it, or raises the error to report
     return sum(map(len, stream(data, warnings=warnings))) / SAMPLE_RATE
 
 
 def _is_exact(sound: soundfile.SoundFile, data: bytes) -> bool:
-    """Whether the header tells the length of what `decode` reads, and nothing in it makes that fail."""
+    """Whether the header has the exact length, and no property for which `decode` raises an error."""
     return (
         sound.format in EXACT_LENGTH
         and sound.subtype not in FLOATING
@@ -43,7 +43,10 @@ def _is_exact(sound: soundfile.SoundFile, data: bytes) -> bool:
 
 
 def _has_wrong_size(data: bytes) -> bool:
-    """Whether a WAV declares another size than it has."""
+    """Whether a WAV declares another size than it has, or an Ogg file is cut off or has several parts."""
+    if data[:4] == b"OggS":
+        links, whole = sizes.ogg_links(io.BytesIO(data))
+        return len(links) > 1 or not whole
     if data[:4] != b"RIFF":
         return False
     size = sizes.payload(io.BytesIO(data), "wav")

@@ -1,4 +1,4 @@
-"""What a corpus holds: hours, duplicates by content, and recordings that cannot be read."""
+"""Content of a corpus: hours, classes, duplicate recordings, and recordings that cannot be read."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,18 +17,18 @@ MAX_SHOWN = 10  # groups of duplicates that are named
 
 @dataclass(frozen=True)
 class Survey:
-    """One corpus, with every recording opened."""
+    """The result of opening every recording of one corpus."""
 
     reading: Reading
     hours: float  # of the recordings that can be read
     contents: dict[Path, str]  # SHA-256 of each recording
-    unreadable: dict[Path, str]  # why, and what to do
-    in_part: dict[Path, str]  # what is missing of a recording that can be read in part
-    unusable: tuple[str, ...]  # clips of readable recordings that cannot be trained on: path, why, what to do
+    unreadable: dict[Path, str]  # reason, and what to do
+    in_part: dict[Path, str]  # the missing part of a recording that is read in part
+    unusable: tuple[str, ...]  # clips that training would refuse: path, reason, what to do
 
     @property
     def speakers(self) -> int:
-        """How many voices there are; unknown ones count as one."""
+        """The number of speakers; unknown ones count as one."""
         return len({clip.speaker for clip in self.reading.clips})
 
     @property
@@ -39,15 +39,15 @@ class Survey:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should look at before training."""
-        one = f"only one speaker ({self.reading.clips[0].speaker}): train it together with other corpora"
-        return (*self.reading.warnings, *([one] if self.speakers == 1 else []))
+        """Problems to check before training."""
+        warning = f"only one speaker ({self.reading.clips[0].speaker}): train it together with other corpora"
+        return (*self.reading.warnings, *([warning] if self.speakers == 1 else []))
 
 
 def inspect(
     reading: Reading, progress: Callable[[Sequence[Clip]], Iterable[Clip]] = lambda clips: clips
 ) -> Survey:
-    """Opens every recording of `reading`; `progress` wraps the clips to show how far it has come."""
+    """Opens every recording of `reading`; `progress` wraps the clips to show progress."""
     seconds = 0.0
     contents, unreadable, in_part = {}, {}, {}
     unusable = []
@@ -69,7 +69,7 @@ def inspect(
 
 
 def describe(survey: Survey) -> str:
-    """Everything about one corpus, a line for each thing."""
+    """The report on one corpus, as text."""
     reading = survey.reading
     languages = ", ".join(sorted({clip.language for clip in reading.clips if clip.language}))
     lines = [
@@ -77,7 +77,7 @@ def describe(survey: Survey) -> str:
         f"{languages or 'language unknown'}, read by {reading.how}",
         ", ".join(f"{label} {count}" for label, count in survey.classes.items()),
         *(f"left out: {count} clips, {name}" for name, count in reading.left_out.items()),
-        *described_duplicates(duplicates(survey.contents)),
+        *describe_duplicates(duplicates(survey.contents)),
         *(f"unreadable: {path}: {reason}" for path, reason in survey.unreadable.items()),
         *(f"unusable: {problem}" for problem in survey.unusable),
         *(f"in part: {path}: {warning}" for path, warning in survey.in_part.items()),
@@ -86,18 +86,18 @@ def describe(survey: Survey) -> str:
     return "\n  ".join(lines)
 
 
-def described_duplicates(groups: Sequence[tuple[Path, ...]]) -> list[str]:
-    """A line for each of the first groups, and how many more there are."""
+def describe_duplicates(groups: Sequence[tuple[Path, ...]]) -> list[str]:
+    """A line for each of the first MAX_SHOWN groups, and the number of further ones."""
     lines = [f"duplicates: {' = '.join(map(str, group))}" for group in groups[:MAX_SHOWN]]
     more = len(groups) - MAX_SHOWN
     return [*lines, f"duplicates: {more} more groups"] if more > 0 else lines
 
 
-def shared(surveys: Sequence[Survey]) -> list[tuple[Path, ...]]:
-    """Groups of recordings with the same bytes that stand in more than one corpus."""
-    home = {path: survey.reading.corpus for survey in surveys for path in survey.contents}
+def duplicates_across(surveys: Sequence[Survey]) -> list[tuple[Path, ...]]:
+    """Groups of recordings with the same bytes that are in more than one corpus."""
+    corpus_of = {path: survey.reading.corpus for survey in surveys for path in survey.contents}
     groups = duplicates({path: digest for survey in surveys for path, digest in survey.contents.items()})
-    return [group for group in groups if len({home[path] for path in group}) > 1]
+    return [group for group in groups if len({corpus_of[path] for path in group}) > 1]
 
 
 def duplicates(contents: Mapping[Path, str]) -> list[tuple[Path, ...]]:

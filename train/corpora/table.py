@@ -1,4 +1,4 @@
-"""Corpora described by a CSV: a row a clip, with what the file's name does not say."""
+"""Reads corpora that a CSV describes, with a row for each clip."""
 
 import csv
 import io
@@ -11,16 +11,16 @@ from ser_core.emotions import canonical
 from train.corpora.clip import UNKNOWN_SPEAKER, Clip, CorpusError
 from train.corpora.usable import listed
 
-COLUMNS = ("file", "speaker", "emotion")  # gender, language, start and end are read where they are given
+COLUMNS = ("file", "speaker", "emotion")  # required; gender, language, start and end are optional
 SEPARATORS = ",;\t"
-BLANK = SEPARATORS + " \r\n"  # of rows without content
+BLANK = SEPARATORS + " \r\n"  # characters of rows without content
 
 
 def read_table(table: Path, corpus: str) -> list[Clip]:
     """The clips that the CSV `table` lists; paths in it are relative to its folder.
 
-    A row with `start` and `end` in seconds is that stretch of its file.
-    Raises CorpusError for a missing column or file, for a label that is no emotion and for no stretch.
+    A row with `start` and `end` in seconds is that segment of its file.
+    Raises CorpusError for a missing column or file, an unknown emotion, and an invalid start or end.
     """
     clips, problems = [], []
     for line, row in rows_of(table, COLUMNS):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.emotions import LABELS
 from ser_core.errors import AudioError
 from train.corpora.clip import Clip, CorpusError
@@ -61,7 +62,8 @@ def stretch_problem(clip: Clip, seconds: float) -> str:
         return f"start {start:g} s is behind the end of the recording ({seconds:.2f} s): correct the row."
     if end > seconds + TOLERANCE_S:
         return f"end {end:g} s is behind the end of the recording ({seconds:.2f} s): correct the row."
-    if min(end, seconds) - start < SHORTEST_S:
+    samples = [round(edge * SAMPLE_RATE) for edge in (start, min(end, seconds))]  # as they are cut
+    if samples[1] - samples[0] < SHORTEST_S * SAMPLE_RATE:
         return f"the stretch {start:g} to {end:g} s holds less than {SHORTEST_S:g} s: correct the row."
     return ""
 

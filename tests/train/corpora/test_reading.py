@@ -1,4 +1,4 @@
-"""Every corpus is read by its own naming, and what is wrong with one is named."""
+"""Corpora are read by their naming schemes; errors and warnings name the file."""
 
 import pytest
 from support import recording, tabled
@@ -88,10 +88,10 @@ def test_names_say_what_the_tables_of_the_shared_corpora_say(shared_data, tmp_pa
     by_name = [clip for path in inside or [folder] for clip in corpora.load(path).clips]
     tabled = read_corpus(shared_data / corpus)
 
-    def told(clips):
+    def labels_of(clips):
         return {(c.path.name, c.speaker.split("/")[1], c.gender, c.emotion, c.language) for c in clips}
 
-    assert told(by_name) == told(tabled)
+    assert labels_of(by_name) == labels_of(tabled)
     assert len(by_name) == len(tabled)
 
 
@@ -149,8 +149,8 @@ def test_a_folder_a_class_has_one_voice_that_no_split_divides(tmp_path):
     for name in ("Joy/1.wav", "Joy/evening/2.wav", "anger/1.wav"):
         recording(tmp_path / "mine" / name)
     reading = corpora.load(tmp_path / "mine")
-    found = [(clip.path.name, clip.emotion, clip.speaker) for clip in reading.clips]
-    assert found == [
+    rows = [(clip.path.name, clip.emotion, clip.speaker) for clip in reading.clips]
+    assert rows == [
         ("1.wav", "happy", "mine/unknown"),
         ("2.wav", "happy", "mine/unknown"),
         ("1.wav", "angry", "mine/unknown"),

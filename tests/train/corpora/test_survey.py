@@ -1,4 +1,4 @@
-"""`python -m train corpora` says what is there, and what is wrong with it, and goes on."""
+"""`python -m train corpora` reports the content and the problems of every corpus."""
 
 import csv
 import time
@@ -85,9 +85,9 @@ def test_lengths_are_read_from_every_kind_of_file(tmp_path):
         path = tmp_path / "mine" / "happy" / f"1.{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, sound, SAMPLE_RATE)
-    found = corpora.inspect(corpora.load(tmp_path / "mine"))
-    assert not found.unreadable
-    assert found.hours * 3600 == pytest.approx(8, abs=0.2)  # MP3 pads
+    survey = corpora.inspect(corpora.load(tmp_path / "mine"))
+    assert not survey.unreadable
+    assert survey.hours * 3600 == pytest.approx(8, abs=0.2)  # MP3 pads
 
 
 STRETCHES = "file,speaker,emotion,start,end\n"
@@ -143,6 +143,7 @@ def test_two_labels_for_one_sound_are_named(tmp_path, rows, problem):
         ("a.wav,1,joy,0,0.1\na.wav,1,joy,0,0.1\n", "0 to 0.1 s is listed twice"),
         ("a.wav,1,joy,0,0.2\na.wav,2,fear,0.05,0.2\n", "0.05 to 0.2 s is fearful, of two speakers"),
         ("a.wav,1,joy,0,0.12\na.wav,1,fear,0.1,0.25\n", ""),  # neighbours, with rounded times
+        ("a.wav,1,joy,0.1,0.2\na.wav,1,fear,0,0.1\n", ""),  # of the shortest length that is read
         ("a.wav,1,joy,,\nb.wav,1,fear,,\n", ""),
     ],
 )
@@ -181,18 +182,27 @@ def test_what_decoding_would_refuse_is_found_from_the_header(tmp_path):
         assert f"unreadable: {folder / name}.wav: {code}: " in out
 
 
+def test_a_stretch_in_the_second_part_of_a_joined_recording_is_inside_of_it(tmp_path):
+    folder = tabled(tmp_path / "mine", STRETCHES + "joined.ogg,1,joy,1.5,1.9\njoined.ogg,2,fear,,\n")
+    soundfile.write(folder / "one.ogg", np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE), SAMPLE_RATE)
+    (folder / "joined.ogg").write_bytes((folder / "one.ogg").read_bytes() * 2)
+    found = corpora.inspect(corpora.load(folder))
+    assert not found.unusable
+    assert found.hours * 3600 == pytest.approx(0.4 + 2, abs=0.01)
+
+
 def test_the_survey_of_ravdess_reports_its_two_identical_clips(shared_data):
-    found = corpora.inspect(corpora.load(shared_data / "ravdess"))
-    text = corpora.describe(found)
+    survey = corpora.inspect(corpora.load(shared_data / "ravdess"))
+    text = corpora.describe(survey)
     assert text.startswith("ravdess: 1440 clips, 24 speakers, 1.48 h, en")
     assert text.count("duplicates") == 1
     assert "Actor_07/03-01-03-01-02-01-07.flac" in text
     assert "Actor_07/03-01-03-01-02-02-07.flac" in text
-    assert not found.unreadable
+    assert not survey.unreadable
 
 
 def test_hours_are_those_of_the_tables(shared_data):
     with (shared_data / "emovo" / "metadata.csv").open(newline="") as file:
         seconds = sum(float(row["duration_s"]) for row in csv.DictReader(file))
-    found = corpora.inspect(corpora.load(shared_data / "emovo"))
-    assert found.hours * 3600 == pytest.approx(seconds, abs=1)
+    survey = corpora.inspect(corpora.load(shared_data / "emovo"))
+    assert survey.hours * 3600 == pytest.approx(seconds, abs=1)
