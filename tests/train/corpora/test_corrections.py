@@ -9,7 +9,7 @@ from support import SAMPLE_RATE, syllables, write_wav
 
 from ser_core.analysis import Analysis, make_segment, summarise
 from ser_core.audio.quality import Quality
-from ser_ui.corrections import CorrectionError, corrected, corrections, dumps
+from ser_ui.corrections import CorrectionError, apply, dumps, parse
 from train.corpora import read_corpus
 from train.corpora.splits import from_file
 from train.data.cache import FeatureCache
@@ -30,7 +30,7 @@ def correction(start: float, end: float, label: str, *of: int, checked: bool = T
 
 
 def table(*segments: dict) -> str:
-    return dumps(ANALYSIS.source, corrections(ANALYSIS, segments, THRESHOLD))
+    return dumps(ANALYSIS.source, parse(ANALYSIS, segments, THRESHOLD))
 
 
 def test_what_was_checked_becomes_a_corpus_of_stretches(tmp_path):
@@ -69,10 +69,10 @@ def test_a_spreadsheet_computes_no_name():
 
 
 def test_results_are_what_the_person_left():
-    corrected_segments = corrections(
+    corrected_segments = parse(
         ANALYSIS, [correction(4.0, 5.0, "happy", 2), correction(0.5, 3.0, "angry", 0, 1)], THRESHOLD
     )
-    result = corrected(ANALYSIS, corrected_segments, THRESHOLD)
+    result = apply(ANALYSIS, corrected_segments, THRESHOLD)
     merged, named = result.segments
     assert (merged.start, merged.end, merged.label) == (0.5, 3.0, "angry")
     assert merged.probabilities["angry"] == pytest.approx(0.55)  # the mean of both, equally long
@@ -82,7 +82,7 @@ def test_results_are_what_the_person_left():
 
 def test_uncorrected_results_are_the_models():
     same = [correction(s.start, s.end, s.label, i, checked=False) for i, s in enumerate(SEGMENTS)]
-    result = corrected(ANALYSIS, corrections(ANALYSIS, same, THRESHOLD), THRESHOLD)
+    result = apply(ANALYSIS, parse(ANALYSIS, same, THRESHOLD), THRESHOLD)
     assert [s.label for s in result.segments] == [s.label for s in SEGMENTS]
     for one, other in zip(result.segments, SEGMENTS, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities)
@@ -106,4 +106,4 @@ def test_uncorrected_results_are_the_models():
 )
 def test_anything_else_a_page_sends_is_refused(nonsense):
     with pytest.raises(CorrectionError):
-        corrections(ANALYSIS, nonsense, THRESHOLD)
+        parse(ANALYSIS, nonsense, THRESHOLD)
