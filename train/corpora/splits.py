@@ -5,7 +5,7 @@ import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path, PurePath
@@ -232,7 +232,7 @@ def _validation_speakers(clips: Sequence[Clip], without: str) -> set[str]:
     return chosen
 
 
-def _clip_of(row: dict[str, str | None], by_name: dict[str, list[Clip]], where: str) -> Clip:
+def _clip_of(row: Mapping[str, str], by_name: dict[str, list[Clip]], where: str) -> Clip:
     """The clip of a row of a split file; SplitError, which begins with `where`, for none or several."""
     name = row["file"] or ""
     path = PurePath(name.rpartition(STRETCH)[0] or name)
