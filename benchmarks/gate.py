@@ -114,7 +114,7 @@ def _can(cells: Cells, kind: str) -> bool:
 
 
 class Sessions:
-    """Clips of sessions of one corpus and kind that have clips before them, and what the heads make of them."""
+    """Of one corpus and kind: clips that have clips before them, and what the heads make of them."""
 
     def __init__(self, model: WhisperAdaptive, clips: Embedded, kind: str, seeds: Sequence[int]) -> None:
         self.model, self.clips = model, clips
@@ -246,7 +246,9 @@ def summary(corpora: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
         kind: {
             rule: {
-                name: round(float(np.mean([of[kind][rule][name] for of in corpora.values() if kind in of])), 3)
+                name: round(
+                    float(np.mean([of[kind][rule][name] for of in corpora.values() if kind in of])), 3
+                )
                 for name in names
             }
             for rule in RULES

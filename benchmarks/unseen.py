@@ -1,6 +1,6 @@
 """Embeddings of corpora that no shipped checkpoint was trained on, computed once and kept on disk.
 
-Left out are what the corpora's READMEs list as traps: clips without speech, screams, and twins (the same samples
+Traps that the corpora's READMEs list are left out: clips without speech, screams, and twins (the same samples
 twice; both where their labels differ). Of CREMA-D 3000 clips are taken, each speaker's emotions in turn.
 """
 

@@ -40,9 +40,9 @@ class WhisperAdaptive(nn.Module):
     of whisper-tiny with half its feed-forward cells, 1.9 M parameters with its heads; it is trained to give
     what `base` hears as it was published (`train.fitting.distil`).
 
-    `gate` is `(low, high)` in nats: where the emotions of a session vary by `low` or less, clips are judged by
-    themselves, from `high` on within the session, and in between by both. None judges every clip within its
-    session. It belongs to the heads' weights, for how sure they are of themselves decides how much they vary.
+    `gate` is `(low, high)` in nats: where the emotions of a session vary by `low` or less, clips are judged
+    by themselves, from `high` on within the session, and in between by both. None judges every clip within
+    its session. It belongs to the heads' weights: the surer they are, the more what they hear varies.
     """
 
     features = WhisperClassifier.features
@@ -182,13 +182,15 @@ class WhisperAdaptive(nn.Module):
         return Readings(alone, in_session, variation, clips)
 
     def decide(self, readings: Readings) -> Tensor:
-        """Log-probabilities `(batch, class)`: what the gate lets through of the session."""
-        alone, judged, variation, clips = readings
-        if self.gate is not None:
-            low, high = self.gate
-            opening = ((variation - low) / (high - low)).clamp(0, 1)
-            judged = (1 - opening) * alone + opening * judged
-        return _modest(judged, clips)
+        """Log-probabilities `(batch, class)`: what the gate lets through of the session, and how surely."""
+        alone, in_session, variation, clips = readings
+        if self.gate is None:
+            return _modest(in_session, clips)
+        low, high = self.gate
+        opening = ((variation - low) / (high - low)).clamp(0, 1)
+        # What is judged by itself is no surer than a first clip is.
+        as_many = clips / (opening + (1 - opening) * clips)
+        return _modest((1 - opening) * alone + opening * in_session, as_many)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Log-probabilities `(batch, class)` of clips by themselves."""
