@@ -30,6 +30,7 @@ from benchmarks import unseen
 from benchmarks.unseen import CORPORA, Embedded
 from ser_core.checkpoint import bundle as bundles
 from ser_core.checkpoint import calibration
+from ser_core.checkpoint.bundle import Bundle
 from ser_core.emotions import LABELS
 from ser_core.models.whisper_adaptive import Readings, WhisperAdaptive
 from train.data.cache import default_folder
@@ -116,8 +117,10 @@ def _can(cells: Cells, kind: str) -> bool:
 class Sessions:
     """Of one corpus and kind: clips that have clips before them, and what the heads make of them."""
 
-    def __init__(self, model: WhisperAdaptive, clips: Embedded, kind: str, seeds: Sequence[int]) -> None:
-        self.model, self.clips = model, clips
+    def __init__(
+        self, bundle: Bundle, model: WhisperAdaptive, clips: Embedded, kind: str, seeds: Sequence[int]
+    ) -> None:
+        self.bundle, self.model, self.clips = bundle, model, clips
         noted = model.noted(clips.embeddings)
         rows, states = [], []
         for seed in seeds:
@@ -130,14 +133,14 @@ class Sessions:
             parts = [model.readings(embeddings, before) for embeddings, before in pairs]
             self.readings = Readings(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def judged(self, rule: str, gate: tuple[float, float], temperature: float) -> Predictions:
+    def judged(self, rule: str, gate: tuple[float, float]) -> Predictions:
         """Log-probabilities by one of RULES, as the app gives them, among the corpus' own classes."""
         if rule == "by themselves":
             found = self.model.by_themselves(self.clips.embeddings[self.rows])
         else:
             self.model.gate = gate if rule == "with the gate" else None
             found = self.model.decide(self.readings)
-        logits = calibration.probabilities(found.double(), temperature).log().numpy()
+        logits = calibration.probabilities(found.double(), self.bundle.temperature).log().numpy()
         classes = self.clips.classes
         if NEUTRAL in classes and CALM not in classes:
             logits[:, NEUTRAL] = np.logaddexp(logits[:, NEUTRAL], logits[:, CALM])
@@ -149,7 +152,7 @@ class Sessions:
 
     def uar(self, rule: str, gate: tuple[float, float] = (0.0, 0.0)) -> float:
         """Unweighted average recall in percent."""
-        found = self.judged(rule, gate, 1.0)
+        found = self.judged(rule, gate)
         return 100 * evaluate.unweighted_average_recall(found.predicted, found.targets)
 
 
@@ -208,25 +211,25 @@ def main(
     folder = cache or (default_folder() or Path("runs")) / "unseen"
     choosing: dict[str, dict[str, Sessions]] = {}
     reported: dict[str, dict[str, Sessions]] = {}
+    turned_away: dict[str, float] = {}
     for corpus in CORPORA:
         clips = unseen.read(corpus, data, folder, bundle, model)
+        turned_away[corpus] = evaluate.percent(1 - model.familiar(clips.embeddings).double().mean().item())
         for parts, seeds in ((choosing, CHOOSING), (reported, REPORTED)):
-            kinds = {kind: Sessions(model, clips, kind, seeds) for kind in KINDS}
+            kinds = {kind: Sessions(bundle, model, clips, kind, seeds) for kind in KINDS}
             parts[corpus] = {kind: sessions for kind, sessions in kinds.items() if len(sessions.rows)}
     report: dict[str, Any] = {
         "command": f"python -m benchmarks.gate --checkpoint {bundle.name}",
         "checkpoint": bundle.name,
         "sha256": bundle.sha256,
+        "unlike_speech": turned_away,  # percent of the clips that the app gives no emotion
         "chosen_on_all": choose(list(choosing.values())),
         "corpora": {},
     }
     for corpus, kinds in reported.items():
         gate = choose([others for other, others in choosing.items() if other != corpus])
         report["corpora"][corpus] = {"gate_chosen_on_the_others": gate} | {
-            kind: {
-                rule: measured(sessions.judged(rule, gate, bundle.temperature), bundle.threshold)
-                for rule in RULES
-            }
+            kind: {rule: measured(sessions.judged(rule, gate), bundle.threshold) for rule in RULES}
             for kind, sessions in kinds.items()
         }
     report["mean"] = summary(report["corpora"])

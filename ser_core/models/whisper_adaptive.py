@@ -170,16 +170,15 @@ class WhisperAdaptive(nn.Module):
         """What `judge` decides by, from the same arguments."""
         alone = self.read_alone(embeddings).log_softmax(-1)
         clips = states[:, :1] + 1
-        of_mean, of_classes = embeddings.shape[1], alone.shape[1]
-        total, heard, entropies = states[:, 1:].split([of_mean, of_classes, 1], dim=1)
-        heard = (heard + alone.exp()) / clips
+        total = states[:, 1 : 1 + embeddings.shape[1]] + embeddings
+        heard = (states[:, 1 + embeddings.shape[1] : -1] + alone.exp()) / clips
+        entropies = states[:, -1:] + _entropy(alone.exp())
         trust = clips / (clips + TRUST_CLIPS)
         of_emotions = (heard - 1 / heard.shape[1]) @ self.class_offsets
-        mean = self.mean + trust * ((total + embeddings) / clips - explained * of_emotions - self.mean)
+        mean = self.mean + trust * (total / clips - explained * of_emotions - self.mean)
         against = self.read_against(embeddings, mean).log_softmax(-1)
         in_session = torch.where(clips > 1, (1 - trust) * alone + trust * against, alone)
-        variation = _entropy(heard) - (entropies + _entropy(alone.exp())) / clips
-        return Readings(alone, in_session, variation, clips)
+        return Readings(alone, in_session, _entropy(heard) - entropies / clips, clips)
 
     def decide(self, readings: Readings) -> Tensor:
         """Log-probabilities `(batch, class)`: what the gate lets through of the session, and how surely."""
