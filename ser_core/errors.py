@@ -15,6 +15,7 @@ Codes of `AudioError`:
     too_short, too_long outside the limits
     not_finite          NaN or infinity among the samples
     not_fetched         it lies elsewhere (`batch`), and the network or the store failed
+    not_written         its result file cannot be written (`analyze --out FOLDER`)
     decoder_crashed     the process that reads recordings ended at this one (`ser_core.audio.isolated`)
     too_slow            reading it took more time than a stranger's file may take
     too_much_memory     reading it took more memory than a stranger's file may take

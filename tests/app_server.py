@@ -1,4 +1,4 @@
-"""The real `app.py` in a process of its own, on a free port of 127.0.0.1."""
+"""Runs the real `app.py` in a process of its own, on a free port of 127.0.0.1."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ def app_server(
     environment: Mapping[str, str] = os.environ,
     python: str = sys.executable,
 ) -> Iterator[str]:
-    """The address of the app in `root` with `model`; what it is given lies in `folder`/uploads."""
+    """The address of the app in `root` with `model`; its uploads lie in `folder`/uploads."""
     with app_process(model, folder, root, environment, python) as (address, _, _):
         yield address
 
@@ -35,28 +35,28 @@ def app_process(
     environment: Mapping[str, str] = os.environ,
     python: str = sys.executable,
 ) -> Iterator[tuple[str, subprocess.Popen, list[str]]]:
-    """As `app_server`: the app's address, its process, and the lines that it says, as they come."""
+    """As `app_server`: the app's address, its process, and its output lines so far, a list that grows."""
     port = free_port()
     process = start(port, model, folder, root, environment, python)
-    said = []
+    log = []
     try:
         for line in process.stdout:
-            said.append(line)
+            log.append(line)
             if "SER Studio is at" in line:
                 break
         else:
-            pytest.fail("app.py ended before the page was there:\n" + "".join(said))
-        # A full pipe would stop the app.
-        reading = threading.Thread(target=lambda: said.extend(process.stdout), daemon=True)
-        reading.start()
-        yield f"http://127.0.0.1:{port}", process, said
+            pytest.fail("app.py ended before the page was there:\n" + "".join(log))
+        # A full pipe would block the app.
+        reader = threading.Thread(target=lambda: log.extend(process.stdout), daemon=True)
+        reader.start()
+        yield f"http://127.0.0.1:{port}", process, log
     finally:
         process.terminate()
         process.wait(timeout=20)
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """A free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -70,7 +70,7 @@ def start(
     environment: Mapping[str, str] = os.environ,
     python: str = sys.executable,
 ) -> subprocess.Popen:
-    """The process of an app that begins to start; see `app_process`."""
+    """Starts the app and returns its process at once; see `app_process`."""
     return subprocess.Popen(
         [python, "app.py", "--model", model],
         cwd=root,

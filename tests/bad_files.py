@@ -1,7 +1,7 @@
-"""A corpus of bad files over every format: damaged ones, and headers that no honest program writes.
+"""A corpus of bad files in every format: damaged ones, and invalid headers.
 
-`python tests/bad_files.py FOLDER` writes it, to drop it on the page or to seed the fuzzer. Each of them must
-end in an `AudioError` or in clean samples within the limits, and never take much memory.
+`python tests/bad_files.py FOLDER` writes it, for tests of the page by hand or as seeds of the fuzzer. Each
+file must give an `AudioError` or valid samples within the limits, and must not take much memory.
 """
 
 import io
@@ -25,16 +25,16 @@ from bad_inputs import (
     with_soundfile,
 )
 
-FINDS = Path(__file__).parent / "finds"  # what the fuzzer found, cut down; each was a traceback once
-CUTS = (1, 4, 8, 12, 44, 100)  # bytes kept; beyond the headers, these shares:
-SHARES = (0.1, 0.5, 0.9, 0.999)
-VARIANTS = 4  # of each kind of damage whose place is drawn
+FINDS = Path(__file__).parent / "finds"  # found by the fuzzer and minimised; each once caused an exception
+CUTS = (1, 4, 8, 12, 44, 100)  # bytes of truncated files
+SHARES = (0.1, 0.5, 0.9, 0.999)  # the same as shares of the file
+VARIANTS = 4  # of each kind of damage at a random position
 MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 HUGE = 0xFFFFFFFF
 
 
 def corpus() -> Iterator[tuple[str, bytes]]:
-    """The name and the content of each bad file."""
+    """Name and content of each bad file."""
     for path in sorted(FINDS.iterdir()):
         yield path.name, path.read_bytes()
     for name, bad in BAD.items():
@@ -47,7 +47,7 @@ def corpus() -> Iterator[tuple[str, bytes]]:
 
 
 def damaged(content: bytes, rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
-    """`content` as disks, networks and jokers leave it."""
+    """`content` with typical damage of disks and networks, and with deliberate damage; and what it is."""
     for cut in (*CUTS, *(int(share * len(content)) for share in SHARES)):
         yield f"cut at {cut}", content[:cut]
     head = min(len(content), 200)  # where headers are
@@ -67,43 +67,43 @@ def damaged(content: bytes, rng: np.random.Generator) -> Iterator[tuple[str, byt
 
 
 def flipped(content: bytes, places: np.ndarray, rng: np.random.Generator) -> bytes:
-    """One bit of each of the bytes at `places` turned over; checksums of Ogg pages are made to fit."""
-    changed = bytearray(content)
+    """`content` with one bit flipped in each byte at `places`; checksums of Ogg pages are corrected."""
+    flipped_content = bytearray(content)
     for place in places:
-        changed[place] ^= 1 << int(rng.integers(8))
-    return with_ogg_checksums(bytes(changed))
+        flipped_content[place] ^= 1 << int(rng.integers(8))
+    return with_ogg_checksums(bytes(flipped_content))
 
 
 def with_ogg_checksums(content: bytes) -> bytes:
-    """`content` with every Ogg page's checksum made right, so that readers look at what is in the page."""
+    """`content` with correct checksums of all Ogg pages, so that readers accept the pages."""
     pages = content.split(b"OggS")
     return pages[0] + b"".join(b"OggS" + _checked(page) for page in pages[1:])
 
 
 def _checked(page: bytes) -> bytes:
-    """An Ogg page behind its magic, of 27 bytes of header and what its table says, with its checksum."""
+    """The Ogg page `page`, given without its magic number, with its correct checksum."""
     if len(page) < 23:
         return page
     size = 23 + page[22] + sum(page[23 : 23 + page[22]])
     blank = b"OggS" + page[:18] + bytes(4) + page[22:size]
-    # Ogg's CRC is zlib's polynomial from the other end, with neither of its inversions.
+    # Ogg's CRC uses zlib's polynomial with bits in reverse order, and without its two inversions.
     crc = zlib.crc32(blank.translate(MIRRORED), HUGE) ^ HUGE
     return page[:18] + int(f"{crc:032b}"[::-1], 2).to_bytes(4, "little") + page[22:]
 
 
 def patched(content: bytes, marker: bytes, offset: int, value: bytes) -> bytes:
-    """`content` with `value` so many bytes behind the first `marker`."""
+    """`content` with `value` written `offset` bytes after the first `marker`."""
     at = content.index(marker) + len(marker) + offset
     return with_ogg_checksums(content[:at] + value + content[at + len(value) :])
 
 
 def chunk(kind: bytes, body: bytes = b"", size: int | None = None) -> bytes:
-    """A RIFF chunk, which may lie about its size."""
+    """A RIFF chunk; `size`: the size in its header, if wrong."""
     return kind + struct.pack("<I", len(body) if size is None else size) + body + bytes(len(body) % 2)
 
 
 def riff(*chunks: bytes) -> bytes:
-    """A WAV of these chunks."""
+    """A WAV file of these chunks."""
     return chunk(b"RIFF", b"WAVE" + b"".join(chunks))
 
 
@@ -112,12 +112,12 @@ DATA = chunk(b"data", (tone() * 32767).astype("<i2").tobytes())
 
 
 def atom(kind: bytes, body: bytes = b"", size: int | None = None) -> bytes:
-    """An MP4 atom, which may lie about its size."""
+    """An MP4 atom; `size`: the size in its header, if wrong."""
     return struct.pack(">I", len(body) + 8 if size is None else size) + kind + body
 
 
 def nested(wrap: Callable[[bytes], bytes], depth: int) -> bytes:
-    """`wrap` around nothing, around itself, `depth` times."""
+    """`wrap` applied `depth` times, starting with nothing."""
     body = b""
     for _ in range(depth):
         body = wrap(body)
@@ -128,7 +128,7 @@ FTYP = atom(b"ftyp", b"M4A \0\0\0\0M4A mp42isom")
 
 
 def ebml(kind: str, body: bytes, size: int | None = None) -> bytes:
-    """A Matroska element with its hexadecimal id, which may lie about its size."""
+    """A Matroska element with the hexadecimal id `kind`; `size`: the size in its header, if wrong."""
     length = len(body) if size is None else size
     return bytes.fromhex(kind) + b"\x01" + length.to_bytes(7, "big") + body
 
@@ -136,7 +136,7 @@ def ebml(kind: str, body: bytes, size: int | None = None) -> bytes:
 def webm(
     sound: bytes = b"", rate: float = 48_000.0, channels: bytes = b"\1", codec: bytes = b"A_PCM"
 ) -> bytes:
-    """A WebM with one track of raw 16-bit samples, whatever its header claims."""
+    """A WebM file with one track of raw 16-bit samples, whatever its header declares."""
     audio = ebml("e1", ebml("b5", struct.pack(">d", rate)) + ebml("9f", channels) + ebml("6264", b"\x10"))
     name = codec + b"/INT/LIT" if codec == b"A_PCM" else codec
     track = ebml("ae", ebml("d7", b"\1") + ebml("73c5", b"\1") + ebml("83", b"\2") + ebml("86", name) + audio)
@@ -149,17 +149,17 @@ SOUND = (tone(rate=48_000) * 32767).astype("<i2").tobytes()
 
 
 def synchsafe(size: int) -> bytes:
-    """A size in an ID3 tag: four times 7 bits."""
+    """A size as in an ID3 tag: four times 7 bits."""
     return bytes(size >> shift & 127 for shift in (21, 14, 7, 0))
 
 
 def id3(body: bytes, size: int | None = None) -> bytes:
-    """An ID3v2.3 tag, which may lie about its size."""
+    """An ID3v2.3 tag; `size`: the size in its header, if wrong."""
     return b"ID3\3\0\0" + synchsafe(len(body) if size is None else size) + body
 
 
 def picture(pixels: int) -> bytes:
-    """A PNG whose header claims so many pixels a side, all of one colour: small here, huge when unpacked."""
+    """A PNG whose header declares `pixels` a side, in one colour: small, but huge when unpacked."""
     rows = zlib.compress(bytes(10_000_000), 9)
     parts = (b"IHDR", struct.pack(">IIBBBBB", pixels, pixels, 8, 6, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -169,38 +169,38 @@ def picture(pixels: int) -> bytes:
 
 
 def with_cover(image: bytes) -> bytes:
-    """An MP3 with a picture in its tag."""
+    """An MP3 file with a picture in its tag."""
     frame = b"\0image/png\0\3\0" + image
     return id3(b"APIC" + struct.pack(">I", len(frame)) + bytes(2) + frame) + good("MP3")
 
 
 def with_flac_block(kind: int, body: bytes, size: int | None = None) -> bytes:
-    """A FLAC with one more block of metadata behind the first one, which is 42 bytes long with the magic."""
+    """A FLAC file with one more metadata block after the first one, which ends at byte 42."""
     flac = good("FLAC")
     length = (len(body) if size is None else size).to_bytes(3, "big")
     return flac[:4] + bytes([flac[4] & 0x7F]) + flac[5:42] + bytes([kind]) + length + body + flac[42:]
 
 
 def with_flac_rate(rate: int) -> bytes:
-    """A FLAC whose header claims `rate` Hz, which has 20 bits."""
+    """A FLAC file whose header declares `rate` Hz, of 20 bits."""
     flac = good("FLAC")
     return flac[:18] + (rate << 4 | flac[20] & 15).to_bytes(3, "big") + flac[21:]
 
 
 def stereo_of(values: float) -> bytes:
-    """A float WAV of nothing but `values`."""
+    """A float WAV file whose samples are all `values`."""
     file = io.BytesIO(float_wav(np.full(16_000, values, np.float32)))
     return file.getvalue()
 
 
 def huge_index() -> bytes:
-    """An M4A of 10 kB whose index claims 67 million samples in one chunk: FFmpeg makes 2.5 GB of it."""
+    """An M4A file of 10 kB whose index declares 67 million samples, for which FFmpeg allocates 2.5 GB."""
     number = struct.pack(">I", 2**26)
     return patched(patched(good("M4A"), b"stsz", 8, number), b"stsc", 12, number)
 
 
 def fragmented() -> bytes:
-    """An M4A in pieces, as it is sent while it is recorded."""
+    """An M4A file in fragments, as it is streamed during recording."""
     return with_av(tone(rate=48_000)[None], "mp4", "aac", movflags="frag_keyframe+empty_moov")
 
 

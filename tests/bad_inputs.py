@@ -1,6 +1,6 @@
-"""Recordings made on the spot: good ones in every format, and every bad one the decoder must refuse.
+"""Generated recordings: valid ones in every format, and invalid ones that the decoder must refuse.
 
-`python tests/bad_inputs.py FOLDER` writes the bad ones to a folder, to drop them on the page by hand.
+`python tests/bad_inputs.py FOLDER` writes the invalid ones to a folder, for tests of the page by hand.
 """
 
 import io
@@ -28,14 +28,14 @@ def tone(
 
 
 def with_soundfile(samples: NDArray, container: str, subtype: str | None = None, rate: int = RATE) -> bytes:
-    """`samples`, shape (frame,) or (frame, channel), as a file's bytes."""
+    """`samples`, shape (frame,) or (frame, channel), encoded by soundfile."""
     file = io.BytesIO()
     soundfile.write(file, samples, rate, format=container, subtype=subtype)
     return file.getvalue()
 
 
 def with_av(samples: NDArray, container: str, codec: str, rate: int = 48_000, **options: str) -> bytes:
-    """`samples`, shape (channel, frame), one or two channels, as FFmpeg writes them."""
+    """`samples`, shape (channel, frame), one or two channels, encoded by FFmpeg."""
     file = io.BytesIO()
     with av.open(file, "w", format=container, options=options) as output:
         layout = "mono" if len(samples) == 1 else "stereo"
@@ -44,6 +44,7 @@ def with_av(samples: NDArray, container: str, codec: str, rate: int = 48_000, **
 
 
 def _encode(output: av.container.OutputContainer, track: av.AudioStream, samples: NDArray, rate: int) -> None:
+    """Encodes `samples`, shape (channel, frame), into `track`."""
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=track.layout.name)
     frame.sample_rate = rate
     fifo = av.AudioFifo()
@@ -61,7 +62,7 @@ def wav(
     bits: int = 16,
     declared: int | None = None,
 ) -> bytes:
-    """A WAV with exactly this header, however absurd; `declared` is its data size in bytes."""
+    """A WAV file with exactly this header, however invalid; `declared` is its data size in bytes."""
     width = channels * bits // 8
     form = struct.pack("<HHIIHH", tag, channels, rate, rate * width % 2**32, width % 2**16, bits)
     size = len(data) if declared is None else declared
@@ -77,12 +78,12 @@ def wav(
 
 
 def float_wav(samples: NDArray, rate: int = RATE) -> bytes:
-    """A float32 WAV that may hold NaN."""
+    """A float32 WAV file, which may contain NaN."""
     return wav(samples.astype("<f4").tobytes(), rate, tag=3, bits=32)
 
 
 def surround() -> bytes:
-    """A second of a tone in AAC with eight channels (7.1), as films have them."""
+    """One second of a tone in AAC with eight channels (7.1), as in films."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as output:
         track = output.add_stream("aac", rate=48_000, layout="7.1")
@@ -95,7 +96,7 @@ def surround() -> bytes:
 
 
 def video(sound: NDArray | None = None, rate: int = 48_000) -> bytes:
-    """An MP4 with one grey picture and `sound`, shape (frame,), or none."""
+    """An MP4 file with one grey picture, and `sound`, shape (frame,), or no sound."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as output:
         pictures = output.add_stream("mpeg4", rate=25)
@@ -111,7 +112,7 @@ def video(sound: NDArray | None = None, rate: int = 48_000) -> bytes:
 
 
 def zipped() -> bytes:
-    """A zip with a fine recording inside."""
+    """A zip file that contains a valid recording."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("a.wav", with_soundfile(tone(), "WAV"))
@@ -120,7 +121,7 @@ def zipped() -> bytes:
 
 @cache
 def silent_hours(count: int = 1) -> bytes:
-    """Hours of silence at 48 kHz, each in about 500 kB of FLAC; 691 MB as float32."""
+    """`count` hours of silence at 48 kHz as FLAC: about 500 kB an hour, 691 MB as float32."""
     file = io.BytesIO()
     second = np.zeros(48_000, np.int16)
     with soundfile.SoundFile(file, "w", 48_000, 1, format="FLAC", subtype="PCM_16") as flac:
@@ -130,7 +131,7 @@ def silent_hours(count: int = 1) -> bytes:
 
 
 def with_flac_length(flac: bytes, frames: int) -> bytes:
-    """`flac` with another number of frames in its header; 0 means unknown there."""
+    """`flac` with another number of frames in its header; 0 stands for unknown."""
     declared = bytes([flac[21] & 0xF0 | frames >> 32]) + struct.pack(">I", frames & 0xFFFFFFFF)
     return flac[:21] + declared + flac[26:]
 
@@ -166,7 +167,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
 
 @cache
 def good(name: str) -> bytes:
-    """A second of a 440 Hz tone in the format of that name."""
+    """One second of a 440 Hz tone in the format `name`."""
     return FORMATS[name]()
 
 
@@ -180,7 +181,7 @@ def _truncated(content: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Bad:
-    """One file that cannot be used, and the code its refusal must carry."""
+    """A file that cannot be read, and the code of its error."""
 
     code: str
     make: Callable[[], bytes]
@@ -219,7 +220,7 @@ BAD = {
 
 @dataclass(frozen=True)
 class Partial:
-    """A file that can be read in part: what there is of it, in seconds, and the name of the warning."""
+    """A file that can be read in part: the readable duration in s, and the name of the warning."""
 
     seconds: float
     warning: str

@@ -1,4 +1,4 @@
-"""The ways into the program other than the page: command line, REST and MCP."""
+"""Clients of the program other than the page: command line, REST and MCP."""
 
 import json
 from pathlib import Path
@@ -15,33 +15,35 @@ TOOL = "analyze_speech_emotion"
 
 
 def upload(server: str, path: Path) -> str:
+    """Uploads a file and returns its path on the server."""
     with path.open("rb") as file:
         return httpx.post(f"{server}/gradio_api/upload", files={"files": file}).json()[0]
 
 
-def ask_tool(server: str, arguments: dict, tool: str = TOOL):
-    """What an MCP client gets: whether it failed, and the text."""
+def call_tool(server: str, arguments: dict, tool: str = TOOL):
+    """Calls an MCP tool: whether it failed, and the text of its result."""
 
-    async def ask():
+    async def call():
         async with (
             streamable_http_client(f"{server}/gradio_api/mcp/") as (receive, send, _),
             ClientSession(receive, send) as session,
         ):
             await session.initialize()
-            answer = await session.call_tool(tool, arguments)
-            return answer.isError, answer.content[0].text
+            result = await session.call_tool(tool, arguments)
+            return result.isError, result.content[0].text
 
-    return run(ask())
+    return run(call())
 
 
-def by_rest(server: str, body: dict, endpoint: str = "analyze") -> tuple[str, dict]:
-    """The kind of the event that ends a call without any library, and its content."""
-    place = f"{server}/gradio_api/call/v2/{endpoint}"
-    event = httpx.post(place, json=body).json()["event_id"]
+def call_rest(server: str, body: dict, endpoint: str = "analyze") -> tuple[str, dict]:
+    """Calls an endpoint without a client library: the type of the last event, and its content."""
+    address = f"{server}/gradio_api/call/v2/{endpoint}"
+    event = httpx.post(address, json=body).json()["event_id"]
     lines = httpx.get(f"{server}/gradio_api/call/{endpoint}/{event}", timeout=60).text.strip().splitlines()
     return lines[-2].removeprefix("event: "), json.loads(lines[-1].removeprefix("data: "))
 
 
-def by_command(path: Path, model: str, monkeypatch) -> dict:
+def run_analyze(path: Path, model: str, monkeypatch) -> dict:
+    """The analysis of `path` by the command `analyze`."""
     monkeypatch.chdir(path.parent)
     return json.loads(CliRunner().invoke(app, ["analyze", path.name, "--model", model]).stdout)[0]

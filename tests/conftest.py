@@ -1,4 +1,4 @@
-"""What the tests share: a checkpoint, and real recordings where they are at hand."""
+"""Fixtures for all tests: a checkpoint, and real recordings where the corpora are present."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from support import SHARED, random_bundle
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> str:
-    """The folder of a checkpoint with random weights. Nobody changes it."""
+    """The folder of a checkpoint with random weights. Tests must not change it."""
     return str(random_bundle(tmp_path_factory.mktemp("model") / "random"))
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of corpora; skips where it is absent."""
+    """The folder of the corpora; skips the test where it is absent."""
     if not (SHARED / "data" / "ravdess").is_dir():
         pytest.skip("needs the corpora of ../shared/data")
     return SHARED / "data"

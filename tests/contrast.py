@@ -1,4 +1,4 @@
-"""How well one colour can be read on another (WCAG 2.2)."""
+"""Contrast of two colours (WCAG 2.2)."""
 
 import numpy as np
 from matplotlib.colors import to_rgb

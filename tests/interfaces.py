@@ -1,4 +1,4 @@
-"""The commands that the documentation shows: what they take, and what is wrong with one as written."""
+"""Options of the commands in the documentation, and errors in a command as it is written there."""
 
 import ast
 import re
@@ -13,27 +13,28 @@ from ser_core.commands.cli import app
 
 @dataclass
 class Interface:
-    """What a command takes."""
+    """The options of a command."""
 
-    options: dict[str, tuple[str, ...]]  # each with the values it may have; none: any
+    options: dict[str, tuple[str, ...]]  # the permitted values of each; empty: any value
     flags: set[str] = field(default_factory=set)  # options without a value
 
 
 def typer_interface(command: typer.core.TyperCommand) -> Interface:
-    found = Interface({"--help": ()}, {"--help"})
+    """The options of a typer command."""
+    interface = Interface({"--help": ()}, {"--help"})
     for parameter in command.params:
         for option in (*parameter.opts, *parameter.secondary_opts):
             if option.startswith("--"):
                 metavar = parameter.metavar or ""
-                found.options[option] = tuple(metavar.split("|")) if "|" in metavar else ()
+                interface.options[option] = tuple(metavar.split("|")) if "|" in metavar else ()
                 if getattr(parameter, "is_flag", False):
-                    found.flags.add(option)
-    return found
+                    interface.flags.add(option)
+    return interface
 
 
 def source_interface(function: ast.FunctionDef, aliases: dict[str, ast.expr]) -> Interface:
-    """The same from the source of a typer command, whose imports would take seconds."""
-    found = Interface({"--help": ()}, {"--help"})
+    """The options of a typer command, read from its source, because importing it takes seconds."""
+    interface = Interface({"--help": ()}, {"--help"})
     for argument in function.args.args:
         annotation = argument.annotation
         if isinstance(annotation, ast.Name):
@@ -45,9 +46,9 @@ def source_interface(function: ast.FunctionDef, aliases: dict[str, ast.expr]) ->
         plain = "--" + argument.arg.replace("_", "-")
         flag = bool(re.match(r"Annotated\[bool\b|bool$", text))
         options = named or ([plain, "--no-" + plain[2:]] if flag else [plain])
-        found.options |= dict.fromkeys(options, ())
-        found.flags |= set(options) if flag else set()
-    return found
+        interface.options |= dict.fromkeys(options, ())
+        interface.flags |= set(options) if flag else set()
+    return interface
 
 
 def functions(path: Path) -> tuple[dict[str, ast.FunctionDef], dict[str, ast.expr]]:
@@ -63,9 +64,9 @@ def functions(path: Path) -> tuple[dict[str, ast.FunctionDef], dict[str, ast.exp
 
 
 def train_commands() -> dict[str, Interface]:
-    found, aliases = functions(ROOT / "train" / "cli.py")
+    definitions, aliases = functions(ROOT / "train" / "cli.py")
     commands = {}
-    for name, function in found.items():
+    for name, function in definitions.items():
         for decorator in map(ast.unparse, function.decorator_list):
             if named := re.fullmatch(r"app\.command\((?:'(\w+)')?\)", decorator):
                 commands[named[1] or name] = source_interface(function, aliases)
@@ -80,21 +81,21 @@ def benchmark(name: str) -> Interface | None:
         return Interface(
             dict.fromkeys(re.findall(r'add_argument\(\s*"(--[\w-]+)"', path.read_text(encoding="utf-8")), ())
         )
-    found, aliases = functions(path)
-    return source_interface(found["main"], aliases) if "main" in found else None
+    definitions, aliases = functions(path)
+    return source_interface(definitions["main"], aliases) if "main" in definitions else None
 
 
 def ser_studio_commands() -> dict[str, Interface]:
     group = typer.main.get_command(app)
-    found = {name: typer_interface(command) for name, command in group.commands.items()}
-    return {"page": Interface({"--model": (), "--port": (), "--help": ()}, {"--help"})} | found
+    commands = {name: typer_interface(command) for name, command in group.commands.items()}
+    return {"page": Interface({"--model": (), "--port": (), "--help": ()}, {"--help"})} | commands
 
 
 STUDIO, TRAIN = ser_studio_commands(), train_commands()
 
 
 def problem(words: list[str]) -> str:
-    """Why a command cannot be given; empty where it can."""
+    """Why a command is not valid; empty if it is."""
     if words[0] == "ser-studio":
         known, rest = STUDIO, words[1:]
     elif words[2] == "ser_core":
@@ -103,10 +104,10 @@ def problem(words: list[str]) -> str:
         known, rest = TRAIN, words[3:]
     else:
         name = words[2].removeprefix("benchmarks.")
-        found = benchmark(name)
-        if found is None:
+        interface = benchmark(name)
+        if interface is None:
             return f"there is no benchmark {name}"
-        known, rest = {name: found}, [name, *words[3:]]
+        known, rest = {name: interface}, [name, *words[3:]]
     if not rest or not re.fullmatch(r"[a-z_]+", rest[0]):  # the program as such, or `COMMAND`
         return ""
     if rest[0] not in known:

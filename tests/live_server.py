@@ -21,10 +21,10 @@ PATIENCE_S = 60  # for messages that must come
 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
-    """The WebSocket address of `app` while it is served on a free port."""
+    """Serves `app` on a free port; yields its WebSocket address."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
     socket = server.config.bind_socket()
-    socket.listen(256)  # so that whoever connects before the server is up waits for it
+    socket.listen(256)  # clients that connect before the server is up wait for it
     thread = threading.Thread(target=server.run, args=([socket],), daemon=True)
     thread.start()
     try:
@@ -36,13 +36,13 @@ def serving(app: FastAPI) -> Iterator[str]:
 
 @contextmanager
 def live_server(engine: LiveEngine, **options: float) -> Iterator[str]:
-    """The address of `/live` in an app of its own."""
+    """Serves `/live` alone; yields its address."""
     with serving(FastAPI(routes=[live_socket.route(engine, **options)])) as address:
         yield address + live_socket.PATH
 
 
 class Client:
-    """A microphone at the other end of a connection; `with` closes it."""
+    """A client that sends audio; `with` opens and closes the connection."""
 
     def __init__(self, address: str, headers: dict[str, str] | None = None) -> None:
         self._opening = connect(address, max_size=None, proxy=None, additional_headers=headers)
@@ -57,13 +57,15 @@ class Client:
         self._opening.__exit__(*error)
 
     def start(self, sample_rate: int = 16_000) -> dict:
-        self.tell({"type": "start", "sample_rate": sample_rate})
+        """Starts a session; the server's first message."""
+        self.send_json({"type": "start", "sample_rate": sample_rate})
         return self.next()
 
-    def tell(self, message: object) -> None:
+    def send_json(self, message: object) -> None:
         self.connection.send(json.dumps(message))
 
     def frame(self, samples: np.ndarray) -> None:
+        """Sends one frame of `samples`, int16."""
         self.connection.send(struct.pack("<I", self.sequence) + samples.astype("<i2").tobytes())
         self.sequence += 1
         self.sent += len(samples)
@@ -74,10 +76,11 @@ class Client:
             self.frame(samples[at : at + size])
 
     def next(self) -> dict:
+        """The server's next message."""
         return json.loads(self.connection.recv(timeout=PATIENCE_S))
 
     def until(self, kind: str) -> list[dict]:
-        """The messages up to the first of the type `kind`; a fatal error is none that may come before."""
+        """The messages up to the first of the type `kind`; fails at a fatal error before it."""
         messages = [self.next()]
         while messages[-1]["type"] != kind:
             assert not messages[-1].get("fatal"), messages[-1]
@@ -86,17 +89,17 @@ class Client:
 
     def stop(self) -> list[dict]:
         """Ends the session; the messages up to `done`."""
-        self.tell({"type": "stop"})
+        self.send_json({"type": "stop"})
         return self.until("done")
 
     def end(self) -> tuple[dict, int | None]:
-        """The server's last message and the code it closes with."""
+        """The server's last message, and the code with which it closes."""
         last = {}
         with suppress(ConnectionClosed):
             while True:
                 last = self.next()
         return last, self.connection.protocol.close_code
 
-    def vanish(self) -> None:
-        """Goes without a word, as a browser that crashes."""
+    def abort(self) -> None:
+        """Breaks the connection without a closing handshake, as a browser that crashes."""
         self.connection.socket.shutdown(SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""The processes a process started, as Linux tells them."""
+"""Child processes, from /proc (Linux)."""
 
 from pathlib import Path
 
@@ -8,18 +8,20 @@ PROC = Path("/proc")
 
 
 def children(parent: int, command: str) -> list[int]:
-    """The numbers of the running processes that `parent` started with `command` among their arguments."""
+    """The ids of running processes that `parent` started with `command` among their arguments."""
     if not PROC.is_dir():
         pytest.skip("needs /proc")
-    return sorted(int(stat.parent.name) for stat in PROC.glob("[0-9]*/stat") if _is(stat, parent, command))
+    return sorted(
+        int(stat.parent.name) for stat in PROC.glob("[0-9]*/stat") if _is_child(stat, parent, command)
+    )
 
 
-def _is(stat: Path, parent: int, command: str) -> bool:
+def _is_child(stat: Path, parent: int, command: str) -> bool:
+    """Whether the process of /proc/PID/stat runs `command`, started by `parent`."""
     try:
-        state, its_parent = (
-            stat.read_text().rpartition(")")[2].split()[:2]
-        )  # the name before may hold anything
+        # The process's name, in parentheses, may contain anything.
+        state, its_parent = stat.read_text().rpartition(")")[2].split()[:2]
         arguments = stat.with_name("cmdline").read_bytes().decode(errors="replace").split("\0")
-    except (FileNotFoundError, ProcessLookupError):  # it has ended since
+    except (FileNotFoundError, ProcessLookupError):  # the process has ended
         return False
     return int(its_parent) == parent and state != "Z" and command in arguments

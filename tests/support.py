@@ -1,4 +1,4 @@
-"""Sound and checkpoints that tests make themselves, and what else many of them need."""
+"""Generated audio and checkpoints, and helpers that many tests use."""
 
 import asyncio
 import time
@@ -24,16 +24,16 @@ from ser_core.recognition.recognizer import Recognizer
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 SAMPLE_RATE = 16_000
-PATIENCE_S = 60.0  # for what must come
+PATIENCE_S = 60.0  # timeout for what must happen
 FORMANTS_HZ = (700, 1220, 2600)  # of the vowel in "father" (Peterson & Barney 1952, men)
 
 
 def random_bundle(folder: Path, architecture: str = "parallel_cnn_transformer", **changes) -> Path:
-    """A checkpoint with random weights, saved in `folder`; `changes` are fields of its `Bundle`."""
+    """Saves a checkpoint with random weights in `folder`; `changes` are fields of its `Bundle`."""
     torch.manual_seed(7)
     model = registry.build(architecture, len(LABELS))
-    described = Bundle("random", "0.1", architecture, LABELS, model.features)
-    bundle.save(folder, replace(described, **changes), model)
+    description = Bundle("random", "0.1", architecture, LABELS, model.features)
+    bundle.save(folder, replace(description, **changes), model)
     return folder
 
 
@@ -61,19 +61,22 @@ def clips_of(count: int, seed: int = 3) -> list[Clip]:
     return stream.push(syllables(count, seed)) + stream.flush()
 
 
-def stubborn_bundle(folder: Path, label: str, **changes) -> Path:
-    """A small checkpoint that hears `label` in all speech; `changes` are fields of its `Bundle`."""
+def constant_bundle(folder: Path, label: str, **changes) -> Path:
+    """Saves a small checkpoint that labels all speech `label`; `changes` are fields of its `Bundle`."""
     torch.manual_seed(7)
     model = registry.build("stacked_cnn_lstm", len(LABELS))
     with torch.no_grad():
         model.head[-1].bias[LABELS.index(label)] = 10.0
-    described = Bundle(folder.name, "0.1", "stacked_cnn_lstm", LABELS, model.features)
-    bundle.save(folder, replace(described, **changes), model)
+    description = Bundle(folder.name, "0.1", "stacked_cnn_lstm", LABELS, model.features)
+    bundle.save(folder, replace(description, **changes), model)
     return folder
 
 
 def syllables(count: int, seed: int = 0, pitch_hz: float = 120.0, pause_s: float = 0.6) -> np.ndarray:
-    """`count` vowels of 0.5 to 1.2 s with a pause after each: what a speech detector takes for speech."""
+    """`count` vowels of 0.5 to 1.2 s, each followed by a pause; a speech detector takes them for speech.
+
+    Float32 at 16 kHz, shape (n_samples,).
+    """
     rng = np.random.default_rng(seed)
     pieces = [np.zeros(SAMPLE_RATE // 2)]
     for _ in range(count):
@@ -84,7 +87,7 @@ def syllables(count: int, seed: int = 0, pitch_hz: float = 120.0, pause_s: float
 
 
 def _vowel(seconds: float, pitch_hz: float) -> np.ndarray:
-    """A voiced sound with three formants and a syllable's rise and fall."""
+    """A vowel with three formants and the envelope of a syllable."""
     time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     phase = 2 * np.pi * np.cumsum(pitch_hz * (1 + 0.03 * np.sin(2 * np.pi * 5 * time))) / SAMPLE_RATE
     sound = np.zeros_like(time)
@@ -96,13 +99,13 @@ def _vowel(seconds: float, pitch_hz: float) -> np.ndarray:
 
 
 def write_wav(path: Path, samples: np.ndarray) -> Path:
-    """`samples` as 16-bit WAV at 16 kHz."""
+    """Writes `samples` as 16-bit WAV at 16 kHz and returns `path`."""
     soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
     return path
 
 
 def spoken_corpus(folder: Path, voices: int, clips: int) -> Path:
-    """A corpus with a metadata.csv: a syllable a clip, in turn low and sad, high and happy."""
+    """A corpus with a metadata.csv: one syllable per clip, alternately low (sad) and high (happy)."""
     folder.mkdir(parents=True)
     rows = ["file,speaker,emotion"]
     for number in range(voices * clips):
@@ -114,7 +117,7 @@ def spoken_corpus(folder: Path, voices: int, clips: int) -> Path:
 
 
 def recording(path: Path, seconds: float = 0.25) -> Path:
-    """A generated recording that differs with its path, made with its folders."""
+    """Writes a recording of noise that depends on its path; creates the folders of `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng([*path.as_posix().encode()]).normal(0, 0.1, int(seconds * SAMPLE_RATE))
     return write_wav(path, noise.astype(np.float32))
@@ -129,7 +132,7 @@ def tabled(folder: Path, table: str) -> Path:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether `condition` comes true, in as long as the slowest machine needs."""
+    """Whether `condition` becomes true within PATIENCE_S."""
     end = time.monotonic() + PATIENCE_S
     while not condition() and time.monotonic() < end:
         time.sleep(0.01)
@@ -137,7 +140,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """What `coroutine` returns; on a thread of its own, as browser tests leave a loop running on this one."""
+    """The result of `coroutine`, run on another thread: browser tests leave a loop running on this one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
 
@@ -146,7 +149,7 @@ PITCH_HZ = {"sad": 90.0, "happy": 240.0, "neutral": 150.0}
 
 
 def voices(data: Path, count: int) -> Path:
-    """A corpus in `data` of `count` voices, each once sad, happy and neutral; its folder."""
+    """A corpus in `data` of `count` voices, each sad, happy and neutral once; returns its folder."""
     folder = data / "voices"
     folder.mkdir()
     rows = ["file,speaker,emotion"]

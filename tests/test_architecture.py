@@ -1,4 +1,4 @@
-"""The import rules of docs/architecture.md, the size of files, and that nothing here can unpickle."""
+"""Import rules of docs/architecture.md, sizes of files, and that nothing can unpickle."""
 
 import ast
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from support import ROOT
 
-# Who must not be imported by whom: app -> ser_ui -> ser_core, train -> ser_core, never the other way.
+# Packages that must not be imported. Allowed are app -> ser_ui -> ser_core and train -> ser_core.
 FORBIDDEN = {
     "ser_core": {"gradio", "train", "ser_ui", "app"},
     "ser_ui": {"train", "app"},
     "train": {"gradio", "ser_ui", "app"},
 }
-# The rooms of each package and the files beside them, from the lowest. Each imports only those before it.
+# The rooms and modules of each package, from the lowest. Each may import only those before it.
 ROOMS = {
     "ser_core": "errors emotions audio analysis models checkpoint recognition pictures export commands",
     "ser_ui": "theme words layout examples corrections comparison text timeline model_cache server tabs page "
@@ -23,20 +23,20 @@ ROOMS = {
 }
 MAX_LINES = 350  # of a file
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-# Reads published state dicts, pinned by their hash, as tensors alone; the name from pickle is an error's.
+# Reads published state dicts, pinned by hash, as tensors only; from pickle it imports an exception.
 DOWNLOADS = ROOT / "ser_core" / "models" / "pretrained.py"
 WALL_CLOCKS = ("time.time(", "time.time_ns(", "datetime.now(", "datetime.datetime.now(", "date.today(")
 UNPICKLING_CALLS = {"torch.load", "torch.hub.load", "read_pickle", "torch.export.load"}
 
 
 def sources(*rooms: str) -> list[Path]:
-    found = [path for room in rooms for path in sorted((ROOT / room).rglob("*.py"))]
-    assert found, f"nothing to check in {rooms}"
-    return found
+    paths = [path for room in rooms for path in sorted((ROOT / room).rglob("*.py"))]
+    assert paths, f"nothing to check in {rooms}"
+    return paths
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """Every module that is imported anywhere in `tree`, also inside functions, with its line."""
+    """Every module that is imported in `tree`, also inside functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -47,7 +47,7 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 
 def unpickling(tree: ast.AST) -> Iterator[str]:
-    """What in `tree` could run code that a file brings along."""
+    """Everything in `tree` that could run code from a file."""
     yield from (name for name in imported(tree) if name.split(".")[0] in UNPICKLERS)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and ast.unparse(node).endswith(tuple(UNPICKLING_CALLS)):
@@ -77,14 +77,14 @@ def imports_within(package: str) -> dict[str, set[str]]:
     graph = {}
     for name, path in known.items():
         tree = ast.parse(path.read_text())
-        named = set(imported(tree))
+        imported_names = set(imported(tree))
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and not node.level:
                 parts = {f"{node.module}.{alias.name}" for alias in node.names}
-                named |= parts
+                imported_names |= parts
                 if parts <= set(known):
-                    named.discard(str(node.module))
-        graph[name] = named & set(known) - {name, package}
+                    imported_names.discard(str(node.module))
+        graph[name] = imported_names & set(known) - {name, package}
     return graph
 
 
@@ -102,7 +102,7 @@ def test_a_room_imports_only_rooms_below_it(package):
 @pytest.mark.parametrize("package", ROOMS)
 def test_no_modules_import_each_other_in_a_circle(package):
     graph = imports_within(package)
-    graph.pop(package)  # offers the public names of the others
+    graph.pop(package)  # re-exports the public names
     order = list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
     assert set(graph) <= set(order)
 
@@ -134,8 +134,8 @@ def test_the_page_reads_what_strangers_send_in_no_process_of_its_own():
 def test_nothing_unpickles():
     paths = {*sources("ser_core", "ser_ui", "benchmarks"), *ROOT.glob("*.py")} - {DOWNLOADS}
     for path in sorted(paths):
-        found = list(unpickling(ast.parse(path.read_text())))
-        assert not found, f"{path.relative_to(ROOT)} uses {found}"
+        violations = list(unpickling(ast.parse(path.read_text())))
+        assert not violations, f"{path.relative_to(ROOT)} uses {violations}"
 
 
 def test_training_reads_back_only_the_tensors_of_its_own_runs():
@@ -143,9 +143,9 @@ def test_training_reads_back_only_the_tensors_of_its_own_runs():
         tree = ast.parse(path.read_text())
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
         loads = [call for call in calls if ast.unparse(call.func) == "torch.load"]
-        careless = [c for c in loads if "weights_only=True" not in map(ast.unparse, c.keywords)]
-        found = [*map(ast.unparse, careless), *set(unpickling(tree)) - {"torch.load"}]
-        assert not found, f"{path.relative_to(ROOT)} uses {found}"
+        unsafe = [c for c in loads if "weights_only=True" not in map(ast.unparse, c.keywords)]
+        violations = [*map(ast.unparse, unsafe), *set(unpickling(tree)) - {"torch.load"}]
+        assert not violations, f"{path.relative_to(ROOT)} uses {violations}"
 
 
 def test_downloads_are_read_as_tensors_alone():
@@ -157,13 +157,13 @@ def test_downloads_are_read_as_tensors_alone():
 
 
 def test_whatever_waits_counts_on_a_clock_that_nobody_sets():
-    """Time limits, turns and deletions go on as they should when the computer's clock jumps."""
+    """Timeouts, queues and deletions must not depend on changes of the computer's clock."""
     for path in (*sources("ser_ui", "ser_core"), ROOT / "app.py"):
         calls = [
             ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
         ]
-        found = [call for call in calls if call.startswith(WALL_CLOCKS)]
-        assert not found, f"{path.relative_to(ROOT)} uses {found}"
+        violations = [call for call in calls if call.startswith(WALL_CLOCKS)]
+        assert not violations, f"{path.relative_to(ROOT)} uses {violations}"
 
 
 @pytest.mark.parametrize(

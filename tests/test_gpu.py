@@ -1,4 +1,4 @@
-"""A GPU says what the CPU says."""
+"""A GPU gives the same results as the CPU."""
 
 import subprocess
 import sys
@@ -11,14 +11,14 @@ from support import ROOT, SAMPLE_RATE, random_bundle, syllables
 from ser_core.models.session import Session
 from ser_core.recognition.recognizer import Recognizer
 
-THERE = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-GPUS = [name for name, there in THERE.items() if there]
+AVAILABLE = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+GPUS = [name for name, available in AVAILABLE.items() if available]
 needs_gpu = pytest.mark.skipif(not GPUS, reason="needs a GPU")
 
 
 @pytest.fixture(scope="module")
 def clips() -> list[np.ndarray]:
-    """Sixty stretches of 0.1 to 9 s."""
+    """Sixty clips of 0.1 to 9 s."""
     sound = syllables(60, seed=2)
     lengths = np.random.default_rng(2).integers(SAMPLE_RATE // 10, 9 * SAMPLE_RATE, 60)
     return [sound[4000 * row :][:length] for row, length in enumerate(lengths)]
@@ -29,12 +29,12 @@ def clips() -> list[np.ndarray]:
 @pytest.mark.parametrize("architecture", ["whisper_base_adaptive", "parallel_2cnn_transformer"])
 def test_a_gpu_agrees_with_the_cpu(device, architecture, clips, tmp_path):
     folder = random_bundle(tmp_path, architecture, temperature=0.5)
-    found = []
+    probabilities = []
     for name in ("cpu", device):
         recognizer = Recognizer.load(folder, name, "float32")
         sessions = [Session() for _ in range(3)]
-        found.append(recognizer.runtime.in_sessions(clips, sessions * 20, [True] * 60))
-    assert np.abs(found[0] - found[1]).max() < 1e-3
+        probabilities.append(recognizer.runtime.in_sessions(clips, sessions * 20, [True] * 60))
+    assert np.abs(probabilities[0] - probabilities[1]).max() < 1e-3
 
 
 @needs_gpu
@@ -44,10 +44,10 @@ def test_auto_takes_the_gpu(device, tmp_path):
 
 
 def test_a_machine_without_decoders_can_run_the_model():
-    """GPU machines that are given waveforms often have torch and little else."""
+    """GPU machines that get waveforms often have torch and few other packages."""
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['soundfile', 'av', 'soxr', 'webrtcvad', 'scipy'])); "
     )
     command = [sys.executable, "-c", code + "import ser_core.recognition.torch_runtime"]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr

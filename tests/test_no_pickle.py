@@ -1,4 +1,4 @@
-"""Nothing of a checkpoint is unpickled: seen by Python's own audit of what an unpickler looks up."""
+"""No checkpoint is unpickled; checked with Python's audit events of unpicklers."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from support import ROOT, random_bundle
 
 from ser_core.checkpoint import bundle
 
-# Raises wherever an unpickler looks up a class or function, which is how a pickle runs code.
+# Raises when an unpickler looks up a class or function, which is how a pickle runs code.
 GUARD = """
     import sys
     def refuse(event, arguments):
@@ -28,8 +28,8 @@ def run(code: str, *arguments: Path) -> subprocess.CompletedProcess:
 
 
 def test_no_checkpoint_is_unpickled(tmp_path):
-    folders = [*(found.path for found in bundle.shipped()), random_bundle(tmp_path / "random")]
-    done = run(
+    folders = [*(shipped.path for shipped in bundle.shipped()), random_bundle(tmp_path / "random")]
+    process = run(
         """
         import numpy as np
         from ser_core.checkpoint import bundle
@@ -42,11 +42,11 @@ def test_no_checkpoint_is_unpickled(tmp_path):
         """,
         *folders,
     )
-    assert done.stdout.split() == ["1.0"] * len(folders), done.stderr
+    assert process.stdout.split() == ["1.0"] * len(folders), process.stderr
 
 
 @pytest.mark.parametrize("loads", ["pickle.loads(pickle.dumps(Path))", "pickle._loads(pickle.dumps(Path))"])
 def test_the_guard_sees_an_unpickler_at_work(loads):
-    done = run(f"import pickle\nfrom pathlib import Path\n{loads}")
-    assert "unpickled" in done.stderr
-    assert done.returncode == 1
+    process = run(f"import pickle\nfrom pathlib import Path\n{loads}")
+    assert "unpickled" in process.stderr
+    assert process.returncode == 1

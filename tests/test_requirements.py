@@ -1,4 +1,4 @@
-"""What the program stands on: held within a range, and for a reason that is written down."""
+"""Dependencies: each has a version range and a documented purpose."""
 
 import tomllib
 from collections.abc import Iterable
@@ -14,25 +14,27 @@ FILES = sorted([*ROOT.glob("requirements*.txt"), *ROOT.glob("*/requirements*.txt
 
 
 def lines(path: Path) -> list[tuple[Requirement, str]]:
-    """Each requirement and what is said of it."""
+    """Each requirement of a file, and the comment on it."""
     parts = [line.partition("#") for line in path.read_text(encoding="utf-8").splitlines()]
-    return [(Requirement(name), why.strip()) for name, _, why in parts if name.strip() and name[0] != "-"]
+    return [
+        (Requirement(name), purpose.strip()) for name, _, purpose in parts if name.strip() and name[0] != "-"
+    ]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_dependency_has_a_lowest_and_a_highest_version_and_says_what_it_is_for(path):
-    for requirement, why in lines(path):
+    for requirement, purpose in lines(path):
         bounds = {one.operator for one in requirement.specifier}
         assert bounds & {">=", "=="}, requirement
         assert bounds & {"<", "<=", "=="}, requirement
-        assert why, requirement
+        assert purpose, requirement
 
 
 def test_the_documentation_says_what_each_dependency_of_the_app_is_for():
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     table = page.partition("\n| package | for |\n|---|---|\n")[2].partition("\n\n")[0]
     rows = [row.strip("|").split("|") for row in table.splitlines()]
-    named = {name.strip() for names, why in rows if why.strip() for name in names.split(",")}
+    named = {name.strip() for names, purpose in rows if purpose.strip() for name in names.split(",")}
     assert named == {requirement.name for requirement, _ in lines(ROOT / "requirements.txt")}
 
 
@@ -48,7 +50,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 
 def as_declared(requirements: Iterable[Requirement]) -> set[tuple[str, frozenset[str], str]]:
-    """Requirements as they can be compared."""
+    """Requirements in a form that can be compared."""
     return {(one.name.lower(), frozenset(one.extras), str(one.specifier)) for one in requirements}
 
 

@@ -30,45 +30,45 @@ def recomputed():
 
 
 def test_the_readme_shows_what_the_predictions_give(metrics, recomputed):
-    shown = README.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip()
-    assert shown == table(recomputed, metrics)
+    published = README.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip()
+    assert published == table(recomputed, metrics)
 
 
 def test_the_documentation_shows_every_architecture_that_was_measured():
-    costs = {name: architectures.Cost(**told) for name, told in architectures.measured()["costs"].items()}
+    costs = {name: architectures.Cost(**fields) for name, fields in architectures.measured()["costs"].items()}
     page = architectures.PAGE.read_text(encoding="utf-8")
-    shown = page.split(architectures.BEGIN)[1].split(architectures.END)[0]
-    assert shown.strip() == architectures.table(costs)
+    published = page.split(architectures.BEGIN)[1].split(architectures.END)[0]
+    assert published.strip() == architectures.table(costs)
     for name in {path.relative_to(KEPT_IN).parts[0] for path in KEPT_IN.rglob("ravdess_fold0")}:
-        assert f"`{name}`" in shown
+        assert f"`{name}`" in published
     assert costs["parallel_cnn_transformer"].parameters == 395_176
     assert costs["whisper_tiny_distilled"].parameters < 2_000_000
 
 
 def test_metrics_that_the_predictions_do_not_give_are_caught(metrics, recomputed):
-    found = deepcopy(recomputed)
-    found["folds"]["ravdess_fold0"]["accuracy"] += 0.5
+    changed = deepcopy(recomputed)
+    changed["folds"]["ravdess_fold0"]["accuracy"] += 0.5
     with pytest.raises(ValueError, match="the predictions give"):
-        table(found, metrics)
+        table(changed, metrics)
 
 
 def test_the_card_says_how_far_it_can_be_believed_of_strangers(metrics):
-    told, temperature = metrics["calibration"], bundles.read(DEFAULT).temperature
+    calibration, temperature = metrics["calibration"], bundles.read(DEFAULT).temperature
     card = (CHECKPOINTS / DEFAULT / "README.md").read_text(encoding="utf-8")
-    assert set(told["strangers"]) == {"ravdess", "emovo", "nemo", "tess"}
-    for corpus, values in told["strangers"].items():
+    assert set(calibration["strangers"]) == {"ravdess", "emovo", "nemo", "tess"}
+    for corpus, values in calibration["strangers"].items():
         run = RESULTS / "leave_one_corpus_out" / f"without_{corpus}"
-        found = checkpoint.calibration(evaluate.read(run / "predictions.csv"), temperature)
+        again = checkpoint.calibration(evaluate.read(run / "predictions.csv"), temperature)
         in_session = evaluate.read(run / sessions.file_of("every_emotion"))
-        assert values == found | {"in_sessions": checkpoint.calibration(in_session, temperature)}
-        assert f"{found['answered']:.0f}, {found['accuracy_of_answered']:.0f}, {found['ece']:.2f} |" in card
+        assert values == again | {"in_sessions": checkpoint.calibration(in_session, temperature)}
+        assert f"{again['answered']:.0f}, {again['accuracy_of_answered']:.0f}, {again['ece']:.2f} |" in card
 
 
 @pytest.mark.parametrize("fold", range(5))
 def test_predictions_of_a_fold_are_of_its_test_actors_alone(fold):
-    found = evaluate.read(RESULTS / "ravdess_5fold" / f"ravdess_fold{fold}" / "predictions.csv")
-    assert set(found.speakers) == {f"ravdess/{actor:02d}" for actor in RAVDESS_TEST[fold]}
-    assert len(found.files) == len(set(found.files)) == 60 * len(RAVDESS_TEST[fold])
+    predictions = evaluate.read(RESULTS / "ravdess_5fold" / f"ravdess_fold{fold}" / "predictions.csv")
+    assert set(predictions.speakers) == {f"ravdess/{actor:02d}" for actor in RAVDESS_TEST[fold]}
+    assert len(predictions.files) == len(set(predictions.files)) == 60 * len(RAVDESS_TEST[fold])
 
 
 def test_every_kept_run_has_its_predictions():
@@ -81,20 +81,20 @@ def test_every_kept_run_has_its_predictions():
 
 @pytest.mark.parametrize("folder", KEPT, ids=lambda folder: folder.relative_to(KEPT_IN).as_posix())
 def test_what_is_told_of_a_kept_run_follows_from_its_predictions(folder):
-    told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    found = evaluate.read(folder / "predictions.csv")
-    again = evaluate.measure(found, told["temperature"])
-    one_clip = 2 / told["clips"]  # logits and temperature are rounded: one may cross the edge of its bin
-    assert told["ece"] == pytest.approx(again.pop("ece"), abs=one_clip)
-    assert {key: told[key] for key in again} == again
+    published = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    predictions = evaluate.read(folder / "predictions.csv")
+    recomputed = evaluate.measure(predictions, published["temperature"])
+    one_clip = 2 / published["clips"]  # logits and temperature are rounded: a clip may fall into another bin
+    assert published["ece"] == pytest.approx(recomputed.pop("ece"), abs=one_clip)
+    assert {key: published[key] for key in recomputed} == recomputed
     for name, rows, key in (
-        ("per_class.csv", report.per_class(found), "recall"),
-        ("per_speaker.csv", report.per_speaker(found, {}), "accuracy"),
+        ("per_class.csv", report.per_class(predictions), "recall"),
+        ("per_speaker.csv", report.per_speaker(predictions, {}), "accuracy"),
     ):
-        if (folder / name).is_file():  # the first runs were kept without
+        if (folder / name).is_file():  # the first runs do not have them
             with (folder / name).open(newline="", encoding="utf-8") as file:
-                shown = [float(row[key]) for row in csv.DictReader(file)]
-            assert shown == [getattr(row, key) for row in rows]
+                column = [float(row[key]) for row in csv.DictReader(file)]
+            assert column == [getattr(row, key) for row in rows]
 
 
 def test_the_default_model_reaches_what_was_promised(metrics):
@@ -112,12 +112,12 @@ def test_shipped_checkpoints_are_whole_and_their_cards_name_a_licence():
 
 
 def test_no_cost_grows_faster_than_what_is_worked_on():
-    grown = json.loads((KEPT_IN / "growth.json").read_text(encoding="utf-8"))["growth"]
-    assert len(grown) == 4
-    for told in grown:
-        points = [growth.Point(**point) for point in told["points"]]
-        slopes = growth.Growth(told["of"], told["timed"], points).slopes()
-        assert slopes == pytest.approx(tuple(told["slopes"].values()))
+    panels = json.loads((KEPT_IN / "growth.json").read_text(encoding="utf-8"))["growth"]
+    assert len(panels) == 4
+    for panel in panels:
+        points = [growth.Point(**point) for point in panel["points"]]
+        slopes = growth.Growth(panel["of"], panel["timed"], points).slopes()
+        assert slopes == pytest.approx(tuple(panel["slopes"].values()))
         assert max(slopes) <= growth.MOST
 
 

@@ -20,22 +20,22 @@ from ser_ui.server.limits import BURST
 SPACE = {"SYSTEM": "spaces", "SPACE_ID": "someone/ser-studio", "GRADIO_SERVER_NAME": "0.0.0.0"}
 
 CLEAN = os.environ.get("SER_CLEAN_VENV")  # "1" for this Python, or the path of another
-SHOWN = {"assets/examples/slow.ogg": 200, "assets/examples/../style.css": 403, "README.md": 403}
-# What is seen of a Space that works.
-WELL = {
+STATUS_BY_PATH = {"assets/examples/slow.ogg": 200, "assets/examples/../style.css": 403, "README.md": 403}
+# The observations of a Space that works.
+EXPECTED = {
     "title": True,
     "error": None,
     "heard": True,
     "tools": ["ser_studio_analyze_speech_emotion"],
-    "served": SHOWN,
-    "slowed_down": True,  # by the address that the proxy adds, not by what a visitor says
-    "changed": set(),  # of what was pushed
-    "left": set(),  # in the home folder
+    "served": STATUS_BY_PATH,
+    "slowed_down": True,  # by the address that the proxy adds, not by one that a visitor forges
+    "changed": set(),  # pushed files
+    "left": set(),  # files in the home folder
 }
 
 
 def files(folder: Path) -> dict[str, int]:
-    """Every file under `folder`, with the time in ns at which it was changed."""
+    """Every file under `folder`, with its modification time in ns."""
     return {
         path.relative_to(folder).as_posix(): path.stat().st_mtime_ns
         for path in folder.rglob("*")
@@ -45,7 +45,7 @@ def files(folder: Path) -> dict[str, int]:
 
 @pytest.fixture
 def pushed(tmp_path) -> Path:
-    """What a push carries, in a folder of its own."""
+    """The files that a push contains, in a folder of their own."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("needs the repository's history")
@@ -56,17 +56,19 @@ def pushed(tmp_path) -> Path:
     return tmp_path / "pushed"
 
 
-def seen_of_a_space(pushed: Path, tmp_path: Path, python: str) -> dict:
-    """What the pushed files, started with a Space's variables, say to a recording, and what they write."""
+def observe_space(pushed: Path, tmp_path: Path, python: str) -> dict:
+    """Starts the pushed files as a Space does; observes its responses and the files it writes."""
     shipped = (CHECKPOINTS / DEFAULT / "bundle.json").is_file()
     model = DEFAULT if shipped else str(random_bundle(tmp_path / "random"))
     home, temporary = tmp_path / "home", tmp_path / "temporary"
     home.mkdir()
     temporary.mkdir()
     before = files(pushed)
-    kept = {key: value for key, value in os.environ.items() if key in ("PATH", "OMP_NUM_THREADS", "LANG")}
+    inherited = {
+        key: value for key, value in os.environ.items() if key in ("PATH", "OMP_NUM_THREADS", "LANG")
+    }
     environment = {
-        **(kept | SPACE),
+        **(inherited | SPACE),
         "HOME": str(home),
         "TMPDIR": str(temporary),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -74,28 +76,31 @@ def seen_of_a_space(pushed: Path, tmp_path: Path, python: str) -> dict:
     speech = write_wav(tmp_path / "a.wav", syllables(2))
     with app_server(model, temporary, pushed, environment, python) as address:
         title = "SER Studio" in httpx.get(address).text
-        found = Client(address, verbose=False).predict(audio=handle_file(speech), api_name="/analyze")
+        analysis = Client(address, verbose=False).predict(audio=handle_file(speech), api_name="/analyze")
         tools = [tool["name"] for tool in httpx.get(f"{address}/gradio_api/mcp/schema").json()]
         forged = {"X-Forwarded-For": "127.0.0.1, 203.0.113.7"}
         with httpx.Client(base_url=address, headers=forged) as client:
             statuses = (client.post("/gradio_api/call/x").status_code for _ in range(10 * BURST))
             slowed_down = 429 in statuses
-        served = {path: httpx.get(f"{address}/gradio_api/file={pushed / path}").status_code for path in SHOWN}
-    once = ".cache/matplotlib/fontlist"  # made once a machine
+        served = {
+            name: httpx.get(f"{address}/gradio_api/file={pushed / name}").status_code
+            for name in STATUS_BY_PATH
+        }
+    font_cache = ".cache/matplotlib/fontlist"  # written once per machine
     return {
         "title": title,
-        "error": found["error"],
-        "heard": bool(found["segments"]),
+        "error": analysis["error"],
+        "heard": bool(analysis["segments"]),
         "tools": tools,
         "served": served,
         "slowed_down": slowed_down,
         "changed": {name for name, _ in files(pushed).items() ^ before.items()},
-        "left": {name for name in files(home) if not name.startswith(once)},
+        "left": {name for name in files(home) if not name.startswith(font_cache)},
     }
 
 
 def test_a_space_answers_and_writes_nothing_but_temporary_files(pushed, tmp_path):
-    assert seen_of_a_space(pushed, tmp_path, sys.executable) == WELL
+    assert observe_space(pushed, tmp_path, sys.executable) == EXPECTED
 
 
 @pytest.mark.skipif(not CLEAN, reason="installs for minutes: SER_CLEAN_VENV=1, or another Python's path")
@@ -105,19 +110,21 @@ def test_a_space_needs_nothing_but_its_requirements(pushed, tmp_path):
     base = sys.executable if CLEAN == "1" else CLEAN
     subprocess.run([base, "-m", "venv", tmp_path / "venv"], check=True)
     subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", pushed / "requirements.txt"], check=True)
-    assert seen_of_a_space(pushed, tmp_path, python) == WELL
+    assert observe_space(pushed, tmp_path, python) == EXPECTED
 
 
 def test_the_front_matter_fits_the_requirements():
-    front = re.match(r"---\n(.*?)\n---\n", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
-    told = dict(re.findall(r"^(\w+): *\"?([^\"\n]*)", front, re.MULTILINE))
-    assert told["sdk"] == "gradio"
-    assert (ROOT / told["app_file"]).is_file()
+    front_matter = re.match(
+        r"---\n(.*?)\n---\n", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )[1]
+    fields = dict(re.findall(r"^(\w+): *\"?([^\"\n]*)", front_matter, re.MULTILINE))
+    assert fields["sdk"] == "gradio"
+    assert (ROOT / fields["app_file"]).is_file()
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     needed = {
         r.name: r for r in (Requirement(line.partition("#")[0]) for line in lines if line[:1] not in "#")
     }
-    assert told["sdk_version"] in needed["gradio"].specifier
-    assert told["python_version"] in ("3.11", "3.12")
+    assert fields["sdk_version"] in needed["gradio"].specifier
+    assert fields["python_version"] in ("3.11", "3.12")
     assert all(f"2.{minor}.0" in needed["torch"].specifier for minor in range(10, 14))
-    assert len(told["short_description"]) <= 60  # the Hub refuses longer ones
+    assert len(fields["short_description"]) <= 60  # the Hub refuses longer ones

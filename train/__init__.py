@@ -1,1 +1,1 @@
-"""Training: corpora, splits that don't leak, fitting, honest evaluation."""
+"""Training and evaluation: corpora, speaker-independent splits, fitting, reports, export."""

@@ -1,10 +1,10 @@
-"""`python -m train`."""
+"""Entry point of `python -m train`."""
 
 import os
 import sys
 
-# Huge pages: a large network's step spends much of its time on clearing fresh memory page by page. torch asks
-# once, before its first tensor; this is for Linux, elsewhere nothing changes.
+# Use huge pages: a training step of a large network spends much of its time clearing new memory pages. torch
+# reads this variable once, before its first tensor. It has an effect on Linux alone.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 try:

@@ -26,8 +26,8 @@ from train.protocols import crossval as protocols
 from train.protocols import effects as effect_runs
 from train.recipe import RecipeError
 from train.reports import compare as comparison
+from train.reports import cross_corpus, report
 from train.reports import evaluate as evaluation
-from train.reports import report, strangers
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train and measure speech emotion models.")
 ERRORS = (PretrainedError, CorpusError, RecipeError, SplitError, LeakError, RunError, BundleError)
@@ -46,7 +46,7 @@ DATA = Path("../shared/data")
 
 @app.callback()
 def main() -> None:
-    """Errors that a person can mend are one line; progress goes to stderr."""
+    """Sets up logging: progress goes to stderr."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
@@ -58,18 +58,18 @@ def corpora(
     ] = None,
     data: Data = DATA,
 ) -> None:
-    """What is there, corpus by corpus: clips, speakers, hours, classes, duplicates, and what is wrong."""
+    """Lists corpora with their clips, speakers, hours, classes, duplicates and problems."""
     with _readable_errors():
         surveys = []
         for path in corpora_module.find(folder or data):
             try:
-                found = corpora_module.load(path)
+                reading = corpora_module.load(path)
             except CorpusError as error:
                 typer.echo(f"error: {error}", err=True)
                 continue
-            surveys.append(corpora_module.inspect(found, _progress(found.corpus)))
+            surveys.append(corpora_module.inspect(reading, _progress(reading.corpus)))
             typer.echo(corpora_module.describe(surveys[-1]))
-        for line in corpora_module.described_duplicates(corpora_module.shared(surveys)):
+        for line in corpora_module.describe_duplicates(corpora_module.duplicates_across(surveys)):
             typer.echo(f"in two corpora, {line}")
         if not surveys:
             raise typer.Exit(1)
@@ -82,14 +82,14 @@ def augment(
     recipe: Annotated[
         Path | None, typer.Option(help="shows its techniques and ranges; default every technique")
     ] = None,
-    seed: Annotated[int, typer.Option(help="of what is left to chance")] = 0,
+    seed: Annotated[int, typer.Option(help="of the random numbers")] = 0,
 ) -> None:
-    """Lets one clip be heard (WAV) and seen (one PNG) under each augmentation technique."""
+    """Writes one clip with each augmentation technique as WAV, and a figure of all as PNG."""
     with _readable_errors():
-        chosen = recipes.read(recipe).augmentation if recipe else sheet.EVERY_TECHNIQUE
-        if not chosen.of_clips:
+        augmentation = recipes.read(recipe).augmentation if recipe else sheet.EVERY_TECHNIQUE
+        if not augmentation.of_clips:
             raise RecipeError(f"{recipe}: the recipe names no technique, such as [augmentation.awgn]")
-        for path in sheet.write(clip, chosen, out, seed):
+        for path in sheet.write(clip, augmentation, out, seed):
             typer.echo(str(path))
 
 
@@ -105,14 +105,14 @@ def fit(
     devices: Devices = 1,
     nodes: Nodes = 1,
 ) -> None:
-    """Trains one model; the same command again goes on after the last finished epoch."""
+    """Trains one model; the same command again continues after the last finished epoch."""
     with _readable_errors():
-        chosen = recipes.read(recipe)
-        clips = corpora_module.read(data, chosen.corpora)
-        folder = out or Path("runs") / chosen.name / protocols.folder_name(split)
-        chosen_split = protocols.split_named(split, clips, chosen.seed)
-        kept = _cache(cache, no_cache)
-        metrics = fitting.fit(chosen, chosen_split, folder, device, kept, devices, nodes)
+        settings = recipes.read(recipe)
+        clips = corpora_module.read(data, settings.corpora)
+        folder = out or Path("runs") / settings.name / protocols.folder_name(split)
+        selected_split = protocols.split_named(split, clips, settings.seed)
+        feature_cache = _cache(cache, no_cache)
+        metrics = fitting.fit(settings, selected_split, folder, device, feature_cache, devices, nodes)
         if is_first():
             typer.echo(json.dumps(metrics, indent=2))
 
@@ -131,13 +131,13 @@ def crossval(
 ) -> None:
     """Trains and tests every fold of a protocol; finished folds are not run again."""
     with _readable_errors():
-        chosen = recipes.read(recipe)
-        clips = corpora_module.read(data, chosen.corpora)
-        folder = out or Path("runs") / chosen.name / protocols.folder_name(protocol)
-        kept = _cache(cache, no_cache)
-        found = protocols.crossval(chosen, protocol, clips, folder, device, kept, devices, nodes)
+        settings = recipes.read(recipe)
+        clips = corpora_module.read(data, settings.corpora)
+        folder = out or Path("runs") / settings.name / protocols.folder_name(protocol)
+        feature_cache = _cache(cache, no_cache)
+        summary = protocols.crossval(settings, protocol, clips, folder, device, feature_cache, devices, nodes)
         if is_first():
-            typer.echo(json.dumps(found, indent=2))
+            typer.echo(json.dumps(summary, indent=2))
 
 
 @app.command()
@@ -152,14 +152,14 @@ def effects(
 ) -> None:
     """Trains a recipe without augmentation techniques and with each one alone, and compares the runs."""
     with _readable_errors():
-        chosen = recipes.read(recipe)
-        clips = corpora_module.read(data, chosen.corpora)
-        chosen_split = protocols.split_named(split, clips, chosen.seed)
-        folder = out or Path("runs") / chosen.name / f"effects_{protocols.folder_name(split)}"
-        runs = effect_runs.run(chosen, chosen_split, folder, device, _cache(cache, no_cache))
-        compared = comparison.rows(runs)
-        typer.echo(comparison.markdown(compared))
-        comparison.files(compared, folder)
+        settings = recipes.read(recipe)
+        clips = corpora_module.read(data, settings.corpora)
+        selected_split = protocols.split_named(split, clips, settings.seed)
+        folder = out or Path("runs") / settings.name / f"effects_{protocols.folder_name(split)}"
+        runs = effect_runs.run(settings, selected_split, folder, device, _cache(cache, no_cache))
+        comparison_rows = comparison.rows(runs)
+        typer.echo(comparison.markdown(comparison_rows))
+        comparison.files(comparison_rows, folder)
 
 
 @app.command()
@@ -171,17 +171,17 @@ def evaluate(
     cache: Cache = None,
     no_cache: NoCache = False,
 ) -> None:
-    """Measures a checkpoint on whole corpora, alone and together; says so where it was trained on them."""
+    """Evaluates a checkpoint on corpora, separately and together; warns where it was trained on them."""
     with _readable_errors():
         clips = corpora_module.read(data, corpus)
-        found, predictions = strangers.measure(checkpoint, clips, _cache(cache, no_cache))
-        if seen := found["trained_on"]:
-            typer.echo(f"Not a test: {checkpoint} was trained on {', '.join(seen)}", err=True)
+        metrics, predictions = cross_corpus.measure(checkpoint, clips, _cache(cache, no_cache))
+        if trained_on := metrics["trained_on"]:
+            typer.echo(f"Not a test: {checkpoint} was trained on {', '.join(trained_on)}", err=True)
         if out:
             out.mkdir(parents=True, exist_ok=True)
             evaluation.write(predictions, out / "predictions.csv")
             report.files(predictions, clips, out, checkpoint)
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json.dumps(metrics, indent=2))
 
 
 @app.command("report")
@@ -192,12 +192,12 @@ def compare(
         Path | None, typer.Option(help="copies each run's report, not its weights, to KEEP/RECIPE/RUN")
     ] = None,
 ) -> None:
-    """One table of several runs, in Markdown; with --out also as CSV and a figure."""
+    """Compares several runs in one Markdown table; with --out also as CSV and a figure."""
     with _readable_errors():
-        compared = comparison.rows(runs)
-        typer.echo(comparison.markdown(compared))
+        comparison_rows = comparison.rows(runs)
+        typer.echo(comparison.markdown(comparison_rows))
         if out:
-            comparison.files(compared, out)
+            comparison.files(comparison_rows, out)
         for run in runs if keep else []:
             typer.echo(f"kept {comparison.keep(run, keep)}", err=True)
 
@@ -216,7 +216,7 @@ def export(
         bool, typer.Option("--onnx", help="adds model.onnx and model.int8.onnx, for machines without torch")
     ] = False,
 ) -> None:
-    """Makes a checkpoint for the app: weights, bundle.json, metrics.json, model card."""
+    """Exports a checkpoint for the app: weights, bundle.json, metrics.json, model card."""
     with _readable_errors():
         if checkpoint:
             bundle = exports.export(run, checkpoint, measured, version)
@@ -226,9 +226,9 @@ def export(
         elif not onnx:
             raise RunError("name the checkpoint to make, for example checkpoints/mine")
         if onnx:
-            for path, apart in onnx_export.write(checkpoint or run).items():
+            for path, difference in onnx_export.write(checkpoint or run).items():
                 size = path.stat().st_size / 1e6
-                typer.echo(f"{path}: {size:.1f} MB, probabilities within {apart:.1g} of torch's")
+                typer.echo(f"{path}: {size:.1f} MB, probabilities within {difference:.1g} of torch's")
 
 
 def _cache(folder: Path | None, off: bool) -> FeatureCache:
@@ -236,17 +236,17 @@ def _cache(folder: Path | None, off: bool) -> FeatureCache:
 
 
 def _progress(corpus: str) -> Callable[[Sequence[Clip]], Iterator[Clip]]:
-    """Shows on stderr how many of the clips have been opened."""
+    """A progress bar on stderr that counts clips as they are opened."""
 
-    def shown(clips: Sequence[Clip]) -> Iterator[Clip]:
+    def iterate(clips: Sequence[Clip]) -> Iterator[Clip]:
         with typer.progressbar(clips, label=corpus, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
             yield from bar
 
-    return shown
+    return iterate
 
 
 class _readable_errors:  # noqa: N801 (reads as a statement)
-    """Turns errors that a person can mend into one line and exit code 1."""
+    """Reports errors in ERRORS in one line on stderr, with exit code 1."""
 
     def __enter__(self) -> None:
         pass

@@ -1,5 +1,5 @@
-"""The error of a run, for every file that can stop one."""
+"""The error of a training run that cannot start or continue."""
 
 
 class RunError(Exception):
-    """A run that cannot start or go on; the message says what to do."""
+    """A run that cannot start or continue; the message says what to do."""

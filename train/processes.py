@@ -1,4 +1,4 @@
-"""Which of the processes that train together this one is; one process is the first of one."""
+"""Rank, gathering and broadcasting for distributed training; a single process has rank 0 of 1."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -11,29 +11,29 @@ T = TypeVar("T")
 
 
 def is_first() -> bool:
-    """Whether this process writes and reports; the launcher says so before training starts."""
+    """Whether this process writes files and output (rank 0); known before training starts."""
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def place() -> tuple[int, int]:
-    """Rank and number of processes; (0, 1) until training has joined them."""
+def rank_and_count() -> tuple[int, int]:
+    """Rank and number of processes; (0, 1) until the process group is initialised."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
 
 
-def gather(own: T) -> list[T]:
-    """What each process gave, in the order of ranks; all must call it."""
-    _, count = place()
+def gather(value: T) -> list[T]:
+    """The `value` of each process, in order of rank; every process must call it."""
+    _, count = rank_and_count()
     if count == 1:
-        return [own]
-    found: list[T] = [own] * count
-    dist.all_gather_object(found, own)
-    return found
+        return [value]
+    values: list[T] = [value] * count
+    dist.all_gather_object(values, value)
+    return values
 
 
-def agree(tensors: Iterable[Tensor]) -> None:
-    """Gives `tensors` of every process the values of the first one's; all must call it."""
-    if place()[1] > 1:
+def broadcast(tensors: Iterable[Tensor]) -> None:
+    """Copies the values of `tensors` from rank 0 to every process, in place; every process must call it."""
+    if rank_and_count()[1] > 1:
         for tensor in tensors:
             dist.broadcast(tensor, src=0)

@@ -1,4 +1,4 @@
-"""A recipe: everything that decides a training run, in one small TOML file."""
+"""Recipes: all settings of a training run, read from a TOML file."""
 
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
@@ -11,39 +11,42 @@ from train.corpora import CORPORA
 
 
 class RecipeError(Exception):
-    """A recipe that cannot be followed; the message names the file and the key."""
+    """An invalid recipe; the message names the file and the key."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained. Learning rates are peaks; the schedule starts and ends below them."""
+    """How a model is trained. Learning rates are peak values; the schedule starts and ends below them.
+
+    Raises RecipeError for a value out of range.
+    """
 
     name: str
     architecture: str
     pretrained: str = ""  # weights: a file, relative to the working folder, or a published name
     options: dict[str, Any] = field(default_factory=dict)  # of the architecture
     corpora: tuple[str, ...] = CORPORA
-    share: dict[str, float] = field(default_factory=dict)  # of a corpus that each epoch draws; default all
+    share: dict[str, float] = field(default_factory=dict)  # of a corpus's clips per epoch; default 1
     epochs: int = 8
     batch_size: int = 16
     learning_rate: float = 1e-3  # of everything that is not pretrained
     encoder_learning_rate: float = 1e-4  # of the top pretrained layer
     layer_decay: float = 1.0  # factor from each pretrained layer to the one below
-    frozen_layers: int = 0  # lowest pretrained layers that stay as they were, and the stem below them
+    frozen_layers: int = 0  # lowest pretrained layers that are not trained, nor is the stem below them
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
-    class_weights: float = 0.0  # rare classes count more: 0 (not at all) to 1 (all count alike)
-    focal_gamma: float = 0.0  # 0 to 5: clips that are named right surely count less; 2 is usual, 0 is none
-    ema_decay: float = 0.0  # of the averaged weights that are kept; 0: plain weights
-    probe_decay: float = 0.0  # of a linear probe of the published encoder, averaged in; 0: no probe
+    class_weights: float = 0.0  # of rare classes in the loss: 0 (none) to 1 (all classes count the same)
+    focal_gamma: float = 0.0  # of the focal loss, 0 (none) to 5; 2 is usual
+    ema_decay: float = 0.0  # of the exponential moving average of the weights; 0: no averaging
+    probe_decay: float = 0.0  # L2 penalty of a linear probe of the published encoder, averaged in; 0: none
     probe_share: dict[str, float] = field(default_factory=dict)  # weight of a corpus in the probe; default 1
-    teacher: str = ""  # session-adaptive architecture whose embeddings a smaller one learns
+    teacher: str = ""  # session-adaptive architecture whose embeddings a smaller one is trained to predict
     teacher_pretrained: str = ""  # its weights, as in `pretrained`
-    teacher_epochs: int = 0  # of learning from it, before the heads
-    encoder_epochs: int = 0  # of tuning a session-adaptive encoder with its heads, once these are fitted
-    sessions: int = 0  # virtual ones of each speaker, for the heads of a session-adaptive architecture
+    teacher_epochs: int = 0  # epochs of distillation, before the heads are fitted
+    encoder_epochs: int = 0  # epochs of fine-tuning a session-adaptive encoder, after its heads are fitted
+    sessions: int = 0  # virtual sessions per speaker, for the heads of a session-adaptive architecture
     schedule: Literal["one_cycle", "plateau"] = "one_cycle"
-    patience: int = 0  # epochs without a lower validation loss before it stops; 0: runs all epochs
+    patience: int = 0  # epochs without a lower validation loss before training stops; 0: no early stopping
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -76,11 +79,11 @@ class Recipe:
 
     @property
     def changes_encoder(self) -> bool:
-        """Whether a session-adaptive architecture's encoder is another than the published one in the end."""
+        """Whether training changes the published encoder of a session-adaptive architecture."""
         return bool(self.teacher or self.encoder_epochs)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data, for the run's folder."""
+        """The recipe as plain data, as `recipe.json` stores it."""
         return asdict(self) | {"augmentation": self.augmentation.to_dict()}
 
 

@@ -1,4 +1,4 @@
-// The lanes of a comparison: waveform, how far the models agree, and what each of them says.
+// The lanes of a comparison: waveform, agreement of the models, and the result of each.
 
 const WAVE = [0, 60]; // top, height
 const MARKS = [66, 26];
@@ -6,18 +6,18 @@ const MODELS_TOP = 98;
 const MODEL = { name: 20, box: 28, gap: 8 }; // heights of a model's lane
 const NAME_LEFT = 4;
 const TIME_PX = 22;
-const AGREEMENTS = { // a mark that needs no colour, and words
+const AGREEMENTS = { // a symbol, which does not depend on colour, and words
     same: { mark: "=", words: phrase("compare.same") },
     unsure: { mark: "?", words: phrase("compare.unsure") },
     different: { mark: "≠", words: phrase("compare.different") },
 };
-const BAR_PX = 8; // height of the mark where they agree
+const BAR_PX = 8; // height of the mark for agreement
 const DASH_PX = 4;
 
 function layoutOf(models) {
-    const each = MODEL.name + MODEL.box + MODEL.gap;
-    const boxes = models.map((_, i) => [MODELS_TOP + i * each + MODEL.name, MODEL.box]);
-    return { wave: WAVE, marks: MARKS, boxes, time: [MODELS_TOP + models.length * each, TIME_PX] };
+    const laneHeight = MODEL.name + MODEL.box + MODEL.gap;
+    const boxes = models.map((_, i) => [MODELS_TOP + i * laneHeight + MODEL.name, MODEL.box]);
+    return { wave: WAVE, marks: MARKS, boxes, time: [MODELS_TOP + models.length * laneHeight, TIME_PX] };
 }
 
 class ComparedLanes extends Lanes {
@@ -46,33 +46,33 @@ class ComparedLanes extends Lanes {
         this.drawMark(agreement, index, left, length);
         answers.forEach((answer, i) => {
             if (!answer) return;
-            const mark = apart(answer, agreement) ? "≠ " : "";
+            const mark = differsFromMajority(answer, agreement) ? "≠ " : "";
             const name = `${mark}${nameOf(answer)}`;
             const names = [`${name} ${percent(answer.confidence)}`, name, `${mark}${emotionName(answer.label).slice(0, 3)}`];
             this.drawBox(names, this.colorOf(answer.label), left, length, this.layout.boxes[i]);
         });
     }
 
-    // Full where they differ, dashed where not all are sure, a thin bar where they agree.
+    // A full block if models differ, a dashed one if not all are sure, a thin bar if they agree.
     drawMark({ kind }, index, left, length) {
         const { pen } = this;
         const [top, height] = this.layout.marks;
-        const wide = Math.max(length - 1, 1);
+        const markWidth = Math.max(length - 1, 1);
         const { mark } = AGREEMENTS[kind];
         pen.fillStyle = pen.strokeStyle = this.text;
-        if (kind === "same") return pen.fillRect(left, top + (height - BAR_PX) / 2, wide, BAR_PX);
+        if (kind === "same") return pen.fillRect(left, top + (height - BAR_PX) / 2, markWidth, BAR_PX);
         if (kind === "unsure") {
             pen.setLineDash([DASH_PX, DASH_PX]);
-            pen.strokeRect(left + 0.5, top + 0.5, Math.max(wide - 1, 1), height - 1);
+            pen.strokeRect(left + 0.5, top + 0.5, Math.max(markWidth - 1, 1), height - 1);
             pen.setLineDash([]);
-        } else pen.fillRect(left, top, wide, height);
-        const seen = Math.max(left, 0);
+        } else pen.fillRect(left, top, markWidth, height);
+        const visibleLeft = Math.max(left, 0);
         const ink = kind === "different" ? getComputedStyle(this.canvas).getPropertyValue("--block-background-fill") : this.text;
-        this.write([`${mark} ${index + 1}`, mark], ink, seen, left + length - seen, top, height);
+        this.write([`${mark} ${index + 1}`, mark], ink, visibleLeft, left + length - visibleLeft, top, height);
     }
 }
 
-// Whether a model names another emotion than most of them.
-function apart({ label }, { kind, most_say }) {
+// Whether a model names another emotion than the majority.
+function differsFromMajority({ label }, { kind, most_say }) {
     return kind === "different" && label !== most_say && label !== UNKNOWN;
 }

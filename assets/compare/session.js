@@ -1,50 +1,50 @@
-// How the tab "Compare" shows what is open. The value is JSON lines: the sound and the models' names, then a line for each
-// model as soon as it has heard the recording.
+// The tab "Compare": shows the open comparison. The value is JSON lines: the recording and the models' names, then a line
+// for each model as soon as it has analysed the recording.
 
 const lines = new JsonLines();
 const lanes = new ComparedLanes(part("picture"), props.emotions, colorOf);
 const overview = new Overview(part("overview"), (kind) => (kind === "different" ? lanes.text : lanes.faint));
-const table = new Table(part("rows"), "compared-segment", tellRow);
+const table = new Table(part("rows"), "compared-segment", describeRow);
 
-let models = []; // {name, version, state, segments, summary}: what each says, or in `state` why it does not
-let whole = null; // the recording's answers and times
+let models = []; // {name, version, state, segments, summary}: each model's result, or in `state` why there is none
+let whole = null; // results and times of the whole recording
 
-const breakable = (name) => name.replaceAll("_", "_\u200b"); // a line may end there
+const breakable = (name) => name.replaceAll("_", "_\u200b"); // allows a line break there
 
 function load() {
-    const { anew, told: news } = lines.take(props.value || "");
-    if (anew) {
+    const { restarted, values } = lines.take(props.value || "");
+    if (restarted) {
         stop();
-        told = null;
+        content = null;
     }
     element.classList.toggle("open", Boolean(props.value));
-    for (const line of news) (line.models ? begin : hear)(line);
-    if (told && news.length) show();
+    for (const line of values) (line.models ? begin : addResult)(line);
+    if (content && values.length) show();
 }
 
 function begin(sound) {
-    told = sound;
+    content = sound;
     openSound();
     models = sound.models.map((name) => ({ name, state: phrase("compare.listening") }));
     const fixed = ["segments.number", "segments.start", "compare.agreement"].map((key) => phrase(key));
     const heads = [...fixed, ...sound.models.map(breakable)].map((name) => make("th", name, { scope: "col" }));
     part("columns").replaceChildren(...heads);
     part("models").replaceChildren(...models.map(card));
-    segments = new Segments([], [], 0, told.duration);
-    whole = { start: 0, end: told.duration, answers: [], agreement: null };
+    segments = new Segments([], [], 0, content.duration);
+    whole = { start: 0, end: content.duration, answers: [], agreement: null };
     chosen = null;
 }
 
-// A model has heard all, or cannot.
-function hear({ number, model, problem, segments: found, summary, agreements, whole: agreement }) {
+// Adds the result of a model, or the reason why there is none.
+function addResult({ number, model, problem, segments: results, summary, agreements, whole: agreement }) {
     if (problem) return (models[number].state = problem);
-    Object.assign(models[number], { segments: found, summary, version: model.version, state: "" });
-    const answers = (of) => models.map((one) => of(one) ?? null);
-    whole = { ...whole, answers: answers((one) => one.summary), agreement };
-    const together = found.map(({ start, end }, i) => ({
-        start, end, label: agreements[i].kind, answers: answers((one) => one.segments?.[i]), agreement: agreements[i],
+    Object.assign(models[number], { segments: results, summary, version: model.version, state: "" });
+    const answers = (pick) => models.map((each) => pick(each) ?? null);
+    whole = { ...whole, answers: answers((each) => each.summary), agreement };
+    const compared = results.map(({ start, end }, i) => ({
+        start, end, label: agreements[i].kind, answers: answers((each) => each.segments?.[i]), agreement: agreements[i],
     }));
-    segments = new Segments(together, [], 0, told.duration);
+    segments = new Segments(compared, [], 0, content.duration);
 }
 
 function show() {
@@ -55,13 +55,13 @@ function show() {
     redraw();
 }
 
-// A model's own part of the details.
+// The details of one model.
 function card(model) {
-    const made = make("section", "", { "aria-label": model.name });
+    const section = make("section", "", { "aria-label": model.name });
     const [verdict, list] = [make("p", "", { class: "said" }), make("ul", "", { class: "bars" })];
-    made.append(make("h4", breakable(model.name)), verdict, list);
+    section.append(make("h4", breakable(model.name)), verdict, list);
     Object.assign(model, { verdict, list });
-    return made;
+    return section;
 }
 
 function showDetails() {
@@ -69,44 +69,45 @@ function showDetails() {
     part("title").textContent = [title(chosen), segments.list.length && AGREEMENTS[agreement.kind].words].filter(Boolean).join(": ");
     models.forEach((model, i) => {
         const answer = answers[i];
-        model.verdict.textContent = answer ? said(answer, agreement) : model.state;
+        model.verdict.textContent = answer ? answerText(answer, agreement) : model.state;
         model.list.hidden = !answer || answer.label === NO_SPEECH;
         if (model.list.hidden) return;
-        const known = props.emotions.filter(({ name }) => name in answer.probabilities); // a model need not know all
+        const known = props.emotions.filter(({ name }) => name in answer.probabilities); // a model may know fewer
         model.bars ??= new Bars(model.list, known);
         model.bars.show(answer.probabilities);
     });
 }
 
-const said = (answer, agreement) => {
+// A model's answer as text.
+const answerText = (answer, agreement) => {
     if (answer.label === NO_SPEECH) return emotionName(NO_SPEECH);
-    return `${apart(answer, agreement) ? "≠ " : ""}${nameOf(answer)} ${percent(answer.confidence)}`;
+    return `${differsFromMajority(answer, agreement) ? "≠ " : ""}${nameOf(answer)} ${percent(answer.confidence)}`;
 };
 
-// A row of the table after its number.
-function tellRow({ start, answers, agreement }) {
+// A row of the table: text for screen readers, and the cells after its number.
+function describeRow({ start, answers, agreement }) {
     const { mark, words } = AGREEMENTS[agreement.kind];
     const cells = answers.map((answer, i) => {
         const cell = make("span", "", { class: "emotion", "data-model": breakable(models[i].name) });
         if (answer && answer.label !== NO_SPEECH) cell.append(swatch(colorOf(answer.label)));
-        cell.append(answer ? said(answer, agreement) : "–");
+        cell.append(answer ? answerText(answer, agreement) : "–");
         return cell;
     });
-    const together = make("span", `${mark} ${words}`, { class: agreement.kind });
-    return { words: `${tell(answers, agreement)}: ${words}`, cells: [clock(start, true), together, ...cells] };
+    const agreementCell = make("span", `${mark} ${words}`, { class: agreement.kind });
+    return { words: `${answersText(answers, agreement)}: ${words}`, cells: [clock(start, true), agreementCell, ...cells] };
 }
 
-// What the models say, in a sentence.
-function tell(answers, agreement) {
-    const parts = models.map(({ name }, i) => answers[i] && `${name} ${said(answers[i], agreement)}`);
+// The answers of all models as text.
+function answersText(answers, agreement) {
+    const parts = models.map(({ name }, i) => answers[i] && `${name} ${answerText(answers[i], agreement)}`);
     return parts.filter(Boolean).join(", ");
 }
 
-// The values at a time, in words.
+// The values at a time, as text.
 function read(time) {
     const index = segments.at(time);
     if (index === null) return `${clock(time, true)} · ${phrase("timeline.nobody")}`;
     const { answers, agreement } = segments.list[index];
-    const said = { number: index + 1, emotion: AGREEMENTS[agreement.kind].words, likely: tell(answers, agreement) };
-    return `${clock(time, true)} · ${phrase("timeline.reading", said)}`;
+    const values = { number: index + 1, emotion: AGREEMENTS[agreement.kind].words, likely: answersText(answers, agreement) };
+    return `${clock(time, true)} · ${phrase("timeline.reading", values)}`;
 }

@@ -1,17 +1,17 @@
-// What can be done with a comparison beside looking at it and playing it; and its start. Gradio gives `trigger` and `watch`.
+// Actions on a comparison other than navigation and playback; the end starts the tab. Gradio gives `trigger` and `watch`.
 
 function choose(index, playing = false) {
     goTo(index, playing);
-    const found = index === null ? null : segments.list[index];
-    if (found) {
-        const { words } = AGREEMENTS[found.agreement.kind];
-        part("announcer").textContent = `${title(index)}, ${words}: ${tell(found.answers, found.agreement)}`;
+    const segment = index === null ? null : segments.list[index];
+    if (segment) {
+        const { words } = AGREEMENTS[segment.agreement.kind];
+        part("announcer").textContent = `${title(index)}, ${words}: ${answersText(segment.answers, segment.agreement)}`;
     }
     showDetails();
     redraw(false);
 }
 
-// To the next segment on which the models differ, from the first one again after the last.
+// Chooses the next segment on which the models differ; after the last one, the first.
 function nextDifference() {
     const { list } = segments;
     const order = list.map((_, i) => (i + (chosen ?? -1) + 1) % list.length);
@@ -21,12 +21,12 @@ function nextDifference() {
 }
 
 function save(format) {
-    trigger("save", { number: ++asked, format });
+    trigger("save", { number: ++requestNumber, format });
 }
 
 function receive() {
     const reply = props.reply ? JSON.parse(props.reply) : null;
-    if (reply?.number !== asked) return;
+    if (reply?.number !== requestNumber) return;
     if (reply.kind === "problem") return say(reply.words);
     saveFile(new Blob([reply.text], { type: "text/plain" }), reply.name);
 }

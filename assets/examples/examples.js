@@ -1,14 +1,14 @@
-// Examples that are heard at a click, as if they had been dropped. Gradio gives `element` and `props`.
+// Buttons for the examples: a click analyses one as if it was dropped. Gradio gives `element` and `props`.
 
-async function hear({ name, file, audio }) {
-    const answer = await fetch(audio);
-    if (answer.ok) giveTo("recording", "drop", new File([await answer.blob()], file, { type: "audio/ogg" }));
+async function openExample({ name, file, audio }) {
+    const response = await fetch(audio);
+    if (response.ok) giveTo("recording", "drop", new File([await response.blob()], file, { type: "audio/ogg" }));
 }
 
-speak(element);
+fillPhrases(element);
 const buttons = props.examples.map((example) => {
-    const made = make("button", phrase(`examples.${example.name}`), { type: "button" });
-    made.addEventListener("click", () => hear(example));
-    return made;
+    const button = make("button", phrase(`examples.${example.name}`), { type: "button" });
+    button.addEventListener("click", () => openExample(example));
+    return button;
 });
 element.querySelector("[data-part=buttons]").append(...buttons);

@@ -1,5 +1,5 @@
-// The tab "Files": one row a file, filled as results come. Gradio gives `element`, `props`, `watch` and `trigger`.
-// The value is JSON lines: first the files' names, then a line for each result, then one when all is done.
+// The tab "Files": one row per file, filled as results arrive. Gradio gives `element`, `props`, `watch` and `trigger`.
+// The value is JSON lines: first the files' names, then a line for each result, then one at the end.
 
 const WAITING = { state: "waiting" };
 
@@ -7,7 +7,7 @@ const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const button = (name) => element.querySelector(`[data-do="${name}"]`);
 const colors = Object.fromEntries(props.emotions.map(({ name, color }) => [name, color]));
 const colorOf = (label) => colors[label] ?? props.unknown_color;
-// What a column shows, and what it is sorted by.
+// Title and sort key of each column.
 const COLUMNS = [
     { title: "files.name", key: ({ name }) => name },
     { title: "segments.emotion", key: ({ label, state, error }) => label ?? (error ? "~" : `~~${state}`) },
@@ -20,21 +20,21 @@ const COLUMNS = [
 
 const lines = new JsonLines();
 let files = []; // in the order in which they were dropped
-let rows = []; // the table's row of each
+let rows = []; // the table row of each file
 let running = false;
 let sorting = { column: null, up: true };
-let asked = 0;
+let requestNumber = 0;
 
 function load() {
-    const { anew, told } = lines.take(props.value || "");
-    if (anew) [files, rows] = [[], []];
-    told.forEach(take);
+    const { restarted, values } = lines.take(props.value || "");
+    if (restarted) [files, rows] = [[], []];
+    values.forEach(take);
     show();
 }
 
-function take(told) {
-    if (told.files) {
-        files = told.files.map((name) => ({ name, ...WAITING }));
+function take(line) {
+    if (line.files) {
+        files = line.files.map((name) => ({ name, ...WAITING }));
         rows = files.map(() => make("tr"));
         part("rows").replaceChildren(...rows);
         files.forEach((_, i) => fill(i));
@@ -42,35 +42,35 @@ function take(told) {
         sortBy(null);
         part("notice").textContent = "";
     }
-    if (told.number !== undefined) {
-        files[told.number] = { ...files[told.number], state: "done", ...told }; // or "heard": judged with the others later
-        fill(told.number);
+    if (line.number !== undefined) {
+        files[line.number] = { ...files[line.number], state: "done", ...line }; // or "heard": read once, to be judged with the others later
+        fill(line.number);
     }
-    if (told.done) running = false;
+    if (line.done) running = false;
 }
 
 function fill(number) {
     const file = files[number];
-    const cells = [make("span", file.name, { class: "name" }), ...(file.error ? [why(file)] : findings(file))];
+    const cells = [make("span", file.name, { class: "name" }), ...(file.error ? [errorText(file)] : resultCells(file))];
     rows[number].className = file.error ? "failed" : file.state;
     rows[number].replaceChildren(...cells.map((content) => {
         const cell = make("td");
         cell.append(content);
         return cell;
     }));
-    rows[number].lastChild.colSpan = COLUMNS.length - cells.length + 1; // why there is nothing needs room
+    rows[number].lastChild.colSpan = COLUMNS.length - cells.length + 1; // an error spans the remaining columns
 }
 
-const why = ({ error }) => make("span", error.message, { class: "why" });
+const errorText = ({ error }) => make("span", error.message, { class: "why" });
 
-function findings(file) {
+function resultCells(file) {
     const emotion = make("span", "", { class: "emotion" });
     if (file.state !== "done") emotion.append(phrase(`files.${file.state}`));
     else if (file.label === NO_SPEECH) emotion.append(emotionName(NO_SPEECH));
     else emotion.append(swatch(colorOf(file.label)), nameOf(file));
     if (file.state !== "done") return [emotion, "–", "–", "–", "", ""];
     const sure = file.label === NO_SPEECH ? "–" : percent(file.confidence);
-    return [emotion, sure, clock(file.duration), clock(file.speech), shares(file.seconds), opener(file)];
+    return [emotion, sure, clock(file.duration), clock(file.speech), shares(file.seconds), openButton(file)];
 }
 
 // Seconds of each label as parts of a bar, and in words.
@@ -86,17 +86,17 @@ function shares(seconds) {
     return bar;
 }
 
-function opener(file) {
-    const made = make("button", phrase("files.open"), { type: "button", "aria-label": phrase("files.open_one", { name: file.name }) });
-    made.addEventListener("click", () => open(file));
-    return made;
+function openButton(file) {
+    const link = make("button", phrase("files.open"), { type: "button", "aria-label": phrase("files.open_one", { name: file.name }) });
+    link.addEventListener("click", () => open(file));
+    return link;
 }
 
-// Gives a file to the tab Recording as if it had been dropped there.
+// Opens a file in the tab Recording as if it was dropped there.
 async function open({ name, audio }) {
-    const answer = await fetch(audio);
-    if (!answer.ok) return say(phrase("files.gone"));
-    openInRecording(new File([await answer.blob()], name));
+    const response = await fetch(audio);
+    if (!response.ok) return say(phrase("files.gone"));
+    openInRecording(new File([await response.blob()], name));
 }
 
 function say(words) {
@@ -113,8 +113,8 @@ function show() {
     part("progress").textContent = phrase("files.progress", { done: done.length, all: files.length }) + bad + left;
     part("bar").setAttribute("aria-valuemax", files.length);
     part("bar").setAttribute("aria-valuenow", done.length);
-    const heard = files.filter(({ state }) => state === "heard").length;
-    part("bar").firstElementChild.style.transform = `scaleX(${(done.length + heard / 2) / Math.max(files.length, 1)})`;
+    const readOnce = files.filter(({ state }) => state === "heard").length;
+    part("bar").firstElementChild.style.transform = `scaleX(${(done.length + readOnce / 2) / Math.max(files.length, 1)})`;
     button("cancel").hidden = !running;
     button("save").disabled = !done.length;
     showTotals(done);
@@ -146,7 +146,7 @@ function sortBy(column) {
     sort();
 }
 
-// Rows move only where their order changes: a press on a button is not lost to a new result.
+// Moves only rows whose position changes, so that a button is not moved while it is pressed.
 function sort() {
     const order = files.map((_, i) => i);
     if (sorting.column !== null) {
@@ -160,7 +160,7 @@ function sort() {
 
 function receive() {
     const reply = props.reply ? JSON.parse(props.reply) : null;
-    if (reply?.number !== asked) return;
+    if (reply?.number !== requestNumber) return;
     if (reply.kind === "problem") return say(reply.words);
     saveFile(new Blob([reply.text], { type: "text/plain" }), reply.name);
 }
@@ -176,7 +176,7 @@ function cancel() {
     show();
 }
 
-speak(element);
+fillPhrases(element);
 nameDropArea("drop-files");
 COLUMNS.forEach(({ title, key }, column) => {
     const head = make("th", key ? "" : phrase(title), { scope: "col" });
@@ -190,7 +190,7 @@ COLUMNS.forEach(({ title, key }, column) => {
 props.formats.forEach((format) =>
     part("format").append(make("option", known(`format.${format}`, format), { value: format })));
 button("cancel").addEventListener("click", cancel);
-button("save").addEventListener("click", () => trigger("save", { number: ++asked, format: part("format").value }));
+button("save").addEventListener("click", () => trigger("save", { number: ++requestNumber, format: part("format").value }));
 watch("value", load);
 watch("reply", receive);
 load();

@@ -1,6 +1,6 @@
-// The microphone, and the sound of a session kept in this page's memory.
+// The microphone, and the buffer that keeps a session's audio in memory.
 
-const FRAME_S = 0.1; // sound in each frame
+const FRAME_S = 0.1; // duration of a frame
 const RAW = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 const WORKLET = `registerProcessor("frames", class extends AudioWorkletProcessor {
     constructor(options) {
@@ -29,18 +29,18 @@ const WORKLET = `registerProcessor("frames", class extends AudioWorkletProcessor
         return true;
     }
 });`;
-// What a person can do about a browser that withholds the microphone.
+// The message for an error of the microphone: what to do about it.
 function refusal({ name, message }) {
     return known(`live.refused.${name}`, null) ?? phrase("live.refused", { reason: message || name });
 }
 
-// Frames of float samples from a microphone, at the browser's own rate: Firefox refuses any other.
+// Frames of float samples from a microphone, at the browser's own sampling rate: Firefox refuses any other.
 class Microphone {
-    constructor(onFrame, onGone) {
-        Object.assign(this, { onFrame, onGone });
+    constructor(onFrame, onEnded) {
+        Object.assign(this, { onFrame, onEnded });
     }
 
-    // Asks for the device (empty: the browser's choice) and begins; returns the sampling rate in Hz.
+    // Opens a device (empty: the browser's default) and starts; returns the sampling rate in Hz.
     async open(deviceId) {
         if (!window.isSecureContext || !navigator.mediaDevices) throw { name: "InsecureContext" };
         this.context = new AudioContext();
@@ -59,18 +59,18 @@ class Microphone {
             processorOptions: { length: Math.round(FRAME_S * this.context.sampleRate) },
         });
         this.node.port.onmessage = ({ data }) => (data ? data.length && this.onFrame(data) : this.flushed());
-        this.source.connect(this.node).connect(this.context.destination); // silent, but so every browser runs it
+        this.source.connect(this.node).connect(this.context.destination); // silent; some browsers only run connected nodes
         await this.context.resume();
         return this.context.sampleRate;
     }
 
-    // Takes the sound of another device from now on.
+    // Switches to another device.
     async choose(deviceId) {
         const audio = deviceId ? { ...RAW, deviceId: { exact: deviceId } } : RAW;
         const stream = await navigator.mediaDevices.getUserMedia({ audio });
         this.release();
         this.stream = stream;
-        stream.getTracks().forEach((track) => track.addEventListener("ended", this.onGone));
+        stream.getTracks().forEach((track) => track.addEventListener("ended", this.onEnded));
         this.source = this.context.createMediaStreamSource(stream);
         if (this.node) this.source.connect(this.node);
     }
@@ -88,11 +88,11 @@ class Microphone {
         return this.context.resume();
     }
 
-    // Ends capture; every sample heard so far has been given to onFrame when this is done.
+    // Stops. When this resolves, onFrame has received every sample.
     async close() {
         if (this.context.state === "closed") return;
         if (this.node) {
-            await this.context.resume(); // a suspended worklet does not answer
+            await this.context.resume(); // a suspended worklet does not respond
             await new Promise((resolve) => {
                 this.flushed = resolve;
                 this.node.port.postMessage("flush");
@@ -108,8 +108,8 @@ class Microphone {
     }
 }
 
-// 16-bit samples of a session, counted from its start; beyond `limitS` seconds the oldest are dropped.
-class KeptSound {
+// The 16-bit samples of a session, by their index from its start. Beyond `limitS` seconds the oldest are dropped.
+class SoundBuffer {
     constructor(sampleRate, limitS) {
         Object.assign(this, { sampleRate, limit: limitS * sampleRate, pieces: [], start: 0, end: 0 });
     }
@@ -124,25 +124,25 @@ class KeptSound {
         while (this.end - this.start > this.limit) this.start += this.pieces.shift().length;
     }
 
-    // The kept samples from one count up to another.
+    // The samples from one index up to another, as far as they are kept.
     slice(from, to) {
-        const found = [];
+        const slices = [];
         let at = this.end;
         for (let i = this.pieces.length - 1; i >= 0 && at > from; i--) {
             const piece = this.pieces[i];
             at -= piece.length;
-            if (at < to) found.unshift(piece.subarray(Math.max(0, from - at), to - at));
+            if (at < to) slices.unshift(piece.subarray(Math.max(0, from - at), to - at));
         }
-        const joined = new Int16Array(found.reduce((total, piece) => total + piece.length, 0));
+        const joined = new Int16Array(slices.reduce((total, piece) => total + piece.length, 0));
         let filled = 0;
-        for (const piece of found) {
+        for (const piece of slices) {
             joined.set(piece, filled);
             filled += piece.length;
         }
         return joined;
     }
 
-    // A WAV file of what is kept between two times in seconds.
+    // A WAV file of the samples between two times in seconds.
     wav(fromS = 0, toS = this.seconds) {
         const samples = this.slice(Math.round(fromS * this.sampleRate), Math.round(toS * this.sampleRate));
         const header = new DataView(new ArrayBuffer(44));
@@ -150,13 +150,13 @@ class KeptSound {
         text(0, "RIFF");
         header.setUint32(4, 36 + samples.byteLength, true);
         text(8, "WAVEfmt ");
-        header.setUint32(16, 16, true); // length of the format
+        header.setUint32(16, 16, true); // size of the format chunk
         header.setUint16(20, 1, true); // PCM
         header.setUint16(22, 1, true); // channels
         header.setUint32(24, this.sampleRate, true);
         header.setUint32(28, 2 * this.sampleRate, true);
-        header.setUint16(32, 2, true); // bytes of a sample
-        header.setUint16(34, 16, true); // bits
+        header.setUint16(32, 2, true); // bytes per sample
+        header.setUint16(34, 16, true); // bits per sample
         text(36, "data");
         header.setUint32(40, samples.byteLength, true);
         return new Blob([header, samples], { type: "audio/wav" });

@@ -1,14 +1,14 @@
 // The last seconds: segments over the spectrogram on one time axis.
 
-const FRAME_MS = 50; // between two drawings
-const CALM_FRAME_MS = 1000; // for those who asked for less motion
+const FRAME_MS = 50; // interval between drawings
+const CALM_FRAME_MS = 1000; // the same with prefers-reduced-motion
 const SECOND_PX = 50; // a wider canvas shows more seconds
 const MAX_VISIBLE_S = 24;
 const LANE_PX = 44; // height of the segments
 const AXIS_PX = 20;
-const RANGE_DB = 70; // shown below the loudest of late
-const QUIETEST_TOP_DB = -45; // the loudest is taken for at least this, so that a silent room stays dark
-const TOP_FALLS_DB = 0.02; // a column
+const RANGE_DB = 70; // dynamic range below the recent maximum
+const QUIETEST_TOP_DB = -45; // minimum of that maximum, so that a silent room stays dark
+const TOP_FALL_DB = 0.02; // decrease of that maximum per column
 // The colours of matplotlib's "magma", as in the other spectrograms of the page.
 const MAGMA = [[0, 0, 4], [59, 15, 112], [140, 41, 129], [222, 73, 104], [254, 159, 109], [252, 253, 191]];
 
@@ -16,13 +16,13 @@ const MAGMA = [[0, 0, 4], [59, 15, 112], [140, 41, 129], [222, 73, 104], [254, 1
 class Strip {
     constructor(canvas, colorOf) {
         Object.assign(this, { canvas, colorOf, columns: 0, top: QUIETEST_TOP_DB });
-        this.picture = document.createElement("canvas"); // the spectrogram, written round and round
+        this.picture = document.createElement("canvas"); // the spectrogram as a ring buffer of columns
         this.picture.width = Math.ceil((MAX_VISIBLE_S + 1) / COLUMN_S);
         this.picture.height = BANDS;
     }
 
     addColumn(levels) {
-        this.top = Math.max(QUIETEST_TOP_DB, this.top - TOP_FALLS_DB, ...levels);
+        this.top = Math.max(QUIETEST_TOP_DB, this.top - TOP_FALL_DB, ...levels);
         const image = new ImageData(1, BANDS);
         levels.forEach((level, band) => {
             const share = Math.min(Math.max(1 + (level - this.top) / RANGE_DB, 0), 0.999) * (MAGMA.length - 1);
@@ -37,7 +37,7 @@ class Strip {
         const { pen, width, height } = prepare(this.canvas);
         if (!width) return; // the tab is hidden
         const visible = Math.min(MAX_VISIBLE_S, width / SECOND_PX);
-        const from = Math.max(0, now - visible); // it fills from the left, then scrolls
+        const from = Math.max(0, now - visible); // fills from the left, then scrolls
         const x = (time) => ((time - from) / visible) * width;
         this.drawPicture(pen, from, x, LANE_PX, height - LANE_PX - AXIS_PX);
         this.drawAxis(pen, from, from + visible, x, width, height);
@@ -52,7 +52,7 @@ class Strip {
         const { width } = this.picture;
         let column = Math.max(0, this.columns - width, Math.floor(from / COLUMN_S));
         while (column < this.columns) {
-            const count = Math.min(width - (column % width), this.columns - column); // to the picture's edge
+            const count = Math.min(width - (column % width), this.columns - column); // up to the end of the ring buffer
             const [left, right] = [x(column * COLUMN_S), x((column + count) * COLUMN_S)];
             pen.drawImage(this.picture, column % width, 0, count, BANDS, left, y, right - left, height);
             column += count;
@@ -71,7 +71,7 @@ class Strip {
         }
     }
 
-    // Settled: a full block. So far: hatched and dashed.
+    // A final segment is a solid block, a provisional one transparent with a dashed border.
     drawSegment(pen, { label, final }, left, right) {
         const color = this.colorOf(label);
         const box = [left + 0.5, 2.5, Math.max(right - left - 1, 2), LANE_PX - 8];

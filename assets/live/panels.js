@@ -1,22 +1,22 @@
-// What is read: the emotion now, the history, and the summary. All text, never markup.
+// The panels with text: the current emotion, the history, and the summary. Never markup.
 
-// A session's verdict: where its segments differ and no emotion prevails, all of them.
-function answer(found, segments) {
-    const named = Object.keys(speakingTime(segments)).filter((label) => label !== UNKNOWN);
-    if (found.label === UNKNOWN && named.length > 1) return phrase("verdict.several", { emotions: named.map(emotionName).join(", ") });
-    if (!namesEmotion(found)) return headline(found);
-    return phrase("short.sure", { emotion: headline(found), share: percent(found.confidence) });
+// The verdict on a session as text. If no emotion prevails but several segments have one, these are listed.
+function verdictText(verdict, segments) {
+    const emotions = Object.keys(speakingTime(segments)).filter((label) => label !== UNKNOWN);
+    if (verdict.label === UNKNOWN && emotions.length > 1) return phrase("verdict.several", { emotions: emotions.map(emotionName).join(", ") });
+    if (!namesEmotion(verdict)) return headline(verdict);
+    return phrase("short.sure", { emotion: headline(verdict), share: percent(verdict.confidence) });
 }
 
 // The emotion in large letters.
-function showNow(box, found, color, state) {
+function showNow(box, verdict, color, state) {
     box.style.setProperty("--emotion", color);
-    box.querySelector("h2").textContent = headline(found);
-    box.querySelector(".sure").textContent = namesEmotion(found) ? percent(found.confidence) : "";
+    box.querySelector("h2").textContent = headline(verdict);
+    box.querySelector(".sure").textContent = namesEmotion(verdict) ? percent(verdict.confidence) : "";
     box.querySelector(".state").textContent = state;
 }
 
-// One row for each settled segment, the newest on top.
+// Adds a final segment to the history, newest first.
 function addRow(body, number, segment, color, play) {
     const { start, end, confidence } = segment;
     const name = nameOf(segment);
@@ -34,8 +34,8 @@ function addRow(body, number, segment, color, play) {
     body.prepend(row);
 }
 
-// How the speaking time divides among the labels, in words.
-function mixture(segments) {
+// Each label's share of the speaking time, in words.
+function labelShares(segments) {
     const seconds = speakingTime(segments);
     const total = Object.values(seconds).reduce((sum, s) => sum + s, 0);
     const share = ([label, s]) => `${percent(s / total)} ${emotionName(label === UNKNOWN ? "unclear" : label)}`;

@@ -1,8 +1,8 @@
-// The tab "Live": from Start to the summary. Gradio gives `element` and `props`.
+// The tab "Live": a session from Start to its summary. Gradio gives `element` and `props`.
 
-const SILENCE_S = 3; // after so much without speech the page says so
+const SILENCE_S = 3; // without speech for so long, the page shows a notice
 const METER_FLOOR_DB = -60;
-const UNHEARD_S = 2; // less sound than this that no server heard is not worth keeping
+const MIN_UNSENT_S = 2; // shorter sessions that no server received are discarded
 
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const colors = Object.fromEntries(props.emotions.map(({ name, color }) => [name, color]));
@@ -14,14 +14,14 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 let state = "idle"; // idle, starting, listening, paused, stopping
 let session = null; // sound, connection, spectrum, strip, segments, finals, level, analysis
 let microphone = null;
-let drawn = 0;
+let lastDrawn = 0; // ms
 
 function enter(next) {
     state = next;
     element.dataset.state = next;
     const words = { idle: session ? "new" : "start", paused: "resume", starting: "starting" };
     part("main").textContent = phrase(`live.${words[next] ?? "pause"}`);
-    part("main").setAttribute("aria-disabled", next === "starting" || next === "stopping"); // it keeps the focus
+    part("main").setAttribute("aria-disabled", next === "starting" || next === "stopping"); // not `disabled`, which loses the focus
     part("stop").disabled = next !== "listening" && next !== "paused";
     part("microphones").disabled = next === "starting" || next === "stopping";
 }
@@ -35,7 +35,7 @@ async function start() {
     enter("starting");
     say(phrase("live.ask"));
     stopPlaying();
-    microphone = new Microphone(hear, () => finish(phrase("live.disconnected")));
+    microphone = new Microphone(onFrame, () => finish(phrase("live.disconnected")));
     let rate;
     try {
         rate = await microphone.open(part("microphones").value);
@@ -45,23 +45,23 @@ async function start() {
     }
     say("");
     begin(rate);
-    await listMicrophones(); // only now do browsers tell their names
+    await listMicrophones(); // browsers give the names only after permission
 }
 
 function begin(rate) {
-    const sound = new KeptSound(rate, props.kept_s);
+    const sound = new SoundBuffer(rate, props.kept_s);
     const strip = new Strip(part("strip"), colorOf);
-    session = { sound, strip, spectrum: new LogMel(rate), segments: [], finals: [], level: 0, spoken: 0, sounded: 0 };
+    session = { sound, strip, spectrum: new LogMel(rate), segments: [], finals: [], level: 0, lastSpeech: 0, lastSound: 0 };
     session.connection = new Connection(sound, {
-        level: ({ time, speech }) => (session.spoken = speech ? time : session.spoken),
-        segment: take,
+        level: ({ time, speech }) => (session.lastSpeech = speech ? time : session.lastSpeech),
+        segment: addSegment,
         notice: (words) => say(words),
-        trouble: (words) => {
-            dropUnsettled();
+        disconnected: (words) => {
+            dropProvisional();
             say(words, "problem");
         },
         failed: (words) => say(words, "problem"),
-        done: summary,
+        done: showSummary,
     });
     element.querySelectorAll("[data-part='history'], [data-part='announcer']").forEach((box) => box.replaceChildren());
     part("summary").hidden = true;
@@ -70,30 +70,30 @@ function begin(rate) {
     requestAnimationFrame(draw);
 }
 
-function hear(samples) {
-    if (!session || state === "starting") return; // before the session there is nothing to hear for
+function onFrame(samples) {
+    if (!session || state === "starting") return; // the session has not started
     session.sound.push(samples);
     session.connection.pump();
     session.spectrum.push(samples).forEach((column) => session.strip.addColumn(column));
     session.level = samples.reduce((peak, x) => Math.max(peak, Math.abs(x)), 0);
-    if (session.level) session.sounded = session.sound.seconds;
+    if (session.level) session.lastSound = session.sound.seconds;
 }
 
-function dropUnsettled() {
+function dropProvisional() {
     session.segments = session.segments.filter(({ final }) => final);
 }
 
-function take(segment) {
+function addSegment(segment) {
     const { segments, finals } = session;
     const index = segments.findLastIndex(({ key }) => key === segment.key);
     if (index < 0) segments.push(segment);
     else segments[index] = segment;
-    session.spoken = Math.max(session.spoken, segment.end);
+    session.lastSpeech = Math.max(session.lastSpeech, segment.end);
     if (!segment.final) return;
     finals.push(segment);
     addRow(part("history"), finals.length, segment, colorOf(segment.label), play);
-    const heard = { emotion: headline(segment), share: percent(segment.confidence), time: clock(segment.start) };
-    part("announcer").textContent = phrase(segment.label === UNKNOWN ? "live.heard" : "live.heard_sure", heard);
+    const values = { emotion: headline(segment), share: percent(segment.confidence), time: clock(segment.start) };
+    part("announcer").textContent = phrase(segment.label === UNKNOWN ? "live.heard" : "live.heard_sure", values);
 }
 
 async function pause() {
@@ -115,32 +115,32 @@ async function finish(words = "") {
     session.connection.stop();
 }
 
-// The session is over; what came of it, and the buttons to open or save it.
-async function summary(analysis) {
+// Shows the result of a session that has ended, and the buttons to open or save it.
+async function showSummary(analysis) {
     const { sound, connection } = session;
-    if (state !== "stopping") await microphone.close(); // it ended by itself
-    dropUnsettled();
+    if (state !== "stopping") await microphone.close(); // the session was not ended by the person
+    dropProvisional();
     if (part("notice").dataset.kind !== "problem") say("");
-    const heard = connection.parts > 0;
-    if (heard || sound.seconds > UNHEARD_S) {
+    const received = connection.serverSessions > 0;
+    if (received || sound.seconds > MIN_UNSENT_S) {
         session.name = `live ${new Date().toLocaleString("sv").replaceAll(":", ".")}`; // 2026-11-21 10.32.05
-        if (heard) session.analysis = { ...(analysis ?? assembled()), source: `${session.name}.wav` };
+        if (received) session.analysis = { ...(analysis ?? assembled()), source: `${session.name}.wav` };
         const box = part("summary");
-        heard ? tellResult(box) : tellUnheard(box);
+        received ? showResult(box) : showUnheard(box);
         part("announcer").textContent = phrase("live.ended", { result: box.querySelector("h2").textContent });
-        part("json").hidden = !heard;
+        part("json").hidden = !received;
         box.querySelector(".cut").hidden = sound.start === 0;
         box.hidden = false;
         part("now").hidden = true;
         if ([document.body, part("stop")].includes(document.activeElement)) box.focus();
     } else {
-        session = null; // refused at once
+        session = null; // refused by the server at its start
     }
     enter("idle");
     draw();
 }
 
-// An analysis of a session whose connection broke: the segments of all its connections.
+// The analysis of a session whose connection was broken, from the segments of all connections.
 function assembled() {
     const { sound, finals } = session;
     return {
@@ -155,18 +155,18 @@ function assembled() {
     };
 }
 
-function tellResult(box) {
+function showResult(box) {
     const { sound, finals, connection, analysis } = session;
     const [words, facts] = box.querySelectorAll("p");
     box.style.setProperty("--emotion", colorOf(analysis.summary.label));
-    box.querySelector("h2").textContent = answer(analysis.summary, finals);
-    const told = { count: finals.length, length: clock(sound.seconds), parts: mixture(finals) };
-    words.textContent = phrase(["live.nobody", "live.found_one"][finals.length] ?? "live.found_many", told);
+    box.querySelector("h2").textContent = verdictText(analysis.summary, finals);
+    const values = { count: finals.length, length: clock(sound.seconds), parts: labelShares(finals) };
+    words.textContent = phrase(["live.nobody", "live.found_one"][finals.length] ?? "live.found_many", values);
     const [sent, received] = [connection.cursor - connection.first, connection.received ?? phrase("live.unknown_number")];
     facts.textContent = phrase("live.samples", { sent, received, rate: sound.sampleRate, ...props.model });
 }
 
-function tellUnheard(box) {
+function showUnheard(box) {
     const [words, facts] = box.querySelectorAll("p");
     box.style.removeProperty("--emotion");
     box.querySelector("h2").textContent = phrase("live.unheard_title");
@@ -174,7 +174,7 @@ function tellUnheard(box) {
     facts.textContent = "";
 }
 
-// A segment from the kept sound; meanwhile the microphone, which would hear it, rests.
+// Plays a segment from the buffer. The microphone, which would record it, is paused.
 function play(button, { start: from, end: to }) {
     if (button.dataset.playing) return stopPlaying();
     stopPlaying();
@@ -186,7 +186,7 @@ function play(button, { start: from, end: to }) {
     button.dataset.playing = button.ariaLabel;
     button.ariaLabel = phrase("live.stop_playing");
     player.src = URL.createObjectURL(session.sound.wav(from, to));
-    player.play().catch(({ name, message }) => name === "AbortError" || say(message, "problem")); // else: stopped early
+    player.play().catch(({ name, message }) => name === "AbortError" || say(message, "problem")); // AbortError: stopped early
 }
 
 function stopPlaying() {
@@ -201,15 +201,15 @@ function stopPlaying() {
 
 function draw(time = 0) {
     if (!session || !element.isConnected) return;
-    if (time === 0 || time - drawn >= (calm.matches ? CALM_FRAME_MS : FRAME_MS)) {
-        drawn = time;
+    if (time === 0 || time - lastDrawn >= (calm.matches ? CALM_FRAME_MS : FRAME_MS)) {
+        lastDrawn = time;
         show();
     }
     if (time && state !== "idle") requestAnimationFrame(draw);
 }
 
 function show() {
-    const { segments, sound, strip, spoken, sounded, level } = session;
+    const { segments, sound, strip, lastSpeech, lastSound, level } = session;
     const now = sound.seconds;
     const last = segments.at(-1);
     strip.draw(now, segments);
@@ -218,11 +218,11 @@ function show() {
     const decibels = Math.max(METER_FLOOR_DB, 20 * Math.log10(level + 1e-9));
     part("meter").firstElementChild.style.transform = `scaleX(${state === "listening" ? 1 - decibels / METER_FLOOR_DB : 0})`;
     part("meter").setAttribute("aria-valuenow", Math.round(decibels));
-    const silent = !last || now - spoken > SILENCE_S;
+    const silent = !last || now - lastSpeech > SILENCE_S;
     if (session.analysis) {
         bars.show(session.analysis.summary.probabilities);
     } else if (silent) {
-        const muted = now - sounded > SILENCE_S ? "muted" : "silent";
+        const muted = now - lastSound > SILENCE_S ? "muted" : "silent";
         const words = phrase(`live.${state === "paused" ? "paused" : muted}`);
         showNow(part("now"), { label: NO_SPEECH }, "var(--block-border-color)", words);
         bars.show({});
@@ -255,7 +255,7 @@ async function changeMicrophone() {
     }
 }
 
-speak(element, { minutes: props.kept_s / 60 });
+fillPhrases(element, { minutes: props.kept_s / 60 });
 const main = { idle: start, listening: pause, paused: resume };
 part("main").addEventListener("click", () => main[state]?.());
 part("stop").addEventListener("click", () => finish());

@@ -1,7 +1,7 @@
-// Log-mel spectrum of sound as it comes: what the model hears, up to 8 kHz.
+// Log-mel spectrum of audio as it arrives, up to 8 kHz, the limit of the model's input.
 
 const BANDS = 64;
-const COLUMN_S = 0.02; // from one column to the next
+const COLUMN_S = 0.02; // interval between columns
 const WINDOW_S = 0.025;
 const TOP_HZ = 8000;
 
@@ -19,7 +19,7 @@ class LogMel {
         this.rest = new Float32Array(0);
     }
 
-    // Columns of BANDS powers in dB, full scale at 0, for each hop that `samples` complete.
+    // One column for each hop that `samples` complete: BANDS powers in dB relative to full scale.
     push(samples) {
         const sound = new Float32Array(this.rest.length + samples.length);
         sound.set(this.rest);
@@ -50,7 +50,7 @@ class LogMel {
     }
 }
 
-// Triangles, evenly spaced in mel: the first FFT bin that each covers, and its weights from there.
+// Triangular filters, evenly spaced in mel: the first FFT bin of each, and the weights from there.
 function melFilters(size, sampleRate) {
     const top = mel(Math.min(TOP_HZ, sampleRate / 2));
     const edge = (i) => (hertz((top * i) / (BANDS + 1)) * size) / sampleRate; // in bins
@@ -61,7 +61,7 @@ function melFilters(size, sampleRate) {
         for (let bin = first; bin < high; bin++) {
             weights.push(bin < middle ? (bin - low) / (middle - low) : (high - bin) / (high - middle));
         }
-        // A triangle between two bins takes the nearest one.
+        // A triangle that lies between two bins gets the nearest one.
         return weights.length ? { first, weights } : { first: Math.round(middle), weights: [1] };
     });
 }

@@ -1,8 +1,8 @@
-// What the tabs draw alike: canvases as sharp as the screen, inks of the theme, the plane of valence and arousal.
+// Drawing for all tabs: canvases in the screen's resolution, colours of the theme, the plane of valence and arousal.
 
 const TRAIL = 12; // segments in the plane
 
-// A canvas with as many dots as the screen has; returns its context and size in CSS pixels.
+// Sets a canvas to the screen's resolution and clears it; returns its context and its size in CSS pixels.
 function prepare(canvas) {
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     const dots = window.devicePixelRatio || 1;
@@ -20,7 +20,7 @@ function inks(canvas) {
     return { text: style.getPropertyValue("--figure-text"), faint: style.getPropertyValue("--figure-faint") };
 }
 
-// Black or white, whichever is read better on `color` (WCAG 2.2: equal at a luminance of 0.18).
+// Black or white, whichever has the higher contrast on `color` (WCAG 2.2: equal at a luminance of 0.18).
 function inkOn(color) {
     const linear = [1, 3, 5].map((i) => {
         const c = parseInt(color.slice(i, i + 2), 16) / 255;
@@ -29,7 +29,7 @@ function inkOn(color) {
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.18 ? "#000" : "#fff";
 }
 
-// Where the last segments lie in the plane, the newest the strongest.
+// The last segments in the plane of valence and arousal; older ones are more transparent.
 function drawPlane(canvas, emotions, colorOf, segments) {
     const { pen, width, height } = prepare(canvas);
     if (!width) return;
@@ -43,7 +43,7 @@ function drawPlane(canvas, emotions, colorOf, segments) {
     pen.fillStyle = text;
     pen.textBaseline = "middle";
     for (const { name, color, valence, arousal } of emotions) {
-        // Its name stands on the right, unless that is the edge or another emotion's place.
+        // The name is to the right of the square, unless the edge or another emotion is there.
         const left = valence > 0.3 || emotions.some((other) =>
             other.valence > valence && other.valence < valence + 0.5 && Math.abs(other.arousal - arousal) < 0.12);
         pen.textAlign = left ? "right" : "left";

@@ -1,6 +1,6 @@
-// What Gradio says in English alone, in our words: errors, the queue, uploads, and what is read aloud.
+// Translates texts that Gradio has in English only: errors, the queue, uploads, and labels for screen readers.
 
-const SAID = [
+const GRADIO_TEXTS = [
     [/^Error\s*$/, "refusal.title"],
     [/^This application is currently busy/, "refusal.busy"],
     [/^Connection Lost/, "gradio.lost_title"],
@@ -10,27 +10,27 @@ const SAID = [
     [/^processing/, "gradio.processing"],
     [/^Uploading \d/, "gradio.uploading"],
 ];
-const READ_OUT = { Close: "gradio.close", Progress: "gradio.progress", "Select input device": "live.microphone" };
+const GRADIO_LABELS = { Close: "gradio.close", Progress: "gradio.progress", "Select input device": "live.microphone" };
 
-function sayOurs(text) {
-    const said = text.data.trim();
-    const [pattern, key] = SAID.find(([one]) => one.test(said)) ?? [];
-    const ours = key && phrase(key, pattern.exec(said).groups);
-    if (key && text.data !== ours) text.data = ours; // not again and again: each change is observed
+function translateText(text) {
+    const original = text.data.trim();
+    const [pattern, key] = GRADIO_TEXTS.find(([candidate]) => candidate.test(original)) ?? [];
+    const translation = key && phrase(key, pattern.exec(original).groups);
+    if (key && text.data !== translation) text.data = translation; // only if different: each change triggers the observer
 }
 
-function readOutOurs(box) {
-    const key = READ_OUT[box.ariaLabel];
+function translateLabel(box) {
+    const key = GRADIO_LABELS[box.ariaLabel];
     if (key) box.ariaLabel = phrase(key);
 }
 
-// In what Gradio made, not in what a tab of ours did.
+// Translates an element that Gradio created; the tabs' own elements are skipped.
 function translate(node) {
     const box = node.nodeType === Node.ELEMENT_NODE ? node : node.parentElement;
     if (!box || box.closest(".html-container")) return;
-    if (node.nodeType === Node.TEXT_NODE) sayOurs(node);
+    if (node.nodeType === Node.TEXT_NODE) translateText(node);
     if (node !== box) return;
-    readOutOurs(box);
+    translateLabel(box);
     box.childNodes.forEach(translate);
 }
 

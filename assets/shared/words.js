@@ -1,27 +1,27 @@
-// What the tabs say, in the visitor's language, and the elements they say it with. All text, never markup.
+// Phrases in the visitor's language, and elements that show them. Everything is inserted as text, never as markup.
 
 const NO_SPEECH = "no_speech";
 const UNKNOWN = "unknown";
-const ALIKE = 1e-4; // probabilities that differ by less are the same
-// Every phrase in each language, as Gradio has them; it has set the page's language to the browser's.
+const EQUAL_TOLERANCE = 1e-4; // probabilities that differ by less count as equal
+// The phrases of each language, as Gradio has them. Gradio sets the page's language to the browser's.
 const PHRASES = window.gradio_config.i18n_translations;
 const LANGUAGE = [document.documentElement.lang.split("-")[0], "en"].find((language) => PHRASES[language]);
 
-// A phrase of assets/words/ with its places filled.
+// A phrase of assets/words/, its placeholders replaced by `values`.
 function phrase(key, values = {}) {
     return PHRASES[LANGUAGE][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-// The same for what may be missing: a name from elsewhere, or what the library says, which is English.
+// A phrase, or `otherwise` if there is none: for keys from data, and for the library's messages, which are English.
 const known = (key, otherwise) => PHRASES[LANGUAGE][key] ?? otherwise;
 
-// Fills in what a template leaves to be said: text, and what is read out.
-function speak(root, values = {}) {
+// Fills in the phrases of a template: texts (data-say) and labels for screen readers (data-label).
+function fillPhrases(root, values = {}) {
     root.lang = LANGUAGE;
     root.querySelectorAll("[data-say]").forEach((box) => (box.textContent = phrase(box.dataset.say, values)));
     root.querySelectorAll("[data-label]").forEach((box) => {
         box.ariaLabel = phrase(box.dataset.label, values);
-        if (box.tagName === "BUTTON") box.title = box.ariaLabel; // it shows but a sign
+        if (box.tagName === "BUTTON") box.title = box.ariaLabel; // the button shows a symbol only
     });
 }
 
@@ -31,7 +31,7 @@ const signed = (number) => decimal(number, 2).replace("-", "−");
 const emotionName = (label) => known(`emotion.${label}`, label);
 const capital = (words) => words[0].toUpperCase() + words.slice(1);
 
-// A time in a session: 65 s is "1:05", with hundredths where `fine`.
+// A time in s as text: 65 is "1:05"; with hundredths if `fine`.
 function clock(seconds, fine = false) {
     const hundredths = Math.round(100 * seconds);
     const [minutes, rest] = [Math.floor(hundredths / 6000), hundredths % 6000];
@@ -43,42 +43,44 @@ function likeliest(probabilities) {
     return Object.keys(probabilities).reduce((best, name) => (probabilities[name] > probabilities[best] ? name : best));
 }
 
-// The likeliest emotion, unless all are as likely: the model knows nothing that sounds so.
-function guessed(probabilities) {
+// The most probable emotion; null if all are equally probable, as for a sound unlike all training data.
+function likeliestEmotion(probabilities) {
     const shares = Object.values(probabilities);
-    return Math.max(...shares) - Math.min(...shares) > ALIKE ? likeliest(probabilities) : null;
+    return Math.max(...shares) - Math.min(...shares) > EQUAL_TOLERANCE ? likeliest(probabilities) : null;
 }
 
-// Whether a verdict names an emotion, be it with a question mark.
-const namesEmotion = ({ label, probabilities }) => label !== NO_SPEECH && (label !== UNKNOWN || guessed(probabilities) !== null);
+// Whether a verdict names an emotion, even an uncertain one.
+const namesEmotion = ({ label, probabilities }) => label !== NO_SPEECH && (label !== UNKNOWN || likeliestEmotion(probabilities) !== null);
 
-// A verdict in a word or two.
+// A verdict in one or two words.
 function headline({ label, probabilities }) {
     if (label === NO_SPEECH) return phrase("short.no_speech");
     if (label !== UNKNOWN) return capital(emotionName(label));
-    const guess = guessed(probabilities);
-    return guess ? phrase("short.unsure", { emotion: emotionName(guess) }) : phrase("short.unfamiliar");
+    const emotion = likeliestEmotion(probabilities);
+    return emotion ? phrase("short.unsure", { emotion: emotionName(emotion) }) : phrase("short.unfamiliar");
 }
 
-// What a segment is called where there is little room.
+// A segment's label in few characters.
 function nameOf({ label, probabilities }) {
-    const guess = label === UNKNOWN && guessed(probabilities);
-    return guess ? phrase("emotion.perhaps", { emotion: emotionName(guess) }) : emotionName(label);
+    const emotion = label === UNKNOWN && likeliestEmotion(probabilities);
+    return emotion ? phrase("emotion.perhaps", { emotion: emotionName(emotion) }) : emotionName(label);
 }
 
+// A new element.
 function make(tag, text = "", attributes = {}) {
-    const made = document.createElement(tag);
-    made.textContent = text;
-    Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, value));
-    return made;
+    const created = document.createElement(tag);
+    created.textContent = text;
+    Object.entries(attributes).forEach(([name, value]) => created.setAttribute(name, value));
+    return created;
 }
 
 function swatch(color) {
-    const made = make("i");
-    made.style.background = color;
-    return made;
+    const created = make("i");
+    created.style.background = color;
+    return created;
 }
 
+// A list of horizontal bars, one per emotion.
 class Bars {
     constructor(list, emotions) {
         this.rows = {};
@@ -102,7 +104,7 @@ class Bars {
     }
 }
 
-// The verdict of several segments together: as `summarise` of the server.
+// The verdict on several segments: as `summarise` of the server.
 function summarise(segments, threshold) {
     const total = segments.reduce((sum, { start, end }) => sum + end - start, 0);
     if (!total) return { label: NO_SPEECH, confidence: 0, probabilities: {} };
@@ -117,7 +119,7 @@ function summarise(segments, threshold) {
     return { label: confidence >= threshold ? best : UNKNOWN, confidence, probabilities };
 }
 
-// Seconds of each label, the longest first.
+// Seconds of each label, longest first.
 function speakingTime(segments) {
     const seconds = {};
     segments.forEach(({ label, start, end }) => (seconds[label] = (seconds[label] ?? 0) + end - start));

@@ -1,4 +1,4 @@
-// What can be done with a recording beside playing it: choose, correct, explain, save. Gradio gives `trigger`.
+// Actions on a recording other than playback: choose, correct, explain, save. Gradio gives `trigger`.
 
 function choose(index, playing = false) {
     if (chosen !== index || index === null) lanes.explanation = null;
@@ -31,7 +31,7 @@ function setEdges(start, end) {
     edit(() => segments.move(chosen, start, end));
 }
 
-function nameIt(label) {
+function setLabel(label) {
     edit(() => segments.label(chosen, label));
 }
 
@@ -45,24 +45,24 @@ function explain() {
     }
     const { start, end, label } = segments.list[chosen];
     part("words").textContent = phrase("timeline.explaining");
-    trigger("explain", { number: ++asked, start, end, label });
+    trigger("explain", { number: ++requestNumber, start, end, label });
 }
 
 function save(format) {
     const list = segments.list.map(({ start, end, label, of, checked }) => ({ start, end, label, of, checked }));
-    trigger("save", { number: ++asked, format, segments: list });
+    trigger("save", { number: ++requestNumber, format, segments: list });
 }
 
-// The same sound in the tab that lets several models hear it.
+// Opens the recording in the tab Compare.
 async function compare() {
-    const answer = await fetch(told.audio);
-    if (!answer.ok) return say(phrase("files.gone"));
-    giveTo("compare", "drop-compared", new File([await answer.blob()], told.file));
+    const response = await fetch(content.audio);
+    if (!response.ok) return say(phrase("files.gone"));
+    giveTo("compare", "drop-compared", new File([await response.blob()], content.file));
 }
 
 async function receive() {
     const reply = props.reply ? JSON.parse(props.reply) : null;
-    if (!reply || reply.number !== asked) return; // to an older question
+    if (!reply || reply.number !== requestNumber) return; // a reply to an earlier request
     if (reply.kind === "problem") {
         part("words").textContent = "";
         say(reply.words);
@@ -70,7 +70,7 @@ async function receive() {
     if (reply.kind === "file") saveFile(new Blob([reply.text], { type: "text/plain" }), reply.name);
     if (reply.kind === "explanation") {
         const picture = await decode(reply.image);
-        if (reply.number !== asked || chosen === null) return;
+        if (reply.number !== requestNumber || chosen === null) return;
         lanes.explanation = { ...reply, picture };
         part("words").textContent = reply.words;
         axis.show(reply.start, reply.end);

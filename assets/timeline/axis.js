@@ -1,8 +1,8 @@
-// The part of the recording that is seen.
+// The visible part of the recording.
 
-const NARROWEST_S = 0.2;
-const MARGIN = 0.1; // of the view, kept beside what is brought into it
-const TICK_PX = 80; // at least so far apart
+const MIN_VIEW_S = 0.2;
+const MARGIN = 0.1; // share of the view left of a span that is scrolled into view
+const TICK_PX = 80; // minimum distance of ticks
 const TICKS_S = [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800];
 
 class Axis {
@@ -27,14 +27,14 @@ class Axis {
     }
 
     set(from, length) {
-        const kept = Math.min(Math.max(length, Math.min(NARROWEST_S, this.duration)), this.duration);
-        this.from = Math.min(Math.max(from, 0), this.duration - kept);
-        this.to = this.from + kept;
+        const visible = Math.min(Math.max(length, Math.min(MIN_VIEW_S, this.duration)), this.duration);
+        this.from = Math.min(Math.max(from, 0), this.duration - visible);
+        this.to = this.from + visible;
     }
 
-    // A factor over 1 shows more detail; `time` stays where it is.
+    // A factor above 1 shows more detail; `time` keeps its position.
     zoom(factor, time) {
-        const length = Math.min(Math.max(this.length / factor, NARROWEST_S), this.duration);
+        const length = Math.min(Math.max(this.length / factor, MIN_VIEW_S), this.duration);
         this.set(time - ((time - this.from) / this.length) * length, length);
     }
 
@@ -42,7 +42,7 @@ class Axis {
         this.set(this.from + seconds, this.length);
     }
 
-    // Moves as little as needed to have a stretch in view.
+    // Scrolls a span into view, unless it is visible; returns whether it scrolled.
     show(start, end = start) {
         if (start >= this.from && end <= this.to) return false;
         this.set(start - MARGIN * this.length, this.length);
@@ -51,8 +51,8 @@ class Axis {
 
     ticks(width) {
         const step = TICKS_S.find((s) => (s / this.length) * width >= TICK_PX) ?? TICKS_S.at(-1);
-        const found = [];
-        for (let i = Math.ceil(this.from / step); i * step <= this.to; i++) found.push(i * step);
-        return found.map((time) => ({ time, words: step < 1 ? clock(time, true) : clock(time) }));
+        const times = [];
+        for (let i = Math.ceil(this.from / step); i * step <= this.to; i++) times.push(i * step);
+        return times.map((time) => ({ time, words: step < 1 ? clock(time, true) : clock(time) }));
     }
 }

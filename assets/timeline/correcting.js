@@ -1,4 +1,4 @@
-// Mouse, keys and controls of the tab "Recording" that correct and explain; and at the end, its start.
+// Mouse, keys and controls of the tab "Recording" for corrections and explanations; the end starts the tab.
 
 Object.assign(actions, {
     explain,
@@ -14,7 +14,7 @@ Object.assign(keys, {
     m: actions.merge,
     e: explain,
     "Control z": actions.undo,
-    ...Object.fromEntries(props.emotions.map(({ name }, i) => [i + 1, () => nameIt(name)])),
+    ...Object.fromEntries(props.emotions.map(({ name }, i) => [i + 1, () => setLabel(name)])),
 });
 
 grip = {
@@ -34,11 +34,11 @@ grip = {
 
 nameDropArea("drop");
 props.labels.forEach((label) => part("label").append(make("option", emotionName(label), { value: label })));
-part("label").addEventListener("change", () => nameIt(part("label").value));
+part("label").addEventListener("change", () => setLabel(part("label").value));
 for (const edge of ["start", "end"]) {
     part(edge).addEventListener("change", () => {
-        const wanted = { ...segments.list[chosen], [edge]: Number(part(edge).value) };
-        setEdges(wanted.start, wanted.end);
+        const edges = { ...segments.list[chosen], [edge]: Number(part(edge).value) };
+        setEdges(edges.start, edges.end);
     });
 }
 watch("value", load);

@@ -1,13 +1,13 @@
-// Mouse, keys and buttons that play and look, and where a tab's own ones are added.
+// Mouse, keys and buttons for playback and navigation. Tabs add their own to `actions` and `keys`.
 
-const ZOOM = 2; // of a press
-const WHEEL_ZOOM = 1.002; // of a wheel's pixel
-const PAN = 0.5; // of the view
+const ZOOM = 2; // factor per press
+const WHEEL_ZOOM = 1.002; // factor per pixel of the wheel
+const PAN = 0.5; // share of the view per press
 const NUDGE_S = 0.05;
 const DRAG_PX = 3; // less is a click
 
 let drag = null;
-let grip = null; // where edges can be moved: `at(x, width)` is the one under the pointer, `drag(drag, time)` moves it
+let grip = null; // if edges can be moved: `at(x, width)` is the edge under the pointer, `drag(drag, time)` moves it
 
 const middle = () => {
     const now = audio.currentTime;
@@ -20,7 +20,7 @@ const actions = {
     next: () => step(1),
     in: () => axis.zoom(ZOOM, middle()),
     out: () => axis.zoom(1 / ZOOM, middle()),
-    whole: () => axis.set(0, told.duration),
+    whole: () => axis.set(0, content.duration),
     earlier: () => axis.pan(-PAN * axis.length),
     later: () => axis.pan(PAN * axis.length),
     save: () => save(part("format").value),
@@ -38,7 +38,7 @@ const keys = {
     "-": actions.out,
     0: actions.whole,
     Home: () => seek(0),
-    End: () => seek(told.duration),
+    End: () => seek(content.duration),
     ",": () => seek(audio.currentTime - NUDGE_S),
     ".": () => seek(audio.currentTime + NUDGE_S),
 };
@@ -47,27 +47,27 @@ function pressed(event) {
     const letter = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const shift = event.shiftKey && letter.length > 1 ? "Shift " : "";
     const action = keys[(event.ctrlKey || event.metaKey ? "Control " : "") + shift + letter];
-    if (!told || !action || event.altKey) return;
+    if (!content || !action || event.altKey) return;
     event.preventDefault();
     action();
     redraw(false);
 }
 
-const place = (event, canvas) => {
+const positionIn = (event, canvas) => {
     const box = canvas.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top, width: box.width };
 };
 
 function down(event) {
-    if (!told || event.button) return;
-    const { x, y, width } = place(event, part("picture"));
+    if (!content || event.button) return;
+    const { x, y, width } = positionIn(event, part("picture"));
     drag = { x, y, edge: grip?.at(x, width), from: axis.from, moved: false, edited: false };
     part("lanes").setPointerCapture(event.pointerId);
 }
 
 function move(event) {
-    if (!told) return;
-    const { x, y, width } = place(event, part("picture"));
+    if (!content) return;
+    const { x, y, width } = positionIn(event, part("picture"));
     pointer = { share: x / width, y };
     part("lanes").style.cursor = drag?.edge || grip?.at(x, width) ? "ew-resize" : "";
     if (drag && Math.abs(x - drag.x) > DRAG_PX) drag.moved = true;
@@ -80,7 +80,7 @@ function up(event) {
     const ended = drag;
     drag = null;
     if (!ended || ended.moved) return;
-    const { x, y, width } = place(event, part("picture"));
+    const { x, y, width } = positionIn(event, part("picture"));
     const time = axis.time(x, width);
     const index = segments.at(time);
     if (index === null || y >= lanes.layout.time[0]) seek(time);
@@ -88,8 +88,8 @@ function up(event) {
 }
 
 function wheel(event) {
-    if (!told) return;
-    const { x, width } = place(event, part("picture"));
+    if (!content) return;
+    const { x, width } = positionIn(event, part("picture"));
     if (event.ctrlKey || event.metaKey) axis.zoom(WHEEL_ZOOM ** -event.deltaY, axis.time(x, width));
     else if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
         axis.pan((((event.deltaX || event.deltaY) / width)) * axis.length);
@@ -99,20 +99,20 @@ function wheel(event) {
 }
 
 function look(event) {
-    if (!told || !(event.buttons & 1)) return;
-    const { x, width } = place(event, part("overview"));
-    const time = (x / width) * told.duration;
+    if (!content || !(event.buttons & 1)) return;
+    const { x, width } = positionIn(event, part("overview"));
+    const time = (x / width) * content.duration;
     if (axis.whole) seek(time);
     else axis.set(time - axis.length / 2, axis.length);
     redraw();
 }
 
-speak(element);
+fillPhrases(element);
 props.formats.forEach((format) =>
     part("format").append(make("option", known(`format.${format}`, format), { value: format })));
 element.addEventListener("click", (event) => {
     const pressedButton = event.target.closest("[data-do]");
-    if (pressedButton && told) {
+    if (pressedButton && content) {
         actions[pressedButton.dataset.do]();
         redraw(false);
     }
@@ -137,7 +137,7 @@ audio.addEventListener("play", () => {
     follow();
 });
 audio.addEventListener("pause", () => (button("play").textContent = phrase("timeline.play")));
-audio.addEventListener("timeupdate", () => stopAt !== null && audio.currentTime >= stopAt && stop()); // also where nothing is drawn
+audio.addEventListener("timeupdate", () => stopAt !== null && audio.currentTime >= stopAt && stop()); // also if nothing is drawn
 audio.addEventListener("seeked", () => redraw(false));
-new ResizeObserver(() => told && (showDetails(), redraw())).observe(part("lanes"));
-new MutationObserver(() => told && (showDetails(), redraw())).observe(document.body, { attributeFilter: ["class"] });
+new ResizeObserver(() => content && (showDetails(), redraw())).observe(part("lanes"));
+new MutationObserver(() => content && (showDetails(), redraw())).observe(document.body, { attributeFilter: ["class"] });

@@ -1,12 +1,12 @@
-// The lanes on one canvas: segments, waveform, probabilities, spectrogram, time. Over it a second canvas with what
-// moves: the place of playback, the pointer, and the frame of the chosen segment.
+// The lanes on one canvas: segments, waveform, probabilities, spectrogram, time. A second canvas over it has what
+// moves: the playback position, the pointer, and the frame of the chosen segment.
 
 const LANES = { segments: [0, 28], wave: [32, 84], shares: [120, 104], mel: [228, 128], time: [356, 22] }; // top, height
 const NAME_PX = 13; // height of a line of text
-const SILENT = "#000004"; // where the spectrogram has no sound
-const HAIR_PX = 0.3; // thinner parts of a probability lane are not seen
-const TINT = 0.24; // of a segment behind the waveform
-const EDGE_PX = 6; // so near to an edge it is taken by the pointer
+const SILENT = "#000004"; // the spectrogram's colour of silence
+const MIN_SHARE_PX = 0.3; // thinner parts of the probability lane are not drawn
+const TINT = 0.24; // opacity of a segment's colour behind the waveform
+const EDGE_PX = 6; // distance within which the pointer takes an edge
 
 class Lanes {
     constructor(canvas, emotions, colorOf) {
@@ -28,7 +28,7 @@ class Lanes {
         this.drawTimes();
     }
 
-    // What lies under the segments.
+    // Draws what is below the segments.
     drawBelow() {
         this.drawMel();
     }
@@ -41,7 +41,7 @@ class Lanes {
         this.drawShares(segment.probabilities, left, length);
     }
 
-    // A segment's stretch of the waveform.
+    // Colours the background of a segment's part of the waveform.
     tint(color, left, length) {
         const [top, height] = this.layout.wave;
         this.pen.fillStyle = color;
@@ -50,15 +50,15 @@ class Lanes {
         this.pen.globalAlpha = 1;
     }
 
-    // A segment in a lane, with the first of some names that fits into it.
+    // A segment in a lane, with the first of `names` that fits into it.
     drawBox(names, color, left, length, [top, height]) {
         this.pen.fillStyle = color;
         this.pen.fillRect(left, top, Math.max(length - 1, 1), height);
-        const seen = Math.max(left, 0);
-        this.name(names, color, seen, left + length - seen, top, height);
+        const visibleLeft = Math.max(left, 0);
+        this.name(names, color, visibleLeft, left + length - visibleLeft, top, height);
     }
 
-    // One emotion above the other, each as high as it is probable.
+    // Stacked areas, one per emotion; the height is the probability.
     drawShares(probabilities, left, length) {
         const { pen } = this;
         const [top, height] = this.layout.shares;
@@ -66,11 +66,11 @@ class Lanes {
         for (const { name, color } of this.emotions) {
             const part = (probabilities[name] ?? 0) * height;
             y -= part;
-            if (part < HAIR_PX) continue;
+            if (part < MIN_SHARE_PX) continue;
             pen.fillStyle = color;
             pen.fillRect(left, y, Math.max(length - 1, 1), part);
-            const seen = Math.max(left, 0);
-            if (part >= NAME_PX) this.name([emotionName(name)], color, seen, left + length - seen, y, part);
+            const visibleLeft = Math.max(left, 0);
+            if (part >= NAME_PX) this.name([emotionName(name)], color, visibleLeft, left + length - visibleLeft, y, part);
         }
     }
 
@@ -78,16 +78,16 @@ class Lanes {
         this.write(names, inkOn(color), ...box);
     }
 
-    // The first of some names that fits into a box.
+    // Writes the first of `names` that fits into a box.
     write(names, ink, left, length, top, height) {
         if (length < 10) return;
         const { pen } = this;
-        const fitting = names.find((name) => pen.measureText(name).width <= length - 6);
-        if (!fitting) return;
+        const fittingName = names.find((name) => pen.measureText(name).width <= length - 6);
+        if (!fittingName) return;
         pen.fillStyle = ink;
         pen.textAlign = "left";
         pen.textBaseline = "middle";
-        pen.fillText(fitting, left + 4, top + height / 2);
+        pen.fillText(fittingName, left + 4, top + height / 2);
     }
 
     drawWave(recording) {
@@ -95,10 +95,10 @@ class Lanes {
         const [top, height] = this.layout.wave;
         const middle = top + height / 2;
         pen.fillStyle = this.ink;
-        const each = axis.length / width; // seconds a pixel
+        const secondsPerPixel = axis.length / width;
         for (let x = 0; x < width; x++) {
-            const from = axis.from + x * each;
-            const [low, high] = recording.extremes(from, from + each);
+            const from = axis.from + x * secondsPerPixel;
+            const [low, high] = recording.extremes(from, from + secondsPerPixel);
             const y = middle - (high * height) / 2;
             pen.fillRect(x, y, 1, Math.max(((high - low) * height) / 2, 1));
         }
@@ -147,8 +147,8 @@ class Lanes {
     }
 }
 
-// What moves over the lanes; the chosen segment has handles where its edges are `movable`.
-function drawCursors(canvas, layout, axis, { now, pointed, chosen, movable }) {
+// Draws what moves over the lanes. The chosen segment has handles if its edges are `movable`.
+function drawCursors(canvas, layout, axis, { now, pointerTime, chosen, movable }) {
     const { pen, width, height } = prepare(canvas);
     if (!width) return;
     const { text } = inks(canvas);
@@ -164,20 +164,20 @@ function drawCursors(canvas, layout, axis, { now, pointed, chosen, movable }) {
         const [top, high] = layout.wave;
         for (const x of movable ? [left, right] : []) pen.fillRect(x - 2.5, top + 24, 5, high - 48);
     }
-    if (pointed !== null) {
+    if (pointerTime !== null) {
         pen.fillStyle = text;
         pen.globalAlpha = 0.6;
-        pen.fillRect(axis.x(pointed, width), 0, 1, tall);
+        pen.fillRect(axis.x(pointerTime, width), 0, 1, tall);
         pen.globalAlpha = 1;
     }
     const x = axis.x(now, width);
-    pen.fillStyle = "#fff"; // seen on dark and light alike
+    pen.fillStyle = "#fff"; // visible on dark and light
     pen.fillRect(x - 2, 0, 4, tall);
     pen.fillStyle = accent;
     pen.fillRect(x - 1, 0, 2, tall);
 }
 
-// The whole recording, drawn once, with the part that is seen.
+// The whole recording, drawn once, with the visible part marked.
 class Overview {
     constructor(canvas, colorOf) {
         Object.assign(this, { canvas, colorOf, whole: document.createElement("canvas"), key: [] });
@@ -207,15 +207,15 @@ class Overview {
         Object.assign(this.whole, { width: this.canvas.width, height: this.canvas.height }); // empties it
         const pen = this.whole.getContext("2d");
         pen.scale(this.canvas.width / width, this.canvas.height / height);
-        const each = recording.duration / width; // seconds a pixel
+        const secondsPerPixel = recording.duration / width;
         for (const { start, end, label } of segments.list) {
             pen.fillStyle = this.colorOf(label);
-            pen.fillRect(start / each, 0, Math.max((end - start) / each, 1), 5);
+            pen.fillRect(start / secondsPerPixel, 0, Math.max((end - start) / secondsPerPixel, 1), 5);
         }
         pen.fillStyle = ink;
         const [middle, tall] = [(height + 6) / 2, height - 8];
         for (let x = 0; x < width; x++) {
-            const [low, high] = recording.extremes(x * each, (x + 1) * each);
+            const [low, high] = recording.extremes(x * secondsPerPixel, (x + 1) * secondsPerPixel);
             pen.fillRect(x, middle - (high * tall) / 2, 1, Math.max(((high - low) * tall) / 2, 1));
         }
     }

@@ -1,4 +1,4 @@
-// Playing a recording and going through its segments.
+// Playback of a recording, and moving between its segments.
 
 function play(until = null) {
     stopAt = until;
@@ -11,19 +11,19 @@ function stop() {
 }
 
 function seek(time) {
-    audio.currentTime = Math.min(Math.max(time, 0), told.duration);
+    audio.currentTime = Math.min(Math.max(time, 0), content.duration);
     redraw(axis.show(audio.currentTime));
 }
 
-// The view follows playback, which ends with the segment that was asked for.
+// Scrolls the view with playback, and stops at the end of the chosen segment.
 function follow() {
-    if (!told) return;
+    if (!content) return;
     if (stopAt !== null && audio.currentTime >= stopAt) stop();
     redraw(!audio.paused && axis.show(audio.currentTime));
     if (!audio.paused) requestAnimationFrame(follow);
 }
 
-// Brings a segment, or the beginning, into view and there playback.
+// Chooses a segment (null: the whole recording), and moves view and playback to its start.
 function goTo(index, playing) {
     chosen = index;
     table.choose(index);
@@ -35,7 +35,7 @@ function goTo(index, playing) {
     if (playing) play(end);
 }
 
-// To the next segment (1) or the one before (-1).
+// Chooses the next segment (1) or the previous one (-1).
 function step(by) {
     const { list } = segments;
     if (!list.length) return;

@@ -1,10 +1,10 @@
-// How the tab "Recording" shows what is open.
+// The tab "Recording": shows the open recording.
 
-const NAMED = 3; // probabilities that are read out
+const LISTED_EMOTIONS = 3; // most probable ones in a reading
 
 const lanes = new Lanes(part("picture"), props.emotions, colorOf);
 const overview = new Overview(part("overview"), colorOf);
-const table = new Table(part("rows"), "segment", tellRow);
+const table = new Table(part("rows"), "segment", describeRow);
 const bars = new Bars(part("bars"), props.emotions);
 
 let whole = null; // the recording's verdict and times
@@ -13,14 +13,14 @@ const decibels = (level) => (level > -99 ? `${level.toFixed(0).replace("-", "−
 
 function load() {
     stop();
-    told = props.value ? JSON.parse(props.value) : null;
-    if (!told) return;
+    content = props.value ? JSON.parse(props.value) : null;
+    if (!content) return;
     openSound();
-    segments = new Segments(told.segments, props.emotions, props.threshold, told.duration);
-    whole = { ...told.summary, start: 0, end: told.duration };
+    segments = new Segments(content.segments, props.emotions, props.threshold, content.duration);
+    whole = { ...content.summary, start: 0, end: content.duration };
     lanes.explanation = null;
-    part("sound").href = told.audio;
-    part("sound").download = told.file;
+    part("sound").href = content.audio;
+    part("sound").download = content.file;
     refresh();
     choose(null);
 }
@@ -29,7 +29,7 @@ async function loadPicture() {
     lanes.picture = null;
     const address = props.spectrogram;
     const picture = address ? await decode(address) : null;
-    if (props.spectrogram !== address) return; // another recording came
+    if (props.spectrogram !== address) return; // another recording was opened
     lanes.picture = picture;
     redraw();
 }
@@ -41,11 +41,11 @@ async function decode(address) {
     return picture;
 }
 
-// A row of the table after its number.
-function tellRow(found) {
-    const { start, end, label, confidence, checked } = found;
+// A row of the table: text for screen readers, and the cells after its number.
+function describeRow(segment) {
+    const { start, end, label, confidence, checked } = segment;
     const silent = label === NO_SPEECH;
-    const name = silent ? emotionName(label) : nameOf(found);
+    const name = silent ? emotionName(label) : nameOf(segment);
     const share = silent ? "–" : percent(confidence);
     const emotion = make("span", "", { class: "emotion" });
     if (!silent) emotion.append(swatch(colorOf(label)));
@@ -54,9 +54,9 @@ function tellRow(found) {
     return { words, cells: [clock(start, true), clock(end, true), emotion, share] };
 }
 
-drawn = () => (button("split").disabled = !segments.canSplit(chosen, audio.currentTime));
+onDrawn = () => (button("split").disabled = !segments.canSplit(chosen, audio.currentTime));
 
-// The values at a time, in words.
+// The values at a time, as text.
 function read(time) {
     const words = [clock(time, true), phrase("timeline.level", { level: decibels(recording.level(time)) })];
     const index = segments.at(time);
@@ -69,34 +69,34 @@ function read(time) {
 }
 
 function readSegment(index) {
-    const found = segments.list[index];
-    return phrase("timeline.reading", { number: index + 1, emotion: nameOf(found), likely: likely(found) });
+    const segment = segments.list[index];
+    return phrase("timeline.reading", { number: index + 1, emotion: nameOf(segment), likely: likely(segment) });
 }
 
 function likely({ probabilities }) {
     const ordered = Object.entries(probabilities).sort((one, other) => other[1] - one[1]);
-    return ordered.slice(0, NAMED).map(([name, share]) => `${emotionName(name)} ${percent(share)}`).join(", ");
+    return ordered.slice(0, LISTED_EMOTIONS).map(([name, share]) => `${emotionName(name)} ${percent(share)}`).join(", ");
 }
 
 function showDetails() {
-    const found = chosen === null ? whole : segments.list[chosen];
-    const silent = !Object.keys(found.probabilities).length;
+    const segment = chosen === null ? whole : segments.list[chosen];
+    const silent = !Object.keys(segment.probabilities).length;
     part("title").textContent = phrase("segments.probabilities_of", { segment: title(chosen) });
     part("silence").hidden = !silent;
     part("bars").hidden = part("plane").hidden = silent;
-    bars.show(found.probabilities);
-    const plotted = chosen === null ? segments.list : [found];
+    bars.show(segment.probabilities);
+    const plotted = chosen === null ? segments.list : [segment];
     drawPlane(part("plane"), props.emotions, colorOf, plotted.map((one) => ({ ...one, final: true })));
-    part("facts").textContent = chosen === null ? describeWhole() : describe(found);
+    part("facts").textContent = chosen === null ? describeWhole() : describe(segment);
     part("corrections").querySelectorAll("select, input, button").forEach((control) => (control.disabled = chosen === null));
     button("undo").disabled = !segments.changed;
     button("merge").disabled = chosen === null || chosen + 1 >= segments.list.length;
     button("explain").disabled = chosen === null;
     button("explain").textContent = phrase(lanes.explanation ? "timeline.hide" : "timeline.explain");
     if (chosen === null) return;
-    part("label").value = found.label;
-    part("start").value = found.start.toFixed(2);
-    part("end").value = found.end.toFixed(2);
+    part("label").value = segment.label;
+    part("start").value = segment.start.toFixed(2);
+    part("end").value = segment.end.toFixed(2);
 }
 
 function describe({ start, end, valence, arousal }) {
@@ -111,7 +111,7 @@ function describe({ start, end, valence, arousal }) {
 }
 
 function describeWhole() {
-    const { peak_dbfs, clipped, snr_db, bandwidth_hz } = told.quality;
+    const { peak_dbfs, clipped, snr_db, bandwidth_hz } = content.quality;
     return phrase("timeline.facts_whole", {
         peak: decibels(peak_dbfs),
         clipped: percent(clipped),
@@ -120,7 +120,7 @@ function describeWhole() {
     });
 }
 
-// Everything that depends on the segments.
+// Updates everything that depends on the segments.
 function refresh() {
     table.show(whole, segments.list);
     const count = segments.checked;

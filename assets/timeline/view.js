@@ -1,5 +1,5 @@
-// The part of a recording that is seen, in whatever tab: what is open, chosen and under the mouse, and when it is drawn.
-// Gradio gives `element` and `props`. The tab's own scripts say how: `load`, `choose`, `read` and `showDetails`.
+// The state of a tab that shows a recording: what is open, chosen and under the mouse, and when it is drawn.
+// Gradio gives `element` and `props`. The tab's own scripts define `load`, `choose`, `read` and `showDetails`.
 
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const button = (name) => element.querySelector(`[data-do="${name}"]`);
@@ -7,7 +7,7 @@ const colors = Object.fromEntries(props.emotions.map(({ name, color }) => [name,
 const colorOf = (label) => colors[label] ?? props.unknown_color;
 const audio = part("audio");
 
-let told = null; // what the server found
+let content = null; // the recording's data from the server
 let recording = null;
 let segments = null;
 let axis = null;
@@ -15,16 +15,16 @@ let chosen = null; // index of a segment; null: the whole recording
 let stopAt = null; // where playback of a segment ends
 let pointer = null; // where the mouse is: `share` of the view's width, and `y` on the lanes
 let queued = false;
-let stale = false; // the lanes are to be drawn again, also if they show what they showed
-let shown = []; // what that was
-let drawn = () => {}; // what else follows playback
-let asked = 0; // numbers what the server is asked
+let stale = false; // the lanes must be redrawn even if their state is the same
+let drawnState = []; // the state at the last drawing
+let onDrawn = () => {}; // called after each drawing
+let requestNumber = 0; // of the last request to the server
 
 function openSound() {
-    recording = new Recording(told);
-    axis = new Axis(told.duration);
-    audio.src = told.audio;
-    audio.setAttribute("aria-label", told.source);
+    recording = new Recording(content);
+    axis = new Axis(content.duration);
+    audio.src = content.audio;
+    audio.setAttribute("aria-label", content.source);
     say("");
 }
 
@@ -32,7 +32,7 @@ function say(words) {
     part("notice").textContent = words;
 }
 
-// What a segment, or the whole recording, is and where.
+// The title of a segment, or of the whole recording.
 function title(index) {
     if (index === null) return phrase("segments.whole");
     const { start, end } = segments.list[index];
@@ -47,18 +47,18 @@ function redraw(lanesToo = true) {
 
 function drawAll() {
     queued = false;
-    if (!told || !element.clientWidth) return; // nothing to show, or a hidden tab: drawn when it is opened
+    if (!content || !element.clientWidth) return; // nothing to show, or a hidden tab, which is drawn when it is opened
     const now = audio.currentTime;
-    const showing = [segments.list, axis.from, axis.to, lanes.explanation];
-    if (stale || showing.some((one, i) => one !== shown[i])) { // not only what moves over them
+    const state = [segments.list, axis.from, axis.to, lanes.explanation];
+    if (stale || state.some((value, i) => value !== drawnState[i])) {
         lanes.draw(recording, segments, axis);
         overview.draw(recording, segments, axis);
     }
-    [stale, shown] = [false, showing];
-    const pointed = pointer && axis.time(pointer.share, 1);
-    const found = chosen === null ? null : segments.list[chosen];
-    drawCursors(part("cursors"), lanes.layout, axis, { now, pointed, chosen: found, movable: Boolean(grip) });
-    part("clock").textContent = `${clock(now, true)} / ${clock(told.duration, true)}`;
-    part("reading").textContent = read(pointed ?? now);
-    drawn();
+    [stale, drawnState] = [false, state];
+    const pointerTime = pointer && axis.time(pointer.share, 1);
+    const segment = chosen === null ? null : segments.list[chosen];
+    drawCursors(part("cursors"), lanes.layout, axis, { now, pointerTime, chosen: segment, movable: Boolean(grip) });
+    part("clock").textContent = `${clock(now, true)} / ${clock(content.duration, true)}`;
+    part("reading").textContent = read(pointerTime ?? now);
+    onDrawn();
 }

@@ -3,6 +3,7 @@
 Modules that only the command needs are imported in its functions, as in `ser_core.commands.cli`.
 """
 
+import errno
 import os
 import sys
 from collections import defaultdict
@@ -16,6 +17,7 @@ import typer
 from ser_core.commands.terminal import (
     CLEAR_LINE,
     SOME_FAILED,
+    check_folder,
     check_writable,
     load,
     say,
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
     from ser_core.checkpoint.bundle import Bundle
     from ser_core.commands.inputs import Input
     from ser_core.commands.notes import Notes
+    from ser_core.errors import AudioError
     from ser_core.recognition.recognizer import Progress, Recognizer
 
+NOT_WRITTEN = "not_written"  # code of a recording whose result file cannot be written
 HOUR_S = 3600
 SHORT_S = 15  # shorter recordings hold little information on a voice; from MANY of them on, HINT is printed
 MANY = 10
@@ -91,7 +95,8 @@ def analyze(
     TextGrid, EAF, Audacity labels and WebVTT hold one recording per file: for several recordings, name a
     folder with --out. In these formats a recording that cannot be read gets no file. With --resume, a run
     that was stopped is continued: only recordings that are not done, or have changed since, are analysed,
-    each from its start. Exit code: 0 all good, 1 some recordings could not be read, 2 usage.
+    each from its start. Exit code: 0 all good, 1 some recordings could not be read or their result not
+    written, 2 usage.
     """
     from ser_core import export
     from ser_core.commands import inputs
@@ -113,14 +118,14 @@ def analyze(
         option = "--alike" if alike else "--one-voice"
         stop(f"--resume cannot go with {option}: each result depends on all recordings")
     expanded = inputs.expand(paths)
-    items = expanded.items
-    targets = _targets(out, [item.path for item in items], export.EXTENSIONS.get(format_, format_))
+    targets = _targets(out, [item.path for item in expanded.items], export.EXTENSIONS.get(format_, format_))
+    in_folder = out is not None and files.is_folder(out)
+    items = _writable(expanded.items, targets) if in_folder else expanded.items
     one_each = format_ in export.ONE_RECORDING
     if one_each and len(set(targets)) < len(items):
         stop(f"{format_} holds one recording a file, and there are {len(items)}: name a folder with --out")
     recognizer = load(model, device, precision, runtime)
     session_key = os.path.dirname if one_voice else (lambda path: "") if alike else None
-    in_folder = out is not None and files.is_folder(out)
     settings = {"format": format_, "runtime": runtime, "precision": precision}
     settings |= {"judged": "together"} if session_key else {}
     notes = _open_notes(Path(out), targets, settings, recognizer.bundle, resume) if out else None
@@ -131,15 +136,18 @@ def analyze(
     ):
         failed = failed or bool(analysis.error)
         short_count += not analysis.error and analysis.duration < SHORT_S
+        unwritten = item.error is not None and item.error.code == NOT_WRITTEN
         if not in_folder:
             collected.append(analysis)
-        elif item.path not in finished and not (one_each and analysis.error):  # it would look like no speech
-            write(target, export.WRITERS[format_]([analysis]))
-        if notes and item.path not in finished and not item.error:
+        elif not (item.path in finished or unwritten or (one_each and analysis.error)):
+            # A file of one recording without segments would look like no speech.
+            unwritten = not _write_result(target, export.text_of(format_, [analysis], target), item.path)
+            failed = failed or unwritten
+        if notes and item.path not in finished and not item.error and not unwritten:
             with writing(notes.path):
                 notes.add(item.path, replace(analysis, segments=()) if in_folder else analysis)
     if not in_folder and not (one_each and failed):
-        write(targets[0], export.WRITERS[format_](collected))
+        write(targets[0], export.text_of(format_, collected, targets[0]))
     if notes:
         notes.end(keep=resume)
     for remark in expanded.remarks:
@@ -160,8 +168,49 @@ def _targets(out: str | None, sources: Sequence[str], extension: str) -> Sequenc
     for target in dict.fromkeys(targets):
         if os.path.realpath(target) in recordings:
             stop(f"--out {target} would overwrite a recording")
-        check_writable("--out", target)
+    if files.is_folder(out):
+        check_folder("--out", Path(out))
+    else:
+        check_writable("--out", Path(out))
     return targets
+
+
+def _writable(items: "Sequence[Input]", targets: Sequence[Path | None]) -> "list[Input]":
+    """`items`, with an error where the result file of one in the folder `--out` cannot be written."""
+    from ser_core.export import files
+
+    checked = []
+    for item, target in zip(items, targets, strict=True):
+        error = files.obstacle(target) if target and not item.error else None
+        checked.append(replace(item, error=_not_written(target, error)) if target and error else item)
+    return checked
+
+
+def _write_result(target: Path | None, text: str, source: str) -> bool:
+    """Writes the result of `source`; says why if it cannot be written. Ends the command if no file could."""
+    from ser_core.export import files
+
+    assert target
+    try:
+        files.write(target, text)
+    except OSError as error:
+        if error.errno in files.DRIVE_ERRORS:
+            stop(f"--out {target} cannot be written: {error.strerror}")
+        failure = _not_written(target, error)
+        say(f"{source}: {failure.code}: {failure.message}")
+        return False
+    return True
+
+
+def _not_written(target: Path, error: OSError) -> "AudioError":
+    from ser_core.errors import AudioError
+
+    mend = (
+        "shorten the recording's name, or give --out the name of one file for all"
+        if error.errno == errno.ENAMETOOLONG
+        else "correct what is there"
+    )
+    return AudioError(NOT_WRITTEN, f"The result {target} cannot be written ({error.strerror}): {mend}.")
 
 
 def _open_notes(
@@ -175,7 +224,7 @@ def _open_notes(
 
     model = f"{bundle.name} {bundle.version} {bundle.sha256[:16]}"
     heading = {**settings, "model": model, "ser_core": __version__}
-    path = out / ".progress" if files.is_folder(str(out)) else out.with_name(f".{out.name}.progress")
+    path = out / ".progress" if files.is_folder(str(out)) else files.hidden(out, "progress")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -193,6 +242,8 @@ def _finished(
     """Analyses of earlier runs by path. If each item has one of `files`, only items whose file exists."""
     finished = {}
     for index, item in enumerate(items):
+        if item.error:
+            continue
         analysis = notes.get(item.path)
         file = files[index] if files else None
         if analysis and (analysis.error or file is None or file.is_file()):

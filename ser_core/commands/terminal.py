@@ -44,14 +44,20 @@ def load(model: str, device: str, precision: str = "float32", runtime: str = "to
 
 def check_writable(option: str, path: Path) -> None:
     """Creates the folder of `path`; ends the command if `path`, given as `option`, cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    from ser_core.export import files
+
+    if error := files.obstacle(path):
         stop(f"{option} {path} cannot be written: {error.strerror}")
-    if not os.access(path.parent, os.W_OK):
-        stop(f"{option} {path} cannot be written: no permission")
-    if path.is_dir():
-        stop(f"{option} {path} cannot be written: it is a folder")
+
+
+def check_folder(option: str, folder: Path) -> None:
+    """Creates `folder`, given as `option`; ends the command if nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        stop(f"{option} {folder} cannot be written: {error.strerror}")
+    if not os.access(folder, os.W_OK):
+        stop(f"{option} {folder} cannot be written: no permission")
 
 
 def write(target: Path | None, text: str) -> None:

@@ -1,13 +1,20 @@
 """Paths of result files, and writing them atomically."""
 
+import errno
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+PARTIAL = "partial"  # extension of temporary files
+MAX_NAME_BYTES = 100  # longer names are replaced by a digest in the names of hidden files
+# Errors of the drive, not of one file: no other file could be written there either.
+DRIVE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+
 
 def write(path: Path, text: str) -> None:
     """Writes `text` as UTF-8 to `path` atomically: a reader gets the old file or the complete new one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{_digest(path)}.{os.getpid()}.{PARTIAL}")  # short, whatever `path` is called
     try:
         partial.write_bytes(text.encode("utf-8"))
         os.replace(partial, path)
@@ -17,11 +24,42 @@ def write(path: Path, text: str) -> None:
 
 def remove_partials(paths: Sequence[Path]) -> None:
     """Removes temporary files of processes that were killed while they wrote to `paths`."""
-    names = {path.name for path in paths}
+    digests = {_digest(path) for path in paths}
     for folder in {path.parent for path in paths}:
-        for partial in folder.glob(".*.*.partial"):
-            if partial.name[1:].rsplit(".", 2)[0] in names:
+        for partial in folder.glob(f".*.*.{PARTIAL}"):
+            if partial.name.split(".")[1] in digests:
                 partial.unlink(missing_ok=True)
+
+
+def hidden(path: Path, extension: str) -> Path:
+    """The hidden file that belongs to `path` and lies beside it; its name always fits if that of `path` does.
+
+    >>> hidden(Path("results/all.json"), "progress").as_posix()
+    'results/.all.json.progress'
+    """
+    name = path.name if len(os.fsencode(path.name)) <= MAX_NAME_BYTES else _digest(path)
+    return path.with_name(f".{name}.{extension}")
+
+
+def obstacle(path: Path) -> OSError | None:
+    """Why no file can be written to `path`, as far as can be known beforehand; creates its folder."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.lstat(path)  # fails for a name that is too long
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        return error
+    if path.is_dir():
+        return IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not os.access(path.parent, os.W_OK):
+        return PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return None
+
+
+def _digest(path: Path) -> str:
+    """Stands for the name of `path` in names that must stay short."""
+    return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]
 
 
 def is_folder(out: str) -> bool:

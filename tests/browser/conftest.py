@@ -1,4 +1,4 @@
-"""A real Chromium before the real `app.py`, with a microphone that plays a recording."""
+"""A real Chromium with the real `app.py`, and a microphone that plays a recording."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from app_server import app_server
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
-from support import random_bundle, stubborn_bundle, syllables, write_wav
+from support import constant_bundle, random_bundle, syllables, write_wav
 
 from ser_core.checkpoint.bundle import CHECKPOINTS, DEFAULT
 
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def artefacts() -> Path:
-    """Where screenshots are left to look at."""
+    """The folder for screenshots."""
     folder = ROOT / "artefacts" / "browser"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -48,7 +48,7 @@ def speech(tmp_path_factory, request) -> Path:
 
 @pytest.fixture(scope="session")
 def trained() -> bool:
-    """Whether the default model is here; without it the page runs on random weights."""
+    """Whether the default model is present; without it the page runs with random weights."""
     return (CHECKPOINTS / DEFAULT / "bundle.json").is_file()
 
 
@@ -60,14 +60,14 @@ def model(tmp_path_factory, trained) -> str:
 
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory) -> Path:
-    """The program with its default model and three that can be told apart."""
+    """The program with its default model and three whose results are known."""
     folder = tmp_path_factory.mktemp("studio")
-    shutil.copy(ROOT / "app.py", folder)  # its folder is where the program is
+    shutil.copy(ROOT / "app.py", folder)  # a copy, because the program's folder is that of app.py
     for room in ("ser_core", "ser_ui", "assets"):
         (folder / room).symlink_to(ROOT / room)
-    stubborn_bundle(folder / "checkpoints" / "cross", "angry")
-    stubborn_bundle(folder / "checkpoints" / "glum", "sad")
-    stubborn_bundle(folder / "checkpoints" / "shy", "sad", threshold=1.0)  # never sure
+    constant_bundle(folder / "checkpoints" / "cross", "angry")
+    constant_bundle(folder / "checkpoints" / "glum", "sad")
+    constant_bundle(folder / "checkpoints" / "shy", "sad", threshold=1.0)  # never sure
     if (CHECKPOINTS / DEFAULT).is_dir():
         (folder / "checkpoints" / DEFAULT).symlink_to(CHECKPOINTS / DEFAULT)
     return folder
@@ -75,14 +75,14 @@ def studio(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory, model, studio) -> Iterator[str]:
-    """The address of the app, started once."""
+    """The address of the app, started once per session."""
     with app_server(model, tmp_path_factory.mktemp("server"), studio) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
-    """What drives Chromium. In CI its absence is a failure."""
+    """Playwright's driver. Without Chromium the test is skipped; in CI it fails."""
     if not CHROMIUM.exists():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs Chromium at {CHROMIUM}")
     with sync_playwright() as driver:
@@ -91,7 +91,7 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="session")
 def browser(playwright, speech) -> Iterator[Browser]:
-    """Chromium whose microphone plays `speech` over and over."""
+    """Chromium whose microphone plays `speech` in a loop."""
     chromium = playwright.chromium.launch(
         executable_path=str(CHROMIUM),
         args=[
@@ -111,13 +111,13 @@ def browser(playwright, speech) -> Iterator[Browser]:
 
 @pytest.fixture
 def size(request) -> tuple[int, str]:
-    """Width in pixels and colour scheme of the window, unless a test asks for others."""
+    """Width in pixels and colour scheme of the window; tests may choose others."""
     return getattr(request, "param", (1280, "light"))
 
 
 @pytest.fixture
 def locale(request) -> str:
-    """The language of the browser, unless a test asks for another."""
+    """The language of the browser; tests may choose another."""
     return getattr(request, "param", "en-US")
 
 
@@ -125,9 +125,9 @@ def locale(request) -> str:
 def opened(
     browser: Browser, server: str, width: int, scheme: str, locale: str = "en-US", failing: str = ""
 ) -> Iterator[Page]:
-    """The page of a new visitor; it must log no error and ask nobody but the app for anything.
+    """The page of a new visitor, which must log no errors and send requests to the app only.
 
-    `failing`: an expression for the errors that a test provokes, and that must therefore be there.
+    `failing`: a pattern of the errors that a test provokes; at least one must occur.
     """
     context = browser.new_context(
         viewport={"width": width, "height": 900},
@@ -136,10 +136,10 @@ def opened(
         permissions=["microphone"],
     )
     page = context.new_page()
-    errors, strangers = [], []
+    errors, foreign_requests = [], []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: message.type == "error" and errors.append(message.text))
-    page.on("request", lambda request: request.url.startswith(LOCAL) or strangers.append(request.url))
+    page.on("request", lambda request: request.url.startswith(LOCAL) or foreign_requests.append(request.url))
     page.goto(server)
     page.locator("#answer h2").wait_for()
     yield page
@@ -147,19 +147,19 @@ def opened(
     provoked = [error for error in errors if failing and re.search(failing, error)]
     assert bool(provoked) == bool(failing)
     assert not set(errors) - set(provoked)
-    assert not strangers
+    assert not foreign_requests
 
 
 @pytest.fixture
 def page(browser: Browser, server: str, size, locale) -> Iterator[Page]:
-    """The page, open."""
+    """The open page."""
     with opened(browser, server, *size, locale) as page:
         yield page
 
 
 @pytest.fixture(scope="session")
 def three_clips(tmp_path_factory, request) -> Path:
-    """Three emotions one after the other with pauses between them."""
+    """Three emotions with pauses between them."""
     try:
         actor = request.getfixturevalue("shared_data") / "ravdess" / "Actor_05"
         names = ("03-01-05-02-01-01-05", "03-01-04-02-02-01-05", "03-01-03-02-01-01-05")

@@ -1,4 +1,4 @@
-"""What several tests of the page do."""
+"""Steps that several tests of the page share."""
 
 import base64
 from pathlib import Path
@@ -8,8 +8,8 @@ from playwright.sync_api import Page, TimeoutError, expect
 
 from ser_ui.words import PHRASES
 
-PRESS_MS = 3000  # then a tab is pressed again
-# How many colours are seen in the lanes of the waveform and the spectrogram.
+PRESS_MS = 3000  # timeout after which a tab is pressed again
+# The number of colours in the lanes of the waveform and the spectrogram.
 LANES = """() => {
     const canvas = document.querySelector('#timeline canvas[data-part=picture]');
     const dots = canvas.width / canvas.clientWidth;
@@ -20,7 +20,7 @@ LANES = """() => {
     return { wave: colours(32, 84), mel: colours(260, 90) };
 }"""
 
-# Words that run out of their button or cell, out of what clips them, or out of the window.
+# Texts that overflow their button or cell, a clipping element, or the window.
 CUT = """() => {
     const cut = new Set();
     const page = document.querySelector(".gradio-container");
@@ -46,7 +46,7 @@ CUT = """() => {
 
 
 def drop(page: Page, path: Path) -> None:
-    """Let go of a file over the drop area, as a mouse would."""
+    """Drops a file on the drop area, as with a mouse."""
     transfer = page.evaluate_handle(
         """([name, content]) => {
             const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
@@ -60,7 +60,7 @@ def drop(page: Page, path: Path) -> None:
 
 
 def choose(page: Page, tab: str) -> None:
-    """Opens a tab; again where the press fell into Gradio's laying out the bar for another width."""
+    """Opens a tab; presses again if Gradio was just rearranging the tab bar for another width."""
     panel = page.locator(f"#{tab.lower()}-tab")
     for _ in range(9):
         try:
@@ -73,7 +73,7 @@ def choose(page: Page, tab: str) -> None:
 
 
 def _press(page: Page, name: str) -> None:
-    """Presses a tab's button, out of the menu of those that a narrow window has no room for."""
+    """Presses a tab's button, in the overflow menu where the window is narrow."""
     button = page.locator(f"#{name}-tab-button")
     if not button.is_visible():
         page.locator(".overflow-menu > button").click(timeout=PRESS_MS)
@@ -83,27 +83,27 @@ def _press(page: Page, name: str) -> None:
 
 
 def wait_for_figures(page: Page) -> None:
-    """Until the words are there, and the lanes are drawn with the spectrogram among them."""
+    """Waits until the probabilities are shown and the lanes are drawn with the spectrogram."""
     expect(page.locator("#probabilities")).to_contain_text("Whole recording", timeout=60_000)
     page.wait_for_function(f"({LANES})().mel > 100", timeout=60_000)
 
 
 def overflow(page: Page) -> list[str]:
-    """What runs over its edge."""
-    wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    over = [] if wide[0] <= wide[1] else [f"the page is {wide[0]} pixels wide in a window of {wide[1]}"]
+    """Elements and texts that overflow."""
+    page_px, window_px = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    over = [f"the page is {page_px} pixels wide in a window of {window_px}"] if page_px > window_px else []
     tables = "all => all.filter(box => box.scrollWidth > box.clientWidth).map(box => box.ariaLabel)"
     over += [f"the table {name}" for name in page.locator(".segments").evaluate_all(tables)]
     return over + page.evaluate(CUT)
 
 
 def faults(page: Page) -> list[str]:
-    """What is serious or critical for people with disabilities (WCAG 2.2 A and AA), with the places."""
+    """Serious and critical accessibility violations (WCAG 2.2 A and AA), with their elements."""
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
-    found = Axe().run(page, options=rules).response["violations"]
+    violations = Axe().run(page, options=rules).response["violations"]
     return [
-        f"{fault['id']}: {node['html'][:120]} {node['failureSummary'][:300]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-        for node in fault["nodes"]
+        f"{violation['id']}: {node['html'][:120]} {node['failureSummary'][:300]}"
+        for violation in violations
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
     ]

@@ -1,6 +1,6 @@
-"""The tab "Compare": the same recording through several models, in a real Chromium.
+"""The tab "Compare": one recording analysed by several models, in a real Chromium.
 
-Of the models here `glum` hears sadness in everything, `cross` hears anger, and `shy` is never sure.
+Of these models `glum` labels all speech sad, `cross` labels it angry, and `shy` is never sure.
 """
 
 import csv
@@ -15,13 +15,13 @@ from support import syllables, write_wav
 
 DONE_MS = 60_000
 AUDIO = "document.querySelector('#comparison audio')"
-JOIN = "**/queue/join*"  # how the page asks for anything
+JOIN = "**/queue/join*"  # URL of the page's requests
 SYLLABLES = 3
 
 
 @pytest.fixture
 def compare(page) -> Page:
-    """The page with the tab open and two models chosen that never agree."""
+    """The page with the tab open and two models chosen that always differ."""
     choose(page, "Compare")
     with page.expect_response(JOIN):
         choose_models(page, "cross", "glum")
@@ -56,35 +56,35 @@ def press(page: Page, *keys: str) -> None:
         page.keyboard.press(key)
 
 
-def compared(page: Page, path) -> None:
+def compare_recording(page: Page, path) -> None:
     drop_here(page, path)
     expect(headline(page)).to_have_text(re.compile("^They agree"), timeout=DONE_MS)
 
 
 def test_where_two_models_disagree_is_counted_and_told_in_words(compare, path):
-    compared(compare, path)
+    compare_recording(compare, path)
     expect(headline(compare)).to_have_text("They agree on none of 3 segments")
     expect(compare.locator("#agreement .facts")).to_contain_text(path.name)
     expect(rows(compare)).to_have_count(1 + SYLLABLES)
     heads = compare.locator("#comparison thead th").all_inner_texts()
     assert heads == ["No.", "Start", "Agreement", "cross", "glum"]
     for row in rows(compare).all():
-        _, _, together, cross, glum = row.locator("td").all_inner_texts()
+        _, _, agreement, cross, glum = row.locator("td").all_inner_texts()
         assert re.fullmatch(r"≠ angry \d+%", cross)
         assert re.fullmatch(r"≠ sad \d+%", glum)
-        assert together == "≠ they differ"
+        assert agreement == "≠ they differ"
 
 
 def test_a_model_that_is_not_sure_contradicts_nobody(compare, path):
     choose_models(compare, "glum", "shy")
-    compared(compare, path)
+    compare_recording(compare, path)
     expect(compare.locator("#agreement")).to_contain_text("On 3 not all of them are sure (?).")
     expect(rows(compare).last).to_contain_text("? not all are sure")
     expect(rows(compare).last).to_contain_text("unknown (sad?)")
 
 
 def test_other_models_answer_as_soon_as_they_are_chosen(compare, path):
-    compared(compare, path)
+    compare_recording(compare, path)
     choose_models(compare, "cross", "glum", "shy")
     expect(compare.locator("#agreement .facts")).to_contain_text("shy 0.1", timeout=DONE_MS)
     expect(compare.locator("#comparison [data-part=models] section")).to_have_count(3)
@@ -96,7 +96,7 @@ def test_other_models_answer_as_soon_as_they_are_chosen(compare, path):
 
 
 def test_a_segment_is_gone_to_and_played_by_key_and_by_mouse(compare, path):
-    compared(compare, path)
+    compare_recording(compare, path)
     title = compare.locator("#comparison [data-part=title]")
     expect(title).to_have_text("Whole recording: they differ")
     press(compare, "ArrowRight", "ArrowRight")
@@ -119,7 +119,7 @@ def test_a_segment_is_gone_to_and_played_by_key_and_by_mouse(compare, path):
 
 
 def test_what_each_model_says_is_shown_with_its_probabilities(compare, path):
-    compared(compare, path)
+    compare_recording(compare, path)
     press(compare, "ArrowRight")
     cross = compare.locator("#comparison section[aria-label=cross]")
     expect(cross.locator(".said")).to_have_text(re.compile(r"≠ angry \d+%"))
@@ -137,17 +137,17 @@ def test_the_recording_that_is_open_can_be_compared(page, path):
 
 
 def test_a_bad_file_is_the_usual_error_and_the_next_one_works(compare, path, tmp_path):
-    compared(compare, path)
+    compare_recording(compare, path)
     (tmp_path / "not really.wav").write_text("no recording " * 50)
     drop_here(compare, tmp_path / "not really.wav")
     expect(compare.get_by_role("alert")).to_contain_text("cannot be analysed", timeout=DONE_MS)
     expect(compare.locator("#comparison")).to_be_hidden()
-    compared(compare, path)
+    compare_recording(compare, path)
     expect(rows(compare)).to_have_count(1 + SYLLABLES)
 
 
 def test_a_comparison_is_saved_as_a_table(compare, path):
-    compared(compare, path)
+    compare_recording(compare, path)
     with compare.expect_download() as download:
         compare.get_by_role("button", name="Save comparison").click()
     assert download.value.suggested_filename.endswith(".wav.models.csv")
@@ -159,15 +159,15 @@ def test_a_comparison_is_saved_as_a_table(compare, path):
 def test_models_that_are_chosen_before_the_first_have_heard_it_are_the_ones_that_count(
     compare, tmp_path, order
 ):
-    """What the page asks comes late here, in either order: nothing errs, and the last choice holds."""
+    """Requests arrive route_, in either order: no error occurs, and the last choice counts."""
     long = write_wav(tmp_path / "long.wav", np.tile(syllables(SYLLABLES), 20))
-    held = []
+    held_routes = []
 
     def hold(route):
-        held.append(route)
-        if len(held) == 3:
-            for late in held[::order]:
-                late.fulfill(response=late.fetch())
+        held_routes.append(route)
+        if len(held_routes) == 3:
+            for late_route in held_routes[::order]:
+                late_route.fulfill(response=late_route.fetch())
 
     compare.route(JOIN, hold)
     with compare.expect_request(JOIN):

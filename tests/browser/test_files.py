@@ -1,4 +1,4 @@
-"""The tab "Files": many recordings at once, in a real Chromium."""
+"""The tab "Files": several recordings at once, in a real Chromium."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from support import SAMPLE_RATE, syllables, write_wav
 
 DONE_MS = 60_000
 EXAMPLES = sorted((Path(__file__).parents[2] / "assets" / "examples").glob("*.ogg"))[:2]
-MANY = 40  # more than are analysed before a person can press Cancel
+MANY = 40  # more than can be analysed before Cancel is pressed
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def files(page) -> Page:
 
 @pytest.fixture
 def folder(tmp_path) -> list:
-    """Three recordings of different length, one of them silent, and a text that calls itself a recording."""
+    """Three recordings of different length, one of them silent, and a text file named .wav."""
     (tmp_path / "4 <b>text.wav").write_text("no recording " * 50)
     return [
         write_wav(tmp_path / "2 long.wav", syllables(4)),
@@ -82,18 +82,18 @@ def test_files_recorded_alike_are_judged_with_each_other(files, trained):
     if not trained:
         pytest.skip("random weights do not adapt")
 
-    def shown(paths) -> list[dict[str, float]]:
+    def probabilities_of(paths) -> list[dict[str, float]]:
         drop(files, paths)
         expect(progress(files)).to_have_text(f"{len(paths)} of {len(paths)} files done", timeout=DONE_MS)
         with files.expect_download() as download:
             files.get_by_role("button", name="Save all results").click()
         return [entry["summary"]["probabilities"] for entry in json.loads(download.value.path().read_text())]
 
-    apart = shown(EXAMPLES)
+    separately = probabilities_of(EXAMPLES)
     files.get_by_label("All files were recorded alike").focus()
     files.keyboard.press("Space")
-    together = shown([*EXAMPLES, EXAMPLES[0]])  # one more, so that the old results are not taken for them
-    assert all(one != other for one, other in zip(together, apart, strict=False))
+    together = probabilities_of([*EXAMPLES, EXAMPLES[0]])  # one more file, to tell them from the old results
+    assert all(one != other for one, other in zip(together, separately, strict=False))
     assert together[0] == together[-1]  # the same recording, wherever it stands
 
 
@@ -102,7 +102,7 @@ def test_results_come_one_by_one_and_cancelling_leaves_the_rest(files, tmp_path)
     drop(files, paths)
     expect(rows(files)).to_have_count(MANY, timeout=DONE_MS)
     expect(progress(files)).not_to_have_text(re.compile("^0 of"), timeout=DONE_MS)
-    with files.expect_response(re.compile("/reset$")):  # the server has heard of it
+    with files.expect_response(re.compile("/reset$")):  # the server has received it
         files.get_by_role("button", name="Cancel").click()
     expect(progress(files)).to_contain_text("the rest cancelled")
     expect(rows(files).last).to_contain_text("cancelled")

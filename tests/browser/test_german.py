@@ -1,4 +1,4 @@
-"""The page in a German Chromium: every word of it, and English where programs read."""
+"""The page in a German Chromium: all texts are German; files for programs are English."""
 
 import json
 import re
@@ -16,14 +16,14 @@ from ser_ui.server.limits import MAX_BODY_BYTES
 from ser_ui.words import PHRASES
 
 GERMAN = PHRASES["de"]
-TOLD_MS = 60_000
+RESULT_TIMEOUT_MS = 60_000
 NAMES = {GERMAN.emotion(label): label for label in (*LABELS, UNKNOWN)}
-# Words of every second English sentence that no German one has, and some of Gradio's.
+# Frequent English words that are not German, and some of Gradio's.
 ENGLISH = re.compile(
     r"\b(the|and|of|with|this|your|is|are|press|to|not|it|from|file|files|no|speech|sound"
     r"|Error|Close|Select|Uploading|Progress|queue|processing)\b"
 )
-# All that is read, seen or aloud, in what is shown; but for what is marked as English, and code.
+# All visible texts and labels for screen readers, except code and what is marked as English.
 READ = """() => {
     const skipped = "[lang=en], code, script, style, .mic-select option"; // microphones have their own names
     const said = [];
@@ -41,16 +41,16 @@ narrow = pytest.mark.parametrize("size", [(400, "light")], ids=["400"], indirect
 
 
 def leftovers(page: Page) -> list[str]:
-    """What is still English: a phrase of the English page, or a sentence with an English word."""
+    """English texts: phrases of the English page, and sentences with English words."""
     english = set(PHRASES["en"].words.values()) - set(GERMAN.words.values())
-    return [said for said in page.evaluate(READ) if said in english or ENGLISH.search(said)]
+    return [text for text in page.evaluate(READ) if text in english or ENGLISH.search(text)]
 
 
 @pytest.fixture
 def opened(page, tmp_path) -> Page:
-    """Three vowels, open in the page."""
+    """The page with a recording of three vowels open."""
     drop(page, write_wav(tmp_path / "Vokale.wav", syllables(3)))
-    expect(page.locator("#probabilities h3")).to_contain_text("Ganze Aufnahme", timeout=TOLD_MS)
+    expect(page.locator("#probabilities h3")).to_contain_text("Ganze Aufnahme", timeout=RESULT_TIMEOUT_MS)
     return page
 
 
@@ -76,9 +76,9 @@ def test_an_analysis_is_german_and_fits(opened, size, artefacts):
 
 
 def test_emotions_have_german_names_and_files_the_english_ones(opened):
-    shown = opened.locator("#segments tbody tr").nth(1).locator("td").nth(3).inner_text()
-    german = re.sub(r"unbekannt \(.*", "unbekannt", shown)
-    with opened.expect_download(timeout=TOLD_MS) as download:
+    text = opened.locator("#segments tbody tr").nth(1).locator("td").nth(3).inner_text()
+    german = re.sub(r"unbekannt \(.*", "unbekannt", text)
+    with opened.expect_download(timeout=RESULT_TIMEOUT_MS) as download:
         opened.get_by_role("button", name="Ergebnisse speichern").click()
     [analysis] = json.loads(download.value.path().read_text())
     assert analysis["segments"][0]["label"] == NAMES[german]
@@ -88,7 +88,7 @@ def test_emotions_have_german_names_and_files_the_english_ones(opened):
 def test_why_a_file_cannot_be_read_is_said_in_german(page, tmp_path):
     (tmp_path / "Text.wav").write_text("no recording " * 50)
     drop(page, tmp_path / "Text.wav")
-    expect(page.get_by_role("alert")).to_contain_text("Das ist keine Aufnahme", timeout=TOLD_MS)
+    expect(page.get_by_role("alert")).to_contain_text("Das ist keine Aufnahme", timeout=RESULT_TIMEOUT_MS)
     assert not leftovers(page)
 
 
@@ -99,7 +99,7 @@ def test_several_files_are_told_in_german_and_fit(page, tmp_path, artefacts):
     paths = [write_wav(tmp_path / "a.wav", syllables(2)), tmp_path / "Text.wav"]
     page.locator("#drop-files input[type=file]").set_input_files(paths)
     expect(page.locator("#files [data-part=progress]")).to_have_text(
-        "2 von 2 Dateien fertig, 1 nicht auswertbar", timeout=TOLD_MS
+        "2 von 2 Dateien fertig, 1 nicht auswertbar", timeout=RESULT_TIMEOUT_MS
     )
     page.screenshot(path=artefacts / "german-files-400.png", full_page=True)
     assert not leftovers(page)
@@ -110,10 +110,10 @@ def test_several_files_are_told_in_german_and_fit(page, tmp_path, artefacts):
 def test_a_live_session_is_german_and_fits(page, artefacts):
     choose(page, "live")
     page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.locator("#live tbody tr")).not_to_have_count(0, timeout=TOLD_MS)
+    expect(page.locator("#live tbody tr")).not_to_have_count(0, timeout=RESULT_TIMEOUT_MS)
     assert not leftovers(page)
     page.get_by_role("button", name="Stopp", exact=True).click()
-    expect(page.locator("#live .facts")).to_contain_text("angekommen", timeout=TOLD_MS)
+    expect(page.locator("#live .facts")).to_contain_text("angekommen", timeout=RESULT_TIMEOUT_MS)
     page.screenshot(path=artefacts / "german-live-400.png", full_page=True)
     assert not leftovers(page)
     assert not overflow(page)
@@ -127,7 +127,7 @@ def test_a_comparison_is_german_and_fits(page, tmp_path, artefacts):
     path = write_wav(tmp_path / "Vokale.wav", syllables(3))
     page.locator("#drop-compared input[type=file]").set_input_files(path)
     expect(page.locator("#agreement h2")).to_have_text(
-        "Sie sind sich bei keinem von 3 Abschnitten einig", timeout=TOLD_MS
+        "Sie sind sich bei keinem von 3 Abschnitten einig", timeout=RESULT_TIMEOUT_MS
     )
     page.locator("#comparison input[type=radio]").nth(1).check()
     page.locator("#comparison summary").click()
@@ -137,24 +137,24 @@ def test_a_comparison_is_german_and_fits(page, tmp_path, artefacts):
 
 
 def lose(route: Route) -> None:
-    """Deletes the recording between its upload and its analysis, as when the page was open for long."""
+    """Deletes the recording between its upload and its analysis, as after a long time."""
     [file, *_] = route.request.post_data_json["data"]
     Path(file["path"]).unlink()
     route.continue_()
 
 
 def swell(route: Route) -> None:
-    """Sends more than the server takes, which refuses it."""
+    """Sends more than the server accepts, which is refused."""
     route.continue_(post_data=b" " * (MAX_BODY_BYTES + 1))
 
 
 def be_busy(route: Route) -> None:
-    """Answers as a busy server, of which Gradio's page takes the status alone."""
+    """Responds as a busy server; Gradio's page uses only the status."""
     route.fulfill(status=503, json={"detail": "busy"})
 
 
 @pytest.mark.parametrize(
-    ("fault", "told", "failing"),
+    ("fault", "message", "failing"),
     [
         (lose, "Legen Sie sie noch einmal ab.", ""),
         (swell, "Mehr als 4 MB auf einmal.", "413"),
@@ -162,14 +162,14 @@ def be_busy(route: Route) -> None:
     ],
 )
 def test_an_error_is_told_in_german_and_the_next_file_goes_in(
-    browser, server, locale, tmp_path, fault, told, failing
+    browser, server, locale, tmp_path, fault, message, failing
 ):
     with opened_page(browser, server, 1280, "light", locale, failing) as page:
         page.route("**/queue/join*", fault, times=1)
         drop(page, write_wav(tmp_path / "Vokale.wav", syllables(1)))
         toast = page.get_by_test_id("toast-body")
-        expect(toast).to_contain_text(told, timeout=TOLD_MS)
+        expect(toast).to_contain_text(message, timeout=RESULT_TIMEOUT_MS)
         expect(toast).to_contain_text("Fehler")
         assert not leftovers(page)
         drop(page, write_wav(tmp_path / "Vokal.wav", syllables(1)))
-        expect(page.locator("#answer .facts")).to_contain_text("Vokal.wav", timeout=TOLD_MS)
+        expect(page.locator("#answer .facts")).to_contain_text("Vokal.wav", timeout=RESULT_TIMEOUT_MS)

@@ -1,4 +1,4 @@
-"""The tab "Live", used by a real Chromium whose microphone plays a recording."""
+"""The tab "Live" in a real Chromium whose microphone plays a recording."""
 
 import json
 import re
@@ -22,13 +22,13 @@ from ser_core.recognition.live_engine import MAX_SESSIONS
 from ser_ui.tabs.live import SOURCES
 
 LABEL = re.compile(r"^(Neutral|Calm|Happy|Sad|Angry|Fearful|Disgust|Surprised|Not sure, .+)$")
-RECORDING_S = 12.0  # of the one that is compared with the file; the five minutes are in benchmarks/
+RECORDING_S = 12.0  # duration of the recording that is compared with the file; benchmarks/ has five minutes
 SETTLES_MS = 30_000
 
 
 @pytest.fixture
 def live(page) -> Page:
-    """The page with the tab open and its script at work."""
+    """The page with the tab open and its script running."""
     return open_tab(page)
 
 
@@ -56,7 +56,7 @@ def seconds(page: Page) -> int:
 
 
 def record(page: Page, selector: str) -> None:
-    """Keeps in `said` every text that an element of the tab shows, however shortly."""
+    """Records in `said` every text that an element of the tab shows, however shortly."""
     page.evaluate(
         """selector => {
             const box = document.querySelector(`#live ${selector}`);
@@ -68,7 +68,7 @@ def record(page: Page, selector: str) -> None:
 
 
 def clips(request) -> Iterator[np.ndarray]:
-    """RAVDESS clips, or one generated vowel after the other."""
+    """RAVDESS clips, or generated vowels."""
     try:
         request.getfixturevalue("shared_data")
         return live_page.ravdess_clips()
@@ -294,7 +294,7 @@ def test_the_page_keeps_the_latest_sound_alone(browser):
     page = browser.new_page()
     kept = page.evaluate(
         f"""() => {{ {script("capture")};
-            const sound = new KeptSound(1000, 2);
+            const sound = new SoundBuffer(1000, 2);
             for (let i = 0; i < 50; i++) sound.push(new Float32Array(100).fill(i / 32768));
             return [sound.start, sound.end, [...sound.slice(0, 3150)], sound.wav(4.9).size];
         }}"""

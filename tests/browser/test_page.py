@@ -1,4 +1,4 @@
-"""What a person can do on the page, done by a real Chromium."""
+"""What a person can do on the page, in a real Chromium."""
 
 import os
 import re
@@ -18,7 +18,7 @@ ANSWER = re.compile(r"— \d+% sure|Not sure — |Several emotions —|No speech
 
 @pytest.fixture
 def expect_angry(page, trained, request):
-    """Waits for the headline to name the emotion; random weights and generated vowels may get any answer."""
+    """Checks that the headline names the emotion; random weights or vowels may get any verdict."""
     pattern = re.compile(r"^Angry — \d+% sure") if trained else ANSWER
     try:
         request.getfixturevalue("ravdess_angry")
@@ -35,16 +35,16 @@ def test_a_dropped_clip_shows_its_emotion_without_a_button(page, expect_angry, r
     page.wait_for_function("document.querySelector('#timeline audio').duration > 3")  # it can be played
 
 
-WAYS = {
+INPUTS = {
     "picked": lambda page, path: page.locator("#drop input[type=file]").set_input_files(path),
     "dropped": drop,
     "spoken": lambda page, path: page.get_by_role("button", name="Record", exact=True).click(),
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", INPUTS)
 def test_a_new_visitor_needs_at_most_one_press_after_choosing_a_sound(page, way, three_clips):
-    WAYS[way](page, three_clips)
+    INPUTS[way](page, three_clips)
     page.evaluate("""window.presses = 0;
         ["pointerdown", "keydown"].forEach((kind) => addEventListener(kind, () => presses++, true))""")
     if way == "spoken":

@@ -1,4 +1,4 @@
-"""The timeline of a recording: played, looked at closely, corrected and saved by a real Chromium."""
+"""The timeline of a recording: playback, navigation, corrections and saving, in a real Chromium."""
 
 import csv
 import io
@@ -16,14 +16,14 @@ from ser_core.emotions import LABELS
 from ser_core.export import EXTENSIONS, WRITERS
 from train.corpora import read_corpus
 
-PLAYED_S = 0.3  # so far a browser plays on before it stops
-TOLD_MS = 30_000
+PLAYED_S = 0.3  # a browser stops up to this much later
+RESULT_TIMEOUT_MS = 30_000
 AUDIO = "document.querySelector('#timeline audio')"
 
 
 @pytest.fixture
 def opened(page, tmp_path) -> Page:
-    """Three vowels with pauses of 0.6 s, open in the page."""
+    """The page with a recording of three vowels, with pauses of 0.6 s, open."""
     drop(page, write_wav(tmp_path / "vowels.wav", syllables(3)))
     wait_for_figures(page)
     expect(page.locator("#segments tbody tr")).to_have_count(4)
@@ -31,12 +31,12 @@ def opened(page, tmp_path) -> Page:
 
 
 def segments(page: Page) -> list[tuple[float, float, str]]:
-    """Start, end and label of each row of the table but the whole recording's."""
-    found = []
+    """Start, end and label of each row of the table, except that of the whole recording."""
+    rows = []
     for row in page.locator("#segments tbody tr").all()[1:]:
         _, start, end, label, _ = row.locator("td").all_inner_texts()
-        found.append((seconds(start), seconds(end), label))
-    return found
+        rows.append((seconds(start), seconds(end), label))
+    return rows
 
 
 def seconds(clock: str) -> float:
@@ -49,7 +49,7 @@ def lanes(page: Page):
 
 
 def point(page: Page, time: float, y: float = 15) -> dict[str, float]:
-    """Where on the lanes a time lies while all of the recording is seen; `y` 15 is in the segments."""
+    """The position of a time on the lanes while the whole recording is visible; `y` 15 is in the segments."""
     duration = seconds(page.locator("#timeline output").inner_text().split(" / ")[1])
     return {"x": time / duration * lanes(page).bounding_box()["width"], "y": y}
 
@@ -74,7 +74,7 @@ def now(page: Page) -> float:
 
 def saved(page: Page, button: str) -> tuple[str, str]:
     """Name and content of the file that a button saves."""
-    with page.expect_download(timeout=TOLD_MS) as download:
+    with page.expect_download(timeout=RESULT_TIMEOUT_MS) as download:
         click(page, button)
     return download.value.suggested_filename, download.value.path().read_bytes().decode()
 
@@ -88,8 +88,8 @@ def test_a_click_on_a_segment_plays_it_to_its_end(opened):
     start, end, _ = segments(opened)[1]
     lanes(opened).click(position=point(opened, (start + end) / 2))
     expect(title(opened)).to_contain_text("Segment 2,")
-    opened.wait_for_function(f"!{AUDIO}.paused && {AUDIO}.currentTime > {start}", timeout=TOLD_MS)
-    opened.wait_for_function(f"{AUDIO}.paused", timeout=TOLD_MS)
+    opened.wait_for_function(f"!{AUDIO}.paused && {AUDIO}.currentTime > {start}", timeout=RESULT_TIMEOUT_MS)
+    opened.wait_for_function(f"{AUDIO}.paused", timeout=RESULT_TIMEOUT_MS)
     assert end <= now(opened) <= end + PLAYED_S
 
 
@@ -105,7 +105,7 @@ def test_arrow_keys_play_one_segment_after_the_other(opened):
 
 def test_space_plays_and_pauses(opened):
     press(opened, " ")
-    opened.wait_for_function(f"{AUDIO}.currentTime > 0.1", timeout=TOLD_MS)
+    opened.wait_for_function(f"{AUDIO}.currentTime > 0.1", timeout=RESULT_TIMEOUT_MS)
     expect(opened.locator("#timeline [data-do=play]")).to_have_text("Pause")
     press(opened, " ")
     expect(opened.locator("#timeline [data-do=play]")).to_have_text("Play")
@@ -117,7 +117,7 @@ def test_the_view_follows_playback(opened):
     width = lanes(opened).bounding_box()["width"]
     lanes(opened).hover(position={"x": width - 1, "y": 15})
     edge = seconds(opened.locator("#timeline .reading").inner_text().split(" ")[0])
-    opened.wait_for_function(f"{AUDIO}.currentTime > {edge + 0.1}", timeout=TOLD_MS)
+    opened.wait_for_function(f"{AUDIO}.currentTime > {edge + 0.1}", timeout=RESULT_TIMEOUT_MS)
     opened.wait_for_function(
         "edge => parseFloat(document.querySelector('#timeline .reading').textContent.split(':')[1]) > edge",
         arg=edge + 0.05,
@@ -161,11 +161,11 @@ def test_zooming_in_and_out_and_looking_elsewhere(opened, how):
 def test_a_corrected_label_is_in_the_table_and_in_the_results(opened):
     before = results(opened)
     opened.locator("#segments input").nth(1).check()
-    wanted = next(name for name in LABELS if name != before[0]["label"])
-    opened.locator("#timeline").get_by_label("Emotion").select_option(wanted)
-    assert segments(opened)[0][2] == f"{wanted} ✓"
+    corrected = next(name for name in LABELS if name != before[0]["label"])
+    opened.locator("#timeline").get_by_label("Emotion").select_option(corrected)
+    assert segments(opened)[0][2] == f"{corrected} ✓"
     after = results(opened)
-    assert after[0]["label"] == wanted
+    assert after[0]["label"] == corrected
     assert after[0]["probabilities"] == before[0]["probabilities"]
     assert after[1:] == before[1:]
     click(opened, "Undo")
@@ -249,7 +249,7 @@ def test_an_explanation_is_drawn_over_the_spectrogram_and_told(opened, trained):
     }"""
     plain = opened.evaluate(around, [spot["x"], spot["y"]])
     click(opened, "Explain this segment")
-    expect(opened.locator("#probabilities")).to_contain_text("What spoke for", timeout=TOLD_MS)
+    expect(opened.locator("#probabilities")).to_contain_text("What spoke for", timeout=RESULT_TIMEOUT_MS)
     expect(opened.get_by_role("button", name="Hide the explanation")).to_be_visible()
     opened.wait_for_function(f"plain => ({around})([{spot['x']}, {spot['y']}]) !== plain", arg=plain)
     click(opened, "Hide the explanation")

@@ -1,4 +1,4 @@
-"""Every tab, at every width and in both themes: looked at by axe-core, and kept as a picture."""
+"""Every tab at every width and in both themes: checked by axe-core, with a screenshot."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,14 +18,14 @@ DONE_MS = 60_000
 
 @pytest.fixture(scope="module")
 def empty(browser, server) -> Iterator[Page]:
-    """The page as a new visitor sees it."""
+    """The page of a new visitor."""
     with opened(browser, server, WIDTHS[1], SCHEMES[0]) as page:
         yield page
 
 
 @pytest.fixture(scope="module")
 def full(browser, server, three_clips, tmp_path_factory) -> Iterator[Page]:
-    """The page with a recording, several files, a live session and a comparison in it."""
+    """The page with a recording, several files, a live session and a comparison."""
     folder = tmp_path_factory.mktemp("files")
     with opened(browser, server, WIDTHS[1], SCHEMES[0]) as page:
         drop(page, three_clips)
@@ -47,7 +47,7 @@ def full(browser, server, three_clips, tmp_path_factory) -> Iterator[Page]:
 
 
 def several(folder: Path) -> list[Path]:
-    """Three recordings, one of them silent, and a text that calls itself a recording."""
+    """Three recordings, one of them silent, and a text file named .wav."""
     (folder / "no recording.wav").write_text("no recording " * 50)
     return [
         write_wav(folder / "a long one.wav", syllables(4)),
@@ -57,8 +57,8 @@ def several(folder: Path) -> list[Path]:
     ]
 
 
-def look(page: Page, tab: str, width: int, scheme: str, picture: Path) -> list[str]:
-    """What is wrong with a tab at a width in a theme."""
+def faults_of(page: Page, tab: str, width: int, scheme: str, picture: Path) -> list[str]:
+    """The faults of a tab at a width in a theme; saves a screenshot."""
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
     page.wait_for_function(f"document.body.classList.contains('dark') === {str(scheme == 'dark').lower()}")
@@ -71,11 +71,11 @@ def look(page: Page, tab: str, width: int, scheme: str, picture: Path) -> list[s
 @pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1280, "light")])
 @pytest.mark.parametrize("tab", TABS[:4])
 def test_an_empty_tab_can_be_used_by_everybody(empty, tab, width, scheme, artefacts):
-    assert not look(empty, tab, width, scheme, artefacts / f"empty-{tab.lower()}-{scheme}-{width}.png")
+    assert not faults_of(empty, tab, width, scheme, artefacts / f"empty-{tab.lower()}-{scheme}-{width}.png")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("tab", TABS)
 def test_a_tab_can_be_used_by_everybody(full, tab, width, scheme, artefacts):
-    assert not look(full, tab, width, scheme, artefacts / f"{tab.lower()}-{scheme}-{width}.png")
+    assert not faults_of(full, tab, width, scheme, artefacts / f"{tab.lower()}-{scheme}-{width}.png")

@@ -1,4 +1,4 @@
-"""The tabs Models and About, read by a real Chromium."""
+"""The tabs Models and About, in a real Chromium."""
 
 import pytest
 from playwright.sync_api import expect

@@ -1,4 +1,4 @@
-"""Whatever is wrong with what a run is given, the command names it and says what to do."""
+"""Invalid input of a training run gives an error that names it and says what to do."""
 
 import csv
 from pathlib import Path
@@ -8,6 +8,7 @@ from support import spoken_corpus
 from typer.testing import CliRunner
 
 from train.cli import app
+from train.data.cache import FeatureCache
 
 RECIPE = """
 name = "bad"
@@ -28,8 +29,8 @@ def fit(corpus: Path, split: str = "everyone", extra: str = "") -> tuple[int, st
     """Exit code of `python -m train fit`, and what it complains of."""
     recipe = corpus.parent.parent / "recipe.toml"
     recipe.write_text(RECIPE + extra)
-    said = {"recipe": recipe, "data": corpus.parent, "out": corpus.parent.parent / "run", "split": split}
-    arguments = [f"--{name}={value}" for name, value in said.items()]
+    options = {"recipe": recipe, "data": corpus.parent, "out": corpus.parent.parent / "run", "split": split}
+    arguments = [f"--{name}={value}" for name, value in options.items()]
     result = CliRunner().invoke(app, ["fit", "--no-cache", "--device=cpu", *arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result.exit_code, result.stderr
@@ -107,3 +108,79 @@ def test_a_plateau_needs_validation(corpus):
     code, errors = fit(corpus, extra='schedule = "plateau"\n')
     assert code == 1
     assert "error: everyone has no validation part, which the plateau schedule follows" in errors
+
+
+def unread(monkeypatch) -> None:
+    """From now on no clip may be decoded to train on it."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("training has begun")
+
+    monkeypatch.setattr(FeatureCache, "features", refuse)
+
+
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+@pytest.mark.parametrize(
+    ("times", "problem"),
+    [
+        (("99", "100"), "start 99 s is behind the end of the recording"),
+        (("0", "100"), "end 100 s is behind the end of the recording"),
+        (("0.1", "0.15"), "the stretch 0.1 to 0.15 s holds less than 0.1 s"),
+    ],
+)
+def test_times_outside_of_a_recording_stop_a_run_before_it_starts(
+    corpus, tmp_path, monkeypatch, part, times, problem
+):
+    parts = {"train": "4.wav", "validation": "1.wav", "test": "3.wav"}
+    for column, value in zip(("start", "end"), times, strict=True):
+        change(corpus, column, "")
+        change(corpus, column, value, only=parts[part])
+    of = dict.fromkeys(("0.wav", "1.wav"), "validation") | dict.fromkeys(("2.wav", "3.wav"), "test")
+    rows = [f"{of.get(f'{number}.wav', 'train')};{number}.wav" for number in range(12)]
+    split = tmp_path / "split.csv"
+    split.write_text("\n".join(["Part;File", *rows, ";"]))  # as a spreadsheet writes it
+    unread(monkeypatch)
+    code, errors = fit(corpus, str(split))
+    assert code == 1
+    assert f"error: {corpus / parts[part]}: {problem}" in errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_all_bad_clips_are_named_at_once(corpus, monkeypatch):
+    for number in range(11):
+        (corpus / f"{number}.wav").write_bytes(b"no sound" * 100)
+    unread(monkeypatch)
+    code, errors = fit(corpus)
+    assert code == 1
+    assert all(f"{corpus / f'{number}.wav'}: unsupported_format: " in errors for number in range(10))
+    assert f"{corpus / '10.wav'}" not in errors
+    assert "11 in all, 1 of them not shown." in errors
+
+
+def test_two_labels_for_one_recording_stop_a_run(corpus, monkeypatch):
+    with (corpus / "metadata.csv").open("a") as table:
+        table.write("3.wav,01,angry\n")
+    unread(monkeypatch)
+    code, errors = fit(corpus)
+    assert code == 1
+    assert f"error: {corpus / '3.wav'}: the whole file is happy and the whole file is angry" in errors
+
+
+def test_cross_validation_checks_the_clips_of_every_fold_before_the_first(corpus, monkeypatch):
+    recipe = corpus.parent.parent / "recipe.toml"
+    recipe.write_text(RECIPE)
+    for name in ("1.wav", "11.wav"):  # of two speakers
+        (corpus / name).write_bytes(b"no sound" * 100)
+    unread(monkeypatch)
+    out = corpus.parent.parent / "runs"
+    arguments = [
+        f"--recipe={recipe}",
+        f"--data={corpus.parent}",
+        f"--out={out}",
+        "--protocol=speaker_kfold:3",
+    ]
+    result = CliRunner().invoke(app, ["crossval", "--no-cache", "--device=cpu", *arguments])
+    assert result.exit_code == 1
+    assert f"error: {corpus / '1.wav'}: unsupported_format: " in result.stderr
+    assert f"{corpus / '11.wav'}: unsupported_format: " in result.stderr
+    assert not list(out.glob("*/*"))

@@ -1,4 +1,4 @@
-"""Recipes are checked before anything is trained."""
+"""Recipes are validated before training."""
 
 import pytest
 from support import ROOT

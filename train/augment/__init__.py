@@ -1,8 +1,10 @@
 """Augmentation of the training part, on the fly.
 
-A technique a file, each with its ranges checked; `augmentation` is what a recipe says
-about them, `copies` which further rows an epoch holds, `chain` what happens to one row. `batchwise` holds the
-quick changes of whole batches of features.
+- Each technique has a module of its own, which checks its ranges.
+- `augmentation` holds the settings that a recipe makes.
+- `copies` decides which augmented copies of clips an epoch has.
+- `chain` draws and applies the techniques for one row.
+- `batchwise` changes whole batches of features at once.
 """
 
 from train.augment.augmentation import TECHNIQUES as TECHNIQUES

@@ -1,4 +1,4 @@
-"""What a recipe says about augmentation: the table `[augmentation]` and one table a technique below it."""
+"""Augmentation settings of a recipe: the table `[augmentation]` and a sub-table for each technique."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -18,7 +18,7 @@ from train.augment.technique import ClipTechnique, Technique, WaveformTechnique,
 from train.augment.tempo import Tempo
 from train.augment.time_shift import TimeShift
 
-# In the order in which sound meets them: voice, place in the window, room, microphone, line.
+# In order of application, from speaker to transmission: voice, position in the window, room, device, line.
 WAVEFORM_TECHNIQUES: dict[str, type[WaveformTechnique]] = {
     "speed": Speed,
     "pitch_shift": PitchShift,
@@ -37,22 +37,20 @@ TECHNIQUES: dict[str, type[Technique]] = WAVEFORM_TECHNIQUES | {"spec_augment": 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How the training part is changed on the fly. Raises ValueError for values out of range.
+    """How the training part is augmented. Raises ValueError for values out of range.
 
-    The first six change whole batches, as far as the number says; 0 leaves them out. A technique changes a
-    clip by itself and is left out where there is none.
+    The first six settings change whole batches, with the number as their strength; 0 disables one. A
+    technique changes single clips; None disables it.
     """
 
-    crop: float = 0.0  # probability of a random stretch of a clip, at least half of it and 1 s
+    crop: float = 0.0  # probability that a clip is cropped at random, to at least half of it and 1 s
     time_stretch: float = 0.0  # rate drawn from 1 ± this, one for the batch
     frequency_warp: float = 0.0  # bands shifted by a factor from 1 ± this, one for the batch (a vocal tract)
     channel: float = 0.0  # deviation of a smooth random equaliser, in the features' own unit
     time_mask: float = 0.0  # longest masked stretch, share of the frames (SpecAugment, two masks)
     frequency_mask: float = 0.0  # widest masked stretch, share of the bands (SpecAugment, two masks)
-    multi_fold: bool = (
-        False  # every clip as it is and one copy of it for each technique, each with that alone
-    )
-    balance: bool = False  # further copies of clips of rare classes, up to the largest class
+    multi_fold: bool = False  # adds a copy of each clip for each technique; clips themselves stay unchanged
+    balance: bool = False  # adds copies of clips of rare classes, up to the size of the largest class
     speed: Speed | None = None
     pitch_shift: PitchShift | None = None
     tempo: Tempo | None = None
@@ -85,7 +83,7 @@ class Augmentation:
         return {n: t for n, t in named.items() if isinstance(t, ClipTechnique)}
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data. What is left out stays out, so that runs begun before a technique existed go on."""
+        """The settings as plain data, without disabled techniques, so that older runs can resume."""
         newer = {"multi_fold", "balance", *TECHNIQUES}
         return {key: value for key, value in asdict(self).items() if value or key not in newer}
 
@@ -96,14 +94,14 @@ def from_table(table: dict[str, Any]) -> Augmentation:
     >>> from_table({"crop": 0.2, "awgn": {"p": 0.3, "snr_db": [10, 20]}}).awgn
     Awgn(p=0.3, snr_db=(10, 20))
 
-    Raises ValueError with the key that is unknown or out of range.
+    Raises ValueError that names the unknown or invalid key.
     """
     unknown = sorted(set(table) - {f.name for f in fields(Augmentation)})
     if unknown:
         raise ValueError(f"augmentation has no {', '.join(unknown)}; techniques are {', '.join(TECHNIQUES)}")
-    made = {k: _technique(k, v) if k in TECHNIQUES else v for k, v in table.items()}
+    settings = {k: _technique(k, v) if k in TECHNIQUES else v for k, v in table.items()}
     try:
-        return Augmentation(**made)
+        return Augmentation(**settings)
     except ValueError as error:
         raise ValueError(f"augmentation.{error}") from None
 

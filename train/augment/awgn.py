@@ -1,4 +1,4 @@
-"""Additive white Gaussian noise: the hiss of a cheap microphone."""
+"""Additive white Gaussian noise, like the hiss of a cheap microphone."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from train.augment.technique import Draw, Range, Samples, WaveformTechnique, che
 
 @dataclass(frozen=True)
 class Awgn(WaveformTechnique):
-    """White noise at a signal-to-noise ratio against the whole clip's level, pauses included.
+    """White noise at a signal-to-noise ratio relative to the level of the whole clip, pauses included.
 
-    Not audiomentations' AddGaussianSNR: it takes its noise from numpy's global generator, so that a draw
-    could not be replayed.
+    audiomentations' AddGaussianSNR is not used: it takes its noise from numpy's global generator, so its
+    draws cannot be replayed.
     """
 
     snr_db: Range = (15.0, 30.0)
@@ -26,6 +26,6 @@ class Awgn(WaveformTechnique):
         return {"snr_db": rng.uniform(*self.snr_db), "noise_seed": int(rng.integers(2**32))}
 
     def apply(self, samples: Samples, draw: Draw) -> Samples:
-        """`samples` and the noise."""
+        """`samples` with noise added."""
         noise = np.random.default_rng(draw["noise_seed"]).standard_normal(len(samples), dtype=np.float32)
         return samples + noise * np.float32(rms(samples) * 10 ** (-draw["snr_db"] / 20))

@@ -1,4 +1,4 @@
-"""The telephone's narrow band."""
+"""Band-pass filter to the bandwidth of a telephone line."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ ROLLOFF_DB = 24  # per octave, beside the band
 
 @dataclass(frozen=True)
 class Bandwidth(WaveformTechnique):
-    """audiomentations' BandPassFilter, then 8 kHz and back: nothing above 4 kHz is left.
+    """audiomentations' BandPassFilter, then resampling to 8 kHz and back, which removes all above 4 kHz.
 
     The defaults are the band of a telephone line (ITU-T G.712); a recipe may draw the edges from ranges.
     """
@@ -33,7 +33,7 @@ class Bandwidth(WaveformTechnique):
         return {"low_hz": rng.uniform(*self.low_hz), "high_hz": rng.uniform(*self.high_hz)}
 
     def apply(self, samples: Samples, draw: Draw) -> Samples:
-        """`samples` within the band, of the same length."""
+        """`samples` limited to the band, of the same length."""
         low, high = draw["low_hz"], draw["high_hz"]
         narrow = replay(
             Transform(), samples, center_freq=(low + high) / 2, bandwidth=high - low, rolloff=ROLLOFF_DB

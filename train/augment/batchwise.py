@@ -1,7 +1,7 @@
-"""Changes of a whole batch of log-mel features, on whatever device it is on: quick, and no file is read anew.
+"""Augmentation of whole batches of log-mel features, on the device that holds them.
 
-Features are whisper- or utterance-normalised log-mel `(batch, band, frame)`; rows are independent unless said
-otherwise, and all randomness comes from the generator that is passed in.
+Features are whisper- or utterance-normalised log-mel `(batch, band, frame)`. Rows are independent unless
+stated otherwise, and all random numbers come from the generator that is passed in.
 """
 
 import torch
@@ -16,7 +16,7 @@ from train.augment.spec_augment import MASKS, row_mean, stretch
 def augment(
     features: Tensor, lengths: Tensor, options: Augmentation, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """A changed copy of `features` `(batch, band, frame)` and its lengths in frames."""
+    """An augmented copy of `features` `(batch, band, frame)` and its lengths in frames."""
     features, lengths = time_stretch(features, lengths, options.time_stretch, generator)
     features = frequency_warp(features, options.frequency_warp, generator)
     features = channel(features, options.channel, generator)
@@ -27,7 +27,7 @@ def augment(
 def time_stretch(
     features: Tensor, lengths: Tensor, spread: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """The whole batch faster or slower by one rate from 1 ± `spread`, pitch kept."""
+    """Stretches the whole batch in time by one rate from 1 ± `spread`; the pitch does not change."""
     rate = 1 + spread * _uniform((1,), generator).item()
     frames = max(1, int(features.shape[-1] / rate))
     stretched = F.interpolate(features, size=frames, mode="linear", align_corners=False)
@@ -35,7 +35,7 @@ def time_stretch(
 
 
 def frequency_warp(features: Tensor, spread: float, generator: torch.Generator) -> Tensor:
-    """Bands read at `band * factor`, one factor from 1 ± `spread` for the batch."""
+    """Reads bands at `band * factor`, with one factor from 1 ± `spread` for the batch (vocal tract)."""
     bands = features.shape[1]
     factor = 1 + spread * _uniform((1,), generator).item()
     position = (torch.arange(bands, device=features.device) * factor).clamp(max=bands - 1)
@@ -46,7 +46,7 @@ def frequency_warp(features: Tensor, spread: float, generator: torch.Generator) 
 
 
 def channel(features: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
-    """Adds a smooth random curve over the bands to each row: another microphone, another room."""
+    """Adds a smooth random curve over the bands to each row, like another microphone or room."""
     knots = torch.randn((len(features), 1, 6), generator=generator).to(features) * deviation
     curve = F.interpolate(knots, size=features.shape[1], mode="linear", align_corners=True)
     return features + curve.transpose(1, 2)

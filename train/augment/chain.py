@@ -1,7 +1,7 @@
-"""What happens to one row of the training part in one epoch: drawn first, applied after.
+"""Draws and applies the augmentation of one training row in one epoch.
 
-The draws follow from seed, epoch, clip and copy alone, whatever else is in the batch and whichever worker
-makes it. They are plain data: logged and applied again they give the same samples, bit by bit.
+Draws depend on seed, epoch, clip and copy alone, not on the rest of the batch or on the worker process. They
+are plain data: stored and applied again, they give bit-identical samples.
 """
 
 import zlib
@@ -15,15 +15,15 @@ from train.augment.technique import Draw, Samples, WaveformTechnique
 
 
 def generator_of(seed: int, epoch: int, file: str, copy: Copy) -> np.random.Generator:
-    """The random numbers of a row in an epoch; `file` is the clip's name in tables (`Clip.file`)."""
+    """The random generator of a row in an epoch; `file` is the clip's name in tables (`Clip.file`)."""
     return np.random.default_rng([seed, epoch, zlib.crc32(file.encode()), copy.number])
 
 
 def draw(augmentation: Augmentation, copy: Copy, rng: np.random.Generator) -> dict[str, Draw]:
-    """Which techniques a row gets, and with which numbers, by name in the order of application.
+    """The techniques that a row gets and their parameters, by name in order of application.
 
-    A multi-fold copy gets its technique alone, and with multi-fold the clip itself stays as it is. A copy
-    made for balance gets one technique at random where chance gives it none: copies are never identical.
+    A multi-fold copy gets its one technique; with multi-fold, the original clip gets none. A copy added for
+    balance gets at least one technique (a random one if none was drawn), so that copies are never identical.
     """
     techniques = augmentation.of_clips
     chances = {name: float(rng.random()) for name in techniques}

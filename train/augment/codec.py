@@ -1,4 +1,4 @@
-"""Lossy coding: what telephones, messengers and downloads do to speech."""
+"""Lossy audio coding, as in telephony, messengers and compressed files."""
 
 import io
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import soxr
 from ser_core.audio.waveform import SAMPLE_RATE
 from train.augment.technique import Draw, Range, Samples, WaveformTechnique, check_range
 
-# libsndfile's container and coding, and the rate in Hz at which the codec is used
+# libsndfile's container and coding, and the sampling rate in Hz at which the codec is used
 CODECS = {
     "mu_law": ("WAV", "ULAW", 8000),  # G.711, telephones in North America and Japan
     "a_law": ("WAV", "ALAW", 8000),  # G.711, telephones elsewhere
@@ -19,7 +19,7 @@ CODECS = {
     "vorbis": ("OGG", "VORBIS", SAMPLE_RATE),
     "mp3": ("MP3", "MPEG_LAYER_III", SAMPLE_RATE),
 }
-FIXED_RATE = ("mu_law", "a_law", "gsm")  # these know no degree of compression
+FIXED_RATE = ("mu_law", "a_law", "gsm")  # without a compression level
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class Codec(WaveformTechnique):
         check_range("compression", self.compression, 0, 1)
 
     def draw(self, rng: np.random.Generator) -> Draw:
-        """The codec and how hard it compresses."""
+        """The codec and its compression level."""
         codec = self.codecs[int(rng.integers(len(self.codecs)))]
         compression = rng.uniform(*self.compression)
         return {"codec": codec} | ({} if codec in FIXED_RATE else {"compression": compression})
 
     def apply(self, samples: Samples, draw: Draw) -> Samples:
-        """`samples` as they come out of the decoder, in the same place and of the same length."""
+        """`samples` encoded and decoded, time-aligned and of the same length."""
         container, coding, rate = CODECS[draw["codec"]]
-        peak = np.float32(max(1.0, np.abs(samples).max(initial=0.0)))  # encoders would cut off what is louder
+        peak = np.float32(max(1.0, np.abs(samples).max(initial=0.0)))  # encoders clip louder samples
         file = io.BytesIO()
         narrow = soxr.resample(samples / peak, SAMPLE_RATE, rate)
         soundfile.write(

@@ -1,7 +1,7 @@
-"""Which rows an epoch holds besides the clips themselves: a copy for each technique, copies of rare classes.
+"""Additional training rows: a copy of each clip for each technique, and copies that balance classes.
 
-A copy is a row of its own in the training part, with its parent's label; how it is changed is drawn anew in
-each epoch.
+A copy is a row of the training part with the label of its clip. Its augmentation is drawn again in each
+epoch.
 """
 
 from collections import defaultdict
@@ -18,17 +18,18 @@ from train.corpora import Clip
 class Copy:
     """A row of the training part."""
 
-    clip: int  # index of its parent
-    number: int = 0  # 0: the clip itself; its copies count from 1
+    clip: int  # index of the clip
+    number: int = 0  # 0: the clip itself; copies count from 1
     technique: str = ""  # the one technique of a multi-fold copy
 
 
 def copies_of(
     clips: Sequence[Clip], share: Mapping[str, float], augmentation: Augmentation, seed: int
 ) -> list[Copy]:
-    """The `clips` in their order, and behind them the copies that `augmentation` asks for.
+    """A row for each of `clips`, in order, followed by the copies that `augmentation` adds.
 
-    `share`: of a corpus that each epoch draws, 1 where it is not named; balance counts by it.
+    `share`: the share of a corpus's clips that an epoch draws, 1 for corpora without an entry. Balancing
+    counts expected rows by it.
     """
     rows = [Copy(i) for i in range(len(clips))]
     if augmentation.multi_fold:
@@ -45,10 +46,10 @@ def copies_of(
 def _balancing(
     labels: Sequence[str], shares: Sequence[float], folds: int, rng: np.random.Generator
 ) -> list[Copy]:
-    """Copies that bring every class to the largest one's expected number of rows in an epoch.
+    """Copies that raise every class to the expected number of rows per epoch of the largest class.
 
-    Parents take turns in a random order, so that no clip has two copies more than another of its class.
-    `folds`: how many rows each clip has already.
+    Clips are copied in turn in a random order, so that the numbers of copies of two clips of a class differ
+    by one at most. `folds`: how many rows each clip has already.
     """
     parents: dict[str, list[int]] = defaultdict(list)
     for clip, label in enumerate(labels):

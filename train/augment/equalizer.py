@@ -1,4 +1,4 @@
-"""Another microphone: a smooth random frequency response."""
+"""A smooth random frequency response, like another microphone."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ TAPS = 129  # 8 ms
 class Equalizer(WaveformTechnique):
     """A linear-phase filter whose gains at eight frequencies are drawn from a normal distribution.
 
-    Not audiomentations' SevenBandParametricEQ: its bands are boosted or cut one by one, and its draw holds
-    filters instead of numbers.
+    audiomentations' SevenBandParametricEQ is not used: it boosts or cuts bands independently, and its draw
+    holds filters instead of numbers.
     """
 
     deviation_db: Range = (0.0, 6.0)  # of the gains of one response
@@ -31,7 +31,7 @@ class Equalizer(WaveformTechnique):
         return {"gains_db": rng.normal(0, rng.uniform(*self.deviation_db), len(KNOTS_HZ)).tolist()}
 
     def apply(self, samples: Samples, draw: Draw) -> Samples:
-        """`samples` through the response, of the same length."""
+        """`samples` filtered by the response, of the same length."""
         gains = 10 ** (np.array(draw["gains_db"]) / 20)
         response = firwin2(TAPS, KNOTS_HZ, gains, fs=SAMPLE_RATE)
         return fftconvolve(samples, response)[TAPS // 2 :][: len(samples)].astype(np.float32)

@@ -1,4 +1,4 @@
-"""A recording made too loud."""
+"""Gain with hard clipping, like a recording with too high an input level."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ from train.augment.technique import Draw, Range, Samples, WaveformTechnique, che
 class Gain(WaveformTechnique):
     """audiomentations' Gain, then hard clipping at full scale.
 
-    Features bring every utterance to one level, so a gain alone would change nothing that a model sees.
-    What it sees is the clipping: training clips stand at full scale, so every gain above 0 dB cuts off
-    peaks. Below 0 dB it changes no more than the steps of a codec after it.
+    Features are normalised to one level, so a gain alone does not change the input of a model; clipping does.
+    Training clips are at full scale, so every gain above 0 dB clips peaks. A gain below 0 dB changes only the
+    quantisation steps of a codec that follows.
     """
 
     gain_db: Range = (-12.0, 12.0)
@@ -28,5 +28,5 @@ class Gain(WaveformTechnique):
         return {"gain_db": rng.uniform(*self.gain_db)}
 
     def apply(self, samples: Samples, draw: Draw) -> Samples:
-        """`samples` louder or quieter, cut off at ±1."""
+        """`samples` with the gain, clipped at ±1."""
         return replay(Transform(), samples, amplitude_ratio=10 ** (draw["gain_db"] / 20)).clip(-1.0, 1.0)

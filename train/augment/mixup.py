@@ -1,4 +1,4 @@
-"""Two clips at once, with the labels of both (Zhang et al. 2018, "mixup")."""
+"""Mixtures of two clips and of their labels (Zhang et al. 2018, "mixup")."""
 
 from dataclasses import dataclass
 
@@ -14,19 +14,22 @@ from train.augment.technique import Draw, Technique, check_number
 class Mixup(Technique):
     """Each row of a batch mixed with a partner from the same batch; works on features, on their device.
 
-    The loss is the same mixture of the losses for both labels, each among the classes that its own corpus
-    has: a corpus that lacks a class says nothing about that class, mixed or not.
+    The loss is the same mixture of the losses for both labels. Each loss covers the classes of the corpus of
+    its own clip alone, as without mixup.
     """
 
     p: float = 1.0  # probability that a batch is mixed
-    alpha: float = 0.2  # of the Beta distribution of the shares: small mixes little, 1 evenly
+    alpha: float = 0.2  # of the Beta distribution of the shares: small values mix little, 1 is uniform
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number("alpha", self.alpha, 0.01, 10)
 
     def draw(self, rng: np.random.Generator, batch_size: int) -> Draw | None:
-        """The row's own share, at least a half so that its length fits, and each row's partner; or None."""
+        """The share of a row itself and each row's partner; None if the batch is not mixed.
+
+        The share is at least a half, because the mixture keeps the length of the row.
+        """
         if rng.random() >= self.p:
             return None
         share = rng.beta(self.alpha, self.alpha)
@@ -36,7 +39,7 @@ class Mixup(Technique):
 def apply(features: Tensor, lengths: Tensor, draw: Draw) -> Tensor:
     """The mixture of `features` `(batch, band, frame)`; every row keeps its length in frames.
 
-    A partner that is shorter starts again, so that the shares hold to the row's end.
+    A shorter partner is repeated, so that the shares hold to the end of the row.
     """
     partners = torch.tensor(draw["partners"], device=features.device)
     index = torch.arange(features.shape[-1], device=features.device)[None] % lengths[partners][:, None]

@@ -1,4 +1,4 @@
-"""A higher or lower voice at the same speed."""
+"""Pitch shift at constant tempo."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from train.augment.technique import Draw, Range, Samples, WaveformTechnique, che
 
 @dataclass(frozen=True)
 class PitchShift(WaveformTechnique):
-    """audiomentations' PitchShift (Signalsmith Stretch). Formants move along: another speaker's size.
+    """audiomentations' PitchShift (Signalsmith Stretch). Formants move too, like those of another speaker.
 
-    Pitch itself carries emotion, so the shift should stay small against the difference between speakers.
+    Pitch itself expresses emotion, so the shift should be small relative to the difference between speakers.
     """
 
     semitones: Range = (-2.0, 2.0)

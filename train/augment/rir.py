@@ -1,4 +1,4 @@
-"""A simulated room impulse response: speech as a microphone across the room hears it."""
+"""Simulated room impulse response: speech as a distant microphone records it."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from ser_core.audio.waveform import SAMPLE_RATE
 from train.augment.technique import Draw, Range, Samples, WaveformTechnique, check_range, rms
 
 DECAY = 3 * np.log(10)  # amplitude falls by exp(-DECAY), which is 60 dB, in one T60
-FIRST_REFLECTION = SAMPLE_RATE * 5 // 1000  # 5 ms after the direct sound: a detour of 1.7 m
+FIRST_REFLECTION = SAMPLE_RATE * 5 // 1000  # 5 ms after the direct sound: a path 1.7 m longer
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class Rir(WaveformTechnique):
     """Convolution with a direct sound followed by exponentially decaying noise.
 
     A room's late reverberation is such noise (Moorer 1979, "About this reverberation business"); the early
-    reflections of a particular room are left out. Level and length stay: the tail behind the clip is cut.
+    reflections of a particular room are left out. Level and length do not change: the tail is cut.
     """
 
     t60_s: Range = (0.1, 0.8)  # time in which the reverberation falls by 60 dB
-    direct_db: Range = (0.0, 12.0)  # energy of the direct sound against all reverberation: near, or far away
+    direct_db: Range = (0.0, 12.0)  # energy of the direct sound relative to the reverberation
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -37,13 +37,13 @@ class Rir(WaveformTechnique):
         }
 
     def apply(self, samples: Samples, draw: Draw) -> Samples:
-        """`samples` in the room, as loud as before."""
+        """`samples` with reverberation, at the same level."""
         wet = fftconvolve(samples, impulse_response(draw))[: len(samples)]
         return (wet * (rms(samples) / max(rms(wet), 1e-9))).astype(np.float32)
 
 
 def impulse_response(draw: Draw) -> Samples:
-    """The room of `draw`, `(n_samples,)`, one T60 long: direct sound of 1, then the reverberation."""
+    """The impulse response `(n_samples,)`, one T60 long: direct sound of amplitude 1, then reverberation."""
     count = max(int(draw["t60_s"] * SAMPLE_RATE), FIRST_REFLECTION + 1)
     noise = np.random.default_rng(draw["room_seed"]).standard_normal(count)
     tail = noise * np.exp(-DECAY * np.arange(count) / (draw["t60_s"] * SAMPLE_RATE))

@@ -1,4 +1,4 @@
-"""One clip under each technique: WAV files to hear, one figure to see, the draws to make them again."""
+"""Demonstrates augmentation on one clip: a WAV file for each technique, a figure, and the draws as JSON."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def write(path: Path, augmentation: Augmentation, folder: Path, seed: int = 0) -
         samples = decode(path).samples
     except AudioError as error:
         raise CorpusError(f"{path}: {error.code}: {error.message}") from None
-    samples = samples / np.float32(np.abs(samples).max(initial=1e-6))  # as training clips stand
+    samples = samples / np.float32(np.abs(samples).max(initial=1e-6))  # training clips are at full scale
     folder.mkdir(parents=True, exist_ok=True)
     panels = [("original", _log_mel(samples))]
     written = [_wav(folder / "original.wav", samples)]
@@ -51,7 +51,7 @@ def write(path: Path, augmentation: Augmentation, folder: Path, seed: int = 0) -
             features = spec_augment.apply(features[None], torch.tensor([features.shape[-1]]), masks)[0]
         else:
             written.append(_wav(folder / f"{name}.wav", changed))
-        panels.append((f"{name}: {_words(drawn[name])}", features))
+        panels.append((f"{name}: {_parameters(drawn[name])}", features))
         draws |= drawn
     sheet, record = folder / "sheet.png", folder / "draws.json"
     figure(panels).savefig(sheet)
@@ -92,16 +92,17 @@ def _log_mel(samples: Samples) -> Tensor:
 
 
 def _wav(path: Path, samples: Samples) -> Path:
-    """Written at the level it has, or quieter where 16 bits would cut it off."""
+    """Writes `samples` to `path`, attenuated only where 16 bits would clip them; returns `path`."""
     soundfile.write(path, samples / max(1.0, float(np.abs(samples).max())), SAMPLE_RATE, subtype="PCM_16")
     return path
 
 
-def _words(draw: Draw) -> str:
-    """What was drawn, without seeds and masks."""
-    shown = {
+def _parameters(draw: Draw) -> str:
+    """The parameters in `draw` as text, without seeds and masks."""
+    parameters = {
         key: value for key, value in draw.items() if not key.endswith("seed") and not isinstance(value, list)
     }
     return ", ".join(
-        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in shown.items()
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in parameters.items()
     )

@@ -1,4 +1,4 @@
-"""Stretches of time and frequency hidden from the network (Park et al. 2019, SpecAugment)."""
+"""Time and frequency masks on features (Park et al. 2019, SpecAugment)."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ MASKS = 2  # of each kind
 
 @dataclass(frozen=True)
 class SpecAugment(ClipTechnique):
-    """Two time and two frequency masks a clip, drawn for each clip by itself.
+    """Two time masks and two frequency masks, drawn for each clip separately.
 
-    The recipe's older keys `time_mask` and `frequency_mask` bound each of their masks; here the bounds hold
-    for both masks of a kind together. Works on features, on the device they are on.
+    `time` and `frequency` limit both masks of a kind together; the recipe's older keys `time_mask` and
+    `frequency_mask` limit each mask. Works on features, on their device.
     """
 
-    time: float = 0.2  # share of the frames that is hidden at most
-    frequency: float = 0.15  # share of the bands that is hidden at most
+    time: float = 0.2  # largest share of the frames that is masked
+    frequency: float = 0.15  # largest share of the bands that is masked
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -29,7 +29,7 @@ class SpecAugment(ClipTechnique):
         check_number("frequency", self.frequency, 0, 0.5)
 
     def draw(self, rng: np.random.Generator) -> Draw:
-        """Each mask as width (a share of the whole) and place (0: as early as it can be, 1: as late)."""
+        """Width (a share of all) and position (0: the first possible, 1: the last possible) of each mask."""
 
         def masks(most: float) -> list[list[float]]:
             return [[rng.uniform(0, most / MASKS), rng.uniform()] for _ in range(MASKS)]
@@ -38,16 +38,19 @@ class SpecAugment(ClipTechnique):
 
 
 def tensor_of(draw: Draw | None) -> Tensor:
-    """A draw for `apply`, `(2, MASKS, 2)`: time and frequency, mask, width and place. None hides nothing."""
+    """A draw as input of `apply`, `(2, MASKS, 2)`: time and frequency, mask, width and position.
+
+    None gives masks of width 0.
+    """
     if draw is None:
         return torch.zeros(2, MASKS, 2)
     return torch.tensor([draw["time"], draw["frequency"]], dtype=torch.float32)
 
 
 def apply(features: Tensor, lengths: Tensor, masks: Tensor) -> Tensor:
-    """`features` `(batch, band, frame)` with `masks` `(batch, 2, mask, 2)` hidden (see `tensor_of`).
+    """`features` `(batch, band, frame)` with `masks` `(batch, 2, mask, 2)` applied (see `tensor_of`).
 
-    A masked cell gets its row's mean. `lengths` in frames.
+    Masked cells get the mean of their row. `lengths` `(batch,)` in frames.
     """
     batch, bands, frames = features.shape
     mean = row_mean(features, lengths)
@@ -67,7 +70,10 @@ def row_mean(features: Tensor, lengths: Tensor) -> Tensor:
 
 
 def stretch(sizes: Tensor, widths: Tensor, places: Tensor, total: int) -> Tensor:
-    """One stretch a row as a mask `(batch, total)`: `widths` shares of `sizes`, at `places` from 0 to 1."""
+    """A mask `(batch, total)` with one stretch per row.
+
+    `widths` are shares of `sizes`, `places` are positions from 0 (first) to 1 (last); all `(batch,)`.
+    """
     width = widths * sizes
     start = places * (sizes - width)
     index = torch.arange(total, device=sizes.device)[None]

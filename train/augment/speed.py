@@ -1,4 +1,4 @@
-"""Faster or slower speech with its pitch: another vocal tract, another speaker."""
+"""Resampling that changes tempo and pitch together, like another speaker."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,9 @@ from train.augment.technique import Draw, Range, Samples, WaveformTechnique, che
 
 @dataclass(frozen=True)
 class Speed(WaveformTechnique):
-    """Resampling, as a tape that runs at another speed (Ko et al. 2015, "Audio augmentation for speech
-    recognition"): pitch, formants and tempo change together.
+    """Speed perturbation (Ko et al. 2015, "Audio augmentation for speech recognition").
+
+    The clip is resampled: pitch, formants and tempo change together.
     """
 
     rate: Range = (0.85, 1.18)  # above 1 is faster and higher

@@ -1,4 +1,4 @@
-"""Soft clipping: an amplifier driven too hard."""
+"""Soft clipping, like an overdriven amplifier."""
 
 from dataclasses import dataclass
 
@@ -10,18 +10,18 @@ from train.augment.technique import Draw, Range, Samples, WaveformTechnique, che
 
 @dataclass(frozen=True)
 class TanhDistortion(WaveformTechnique):
-    """audiomentations' TanhDistortion: the hyperbolic tangent of the amplified samples, level kept."""
+    """audiomentations' TanhDistortion: the hyperbolic tangent of the amplified samples, at the same level."""
 
-    amount: Range = (0.01, 0.7)  # roughly the share of the samples that are bent
+    amount: Range = (0.01, 0.7)  # roughly the share of the samples that are distorted
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("amount", self.amount, 0, 1)
 
     def draw(self, rng: np.random.Generator) -> Draw:
-        """How much is bent."""
+        """The amount of distortion."""
         return {"amount": rng.uniform(*self.amount)}
 
     def apply(self, samples: Samples, draw: Draw) -> Samples:
-        """`samples` distorted, as loud as before."""
+        """`samples` distorted, at the same level."""
         return replay(Transform(), samples, distortion_amount=draw["amount"])

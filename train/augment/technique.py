@@ -1,7 +1,7 @@
-"""What every technique has in common: a probability, checked ranges, and draws that can be replayed.
+"""Base classes of the techniques: a probability, range checks, and draws that can be replayed.
 
-A technique first draws its numbers from the generator it is given, then changes a clip by them. The draw is
-plain data: written to JSON and read again it changes the same clip in the same way, bit by bit.
+A technique first draws its parameters from a random generator, then changes a clip by them. The draw is plain
+data: stored as JSON and read again, it gives a bit-identical result for the same clip.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ Draw = dict[str, Any]  # numbers and names that JSON keeps exactly
 
 @dataclass(frozen=True)
 class Technique:
-    """One way to change training data. Raises ValueError where a range makes no sense."""
+    """One augmentation technique. Raises ValueError for an invalid range."""
 
     p: float = 0.5  # probability that a clip gets it
 
@@ -31,11 +31,11 @@ class Technique:
 
 @dataclass(frozen=True)
 class ClipTechnique(Technique, ABC):
-    """A technique that changes one clip by itself."""
+    """A technique that changes single clips."""
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> Draw:
-        """What is left to chance for one clip."""
+        """The random parameters for one clip."""
 
 
 class WaveformTechnique(ClipTechnique):
@@ -43,7 +43,7 @@ class WaveformTechnique(ClipTechnique):
 
     @abstractmethod
     def apply(self, samples: Samples, draw: Draw) -> Samples:
-        """A changed copy of `samples`; depends on the samples and the draw alone."""
+        """A changed copy of `samples` `(n_samples,)`; depends on the samples and the draw alone."""
 
 
 def check_number(name: str, value: object, low: float, high: float) -> None:
@@ -56,14 +56,14 @@ def check_range(name: str, value: object, low: float, high: float) -> None:
     """Raises ValueError unless `value` is a pair of numbers in order, both from `low` to `high`."""
     pair = isinstance(value, tuple) and len(value) == 2 and all(_is_number(end) for end in value)
     if not pair or not low <= value[0] <= value[1] <= high:  # type: ignore[index]
-        shown = list(value) if isinstance(value, tuple) else value
+        readable = list(value) if isinstance(value, tuple) else value
         raise ValueError(
-            f"{name} must be two numbers from {low:g} to {high:g}, the smaller first, is {shown!r}"
+            f"{name} must be two numbers from {low:g} to {high:g}, the smaller first, is {readable!r}"
         )
 
 
 def replay(transform: BaseWaveformTransform, samples: Samples, **parameters: Any) -> Samples:
-    """`transform` of audiomentations with its `parameters` given: its global generator stays unused."""
+    """Applies the audiomentations `transform` with fixed `parameters`; draws no random numbers."""
     transform.parameters = {"should_apply": True, **parameters}
     transform.freeze_parameters()
     return np.asarray(transform(samples, SAMPLE_RATE), np.float32)

@@ -1,7 +1,7 @@
-"""Faster or slower speech at the same pitch: `time_stretch` of the waveform.
+"""Time stretching of the waveform: tempo changes, pitch does not.
 
-The recipe's older key `time_stretch` stretches a whole batch of features by one rate, which is cheaper; this
-one gives each clip its own rate, and overlaps waves instead of interpolating between frames.
+The recipe's older key `time_stretch` interpolates between the feature frames of a whole batch with one rate,
+which is cheaper. This technique overlaps waveforms and draws a rate for each clip.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A clip that was cut a little early or late."""
+"""Time shift of a clip in its window, as if it had been cut earlier or later."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from audiomentations import Shift as Transform
 from ser_core.audio.waveform import SAMPLE_RATE
 from train.augment.technique import Draw, Range, Samples, WaveformTechnique, check_range, replay
 
-MAX_SHARE = 0.25  # of a clip that may leave its window, so that short ones keep their words
+MAX_SHARE = 0.25  # of a clip that may be shifted out of its window, so that short clips keep their words
 
 
 @dataclass(frozen=True)
 class TimeShift(WaveformTechnique):
-    """audiomentations' Shift: the clip moves in its window, silence comes in, what leaves is lost."""
+    """audiomentations' Shift: the clip moves in its window; silence fills the gap, the rest is cut."""
 
     shift_s: Range = (-0.3, 0.3)  # above 0 is later
 
@@ -26,7 +26,7 @@ class TimeShift(WaveformTechnique):
         return {"shift_s": rng.uniform(*self.shift_s)}
 
     def apply(self, samples: Samples, draw: Draw) -> Samples:
-        """`samples` moved, of the same length; the new edge is faded over 5 ms, so that it does not click."""
+        """`samples` shifted, of the same length; the new edge is faded over 5 ms to avoid a click."""
         most = int(MAX_SHARE * len(samples))
         shift = int(np.clip(round(draw["shift_s"] * SAMPLE_RATE), -most, most))
         mover = Transform(-1, 1, shift_unit="samples", rollover=False, fade_duration=0.005)

@@ -1,7 +1,7 @@
-"""The corpora: who says what in which emotion.
+"""Corpora: labelled recordings, their splits, and reports on their content.
 
-A corpus is a folder of recordings, or a CSV beside them. `reading` finds the clips, by table, by the naming
-of the files or by folders that are named after emotions; `survey` says what is there and what is wrong.
+A corpus is a folder of recordings, or a CSV that lists them. `reading` finds the clips by a table, by the
+naming of the files, or by folders named after emotions. `survey` counts clips and lists problems.
 """
 
 from train.corpora.clip import STRETCH as STRETCH
@@ -17,6 +17,7 @@ from train.corpora.reading import read as read
 from train.corpora.reading import read_corpus as read_corpus
 from train.corpora.survey import Survey as Survey
 from train.corpora.survey import describe as describe
-from train.corpora.survey import described_duplicates as described_duplicates
+from train.corpora.survey import describe_duplicates as describe_duplicates
+from train.corpora.survey import duplicates_across as duplicates_across
 from train.corpora.survey import inspect as inspect
-from train.corpora.survey import shared as shared
+from train.corpora.usable import check_clips as check_clips

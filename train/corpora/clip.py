@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ser_core.emotions import LABELS
 
-STRETCH = "#t="  # before the times of a stretch, as in URLs (W3C Media Fragments)
-UNKNOWN_SPEAKER = "unknown"  # all such clips of a corpus count as one voice, so that no split divides them
+STRETCH = "#t="  # separates file and times of a segment, as in URLs (W3C Media Fragments)
+UNKNOWN_SPEAKER = "unknown"  # such clips of a corpus count as one speaker: a split keeps them together
 
 
 class CorpusError(Exception):
@@ -25,13 +25,14 @@ class Clip:
     emotion: str  # a name in `emotions.LABELS`
     language: str  # ISO 639 code, or empty where it is not known
     data: Path = field(default=Path(), compare=False)  # the folder that holds the corpus
-    stretch_s: tuple[float, float] | None = None  # start and end of what is meant; None: all of the file
+    stretch_s: tuple[float, float] | None = None  # start and end in seconds; None: the whole file
 
     @property
     def file(self) -> str:
-        """Its path from `data`, with slashes: `ravdess/Actor_05/a.flac`. Tables of runs call it so.
+        """The path relative to `data`, with slashes, as in tables of runs: `ravdess/Actor_05/a.flac`.
 
-        The whole path of a recording that lies elsewhere. A stretch has its times behind: `a.wav#t=1.5,2.0`.
+        A recording outside `data` has its whole path. A segment of a file ends in its times:
+        `a.wav#t=1.5,2.0`.
         """
         inside = self.path.is_relative_to(self.data)
         name = (self.path.relative_to(self.data) if inside else self.path).as_posix()
@@ -39,8 +40,8 @@ class Clip:
 
 
 def classes_of(clips: Iterable[Clip]) -> dict[str, tuple[str, ...]]:
-    """The emotions each corpus has, in the order of LABELS."""
-    found: dict[str, set[str]] = {}
+    """The emotions that occur in each corpus, in the order of LABELS."""
+    emotions: dict[str, set[str]] = {}
     for clip in clips:
-        found.setdefault(clip.corpus, set()).add(clip.emotion)
-    return {corpus: tuple(label for label in LABELS if label in names) for corpus, names in found.items()}
+        emotions.setdefault(clip.corpus, set()).add(clip.emotion)
+    return {corpus: tuple(label for label in LABELS if label in names) for corpus, names in emotions.items()}

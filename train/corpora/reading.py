@@ -1,4 +1,4 @@
-"""From a folder or a CSV to clips."""
+"""Reads the clips of a corpus from a folder or a CSV."""
 
 import logging
 from collections import Counter
@@ -12,23 +12,24 @@ from train.corpora.clip import UNKNOWN_SPEAKER, Clip, CorpusError
 from train.corpora.naming import FOLDER as LABEL_FILES
 from train.corpora.naming import Naming, namings
 from train.corpora.table import read_table
+from train.corpora.usable import clashes, similar_speakers
 
 log = logging.getLogger(__name__)
-CORPORA = ("ravdess", "emovo", "nemo", "tess")  # of a recipe that names none
+CORPORA = ("ravdess", "emovo", "nemo", "tess")  # default of a recipe
 TABLE = "metadata.csv"
-MIN_NAMED = 0.5  # share of a folder's recordings that must follow a naming for it to be taken
+MIN_NAMED = 0.5  # share of a folder's recordings that must follow a naming scheme
 FOLDERS = "folders named after emotions"
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What was found in one corpus, and what was not taken."""
+    """The clips of one corpus, and the clips that were left out."""
 
     corpus: str
-    how: str  # what told speaker and emotion: a table, a naming or folders
+    how: str  # source of speaker and emotion: a table, a naming or folders
     clips: tuple[Clip, ...]
     left_out: dict[str, int]  # class outside of LABELS -> clips
-    warnings: tuple[str, ...]  # what a person should look at, naming the file
+    warnings: tuple[str, ...]  # problems to check, with the file's name
 
 
 def read(data: Path, corpora: Sequence[str] = CORPORA) -> list[Clip]:
@@ -40,7 +41,7 @@ def read(data: Path, corpora: Sequence[str] = CORPORA) -> list[Clip]:
 
 
 def read_corpus(folder: Path) -> list[Clip]:
-    """The clips of one corpus; warns of what was left out.
+    """The clips of one corpus; logs a warning for clips that were left out.
 
     Raises CorpusError where nothing can be read, or where a table is wrong.
     """
@@ -63,7 +64,8 @@ def load(folder: Path) -> Reading:
         table = folder if folder.suffix == ".csv" else folder.parent / f"{folder.name}.csv"
     if table.is_file():
         corpus = table.parent.name if table.name == TABLE else table.stem
-        return Reading(corpus, table.name, tuple(read_table(table, corpus)), {}, ())
+        clips = tuple(read_table(table, corpus))
+        return Reading(corpus, table.name, clips, {}, (*similar_speakers(clips), *clashes(clips)[1]))
     if not folder.is_dir():
         raise CorpusError(
             f"{folder / TABLE} is missing, and so are {folder}/ and {table}: "
@@ -77,24 +79,24 @@ def load(folder: Path) -> Reading:
 def find(folder: Path) -> list[Path]:
     """The corpora in `folder`: its subfolders and tables, or `folder` itself where it is one corpus.
 
-    It is one if it holds recordings, a metadata.csv or a folder named after an emotion, or if its name begins
-    like that of a known corpus. Raises CorpusError where there is none.
+    `folder` is a corpus if it holds recordings, a metadata.csv or a folder named after an emotion, or if its
+    name begins with that of a known corpus. Raises CorpusError where there is none.
     """
     if not folder.is_dir():
         raise CorpusError(f"{folder} is no folder: name the one that holds the corpora")
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    own = any(path.suffix.lower() in SUFFIXES or path.name == TABLE for path in entries)
-    classes = any(path.is_dir() and _emotion(path.name) for path in entries)
+    is_corpus = any(path.suffix.lower() in SUFFIXES or path.name == TABLE for path in entries)
+    has_classes = any(path.is_dir() and _emotion(path.name) for path in entries)
     name = _letters(folder.name)
-    if own or classes or any(name.startswith(_letters(naming.name)) for naming in namings()):
+    if is_corpus or has_classes or any(name.startswith(_letters(naming.name)) for naming in namings()):
         return [folder]
-    found = [path for path in entries if path.suffix == ".csv" or (path.is_dir() and recordings_in(path))]
-    if not found:
+    corpora = [path for path in entries if path.suffix == ".csv" or (path.is_dir() and recordings_in(path))]
+    if not corpora:
         raise CorpusError(
             f"{folder} holds no corpora: a {TABLE} is missing, and no subfolder holds recordings. Name the "
             "folder whose subfolders are the corpora"
         )
-    return found
+    return corpora
 
 
 def recordings_in(folder: Path) -> list[Path]:
@@ -110,36 +112,36 @@ def recordings_in(folder: Path) -> list[Path]:
 def naming_of(recordings: Sequence[Path]) -> Naming | None:
     """The known naming that most of `recordings` follow, if at least MIN_NAMED of them do."""
 
-    def named(naming: Naming) -> int:
+    def count_matches(naming: Naming) -> int:
         return sum(naming.match(path) is not None for path in recordings)
 
-    best = max(namings(), key=named)
-    return best if named(best) >= max(1, MIN_NAMED * len(recordings)) else None
+    best = max(namings(), key=count_matches)
+    return best if count_matches(best) >= max(1, MIN_NAMED * len(recordings)) else None
 
 
 def _by_naming(folder: Path, recordings: Sequence[Path], naming: Naming) -> Reading:
     clips: list[Clip] = []
     left_out: dict[str, list[Path]] = {}
-    strangers = []
+    unmatched = []
     for path in recordings:
         match = naming.match(path)
         if match is None:
-            strangers.append(path)
+            unmatched.append(path)
             continue
-        found = naming.clip(path, match, folder.name)
-        if isinstance(found, Clip):
-            clips.append(found)
+        clip_or_class = naming.clip(path, match, folder.name)
+        if isinstance(clip_or_class, Clip):
+            clips.append(clip_or_class)
         else:
-            left_out.setdefault(found, []).append(path)
+            left_out.setdefault(clip_or_class, []).append(path)
     warnings = [
         f"{paths[0]} has an {name}: add it to {LABEL_FILES / naming.name}.toml"
         for name, paths in left_out.items()
         if name.startswith("unknown label")
     ]
-    if strangers:
+    if unmatched:
         warnings.append(
-            f"{len(strangers)} recordings are not named as {naming.title} names them, "
-            f"the first {strangers[0]}: rename or remove them"
+            f"{len(unmatched)} recordings are not named as {naming.title} names them, "
+            f"the first {unmatched[0]}: rename or remove them"
         )
     absent = set(naming.emotion.values()) - {clip.emotion for clip in clips}
     warnings += [
@@ -154,17 +156,17 @@ def _by_naming(folder: Path, recordings: Sequence[Path], naming: Naming) -> Read
 
 
 def _by_folders(folder: Path, recordings: Sequence[Path]) -> Reading:
-    """Each clip's class is the nearest folder above it that is named after an emotion."""
+    """Clips whose class is the name of the nearest parent folder that is named after an emotion."""
     speaker = f"{folder.name}/{UNKNOWN_SPEAKER}"
     clips = []
     left_out: Counter[str] = Counter()
     for path in recordings:
-        above = path.relative_to(folder).parts[-2::-1]
-        emotion = next((label for label in map(_emotion, above) if label), None)
+        parents = path.relative_to(folder).parts[-2::-1]
+        emotion = next((label for label in map(_emotion, parents) if label), None)
         if emotion:
             clips.append(Clip(folder.name, path, speaker, "", emotion, ""))
         else:
-            left_out[above[-1] if above else "not in a folder of its class"] += 1
+            left_out[parents[-1] if parents else "not in a folder of its class"] += 1
     classes = [path for path in sorted(folder.rglob("*")) if path.is_dir() and _emotion(path.name)]
     warnings = [
         f"the class {path} is empty: put recordings into it or remove it"

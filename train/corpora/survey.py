@@ -1,40 +1,34 @@
-"""What a corpus holds: hours, duplicates by content, and recordings that cannot be read."""
+"""Content of a corpus: hours, classes, duplicate recordings, and recordings that cannot be read."""
 
 import hashlib
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
-from ser_core.audio import sizes
-from ser_core.audio.decode import DecodeLimits, stream
-from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.emotions import LABELS
-from ser_core.errors import AudioError
 from train.corpora.clip import Clip
 from train.corpora.reading import Reading
+from train.corpora.usable import clashes, length_of, stretch_problem
 
-EXACT_LENGTH = ("WAV", "WAVEX", "FLAC", "OGG")  # formats whose length soundfile knows without decoding
-SHORTEST_S = DecodeLimits().min_duration_s
 S_PER_HOUR = 3600
 MAX_SHOWN = 10  # groups of duplicates that are named
 
 
 @dataclass(frozen=True)
 class Survey:
-    """One corpus, with every recording opened."""
+    """The result of opening every recording of one corpus."""
 
     reading: Reading
     hours: float  # of the recordings that can be read
     contents: dict[Path, str]  # SHA-256 of each recording
-    unreadable: dict[Path, str]  # why, and what to do
-    in_part: dict[Path, str]  # what is missing of a recording that can be read in part
+    unreadable: dict[Path, str]  # reason, and what to do
+    in_part: dict[Path, str]  # the missing part of a recording that is read in part
+    unusable: tuple[str, ...]  # clips that training would refuse: path, reason, what to do
 
     @property
     def speakers(self) -> int:
-        """How many voices there are; unknown ones count as one."""
+        """The number of speakers; unknown ones count as one."""
         return len({clip.speaker for clip in self.reading.clips})
 
     @property
@@ -45,35 +39,37 @@ class Survey:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should look at before training."""
-        one = f"only one speaker ({self.reading.clips[0].speaker}): train it together with other corpora"
-        return (*self.reading.warnings, *([one] if self.speakers == 1 else []))
+        """Problems to check before training."""
+        warning = f"only one speaker ({self.reading.clips[0].speaker}): train it together with other corpora"
+        return (*self.reading.warnings, *([warning] if self.speakers == 1 else []))
 
 
 def inspect(
     reading: Reading, progress: Callable[[Sequence[Clip]], Iterable[Clip]] = lambda clips: clips
 ) -> Survey:
-    """Opens every recording of `reading`; `progress` wraps the clips to show how far it has come."""
+    """Opens every recording of `reading`; `progress` wraps the clips to show progress."""
     seconds = 0.0
     contents, unreadable, in_part = {}, {}, {}
+    unusable = []
     for clip in progress(reading.clips):
-        try:
-            data = clip.path.read_bytes()
-            contents[clip.path] = hashlib.sha256(data).hexdigest()
-            warnings: list[str] = []
-            length = duration_s(data, warnings)
-            if warnings:
-                in_part[clip.path] = " ".join(warnings)
-            seconds += length if clip.stretch_s is None else clip.stretch_s[1] - clip.stretch_s[0]
-        except AudioError as error:
-            unreadable[clip.path] = f"{error.code}: {error.message}"
-        except OSError as error:
-            unreadable[clip.path] = f"{error.strerror}: check the file's permissions"
-    return Survey(reading, seconds / S_PER_HOUR, contents, unreadable, in_part)
+        length = length_of(clip.path)
+        with suppress(OSError):  # `length` says so
+            contents[clip.path] = hashlib.sha256(clip.path.read_bytes()).hexdigest()
+        if length.problem:
+            unreadable[clip.path] = length.problem
+            continue
+        if length.missing:
+            in_part[clip.path] = length.missing
+        start, end = clip.stretch_s or (0.0, length.seconds)
+        seconds += max(0.0, min(end, length.seconds) - start)
+        if clip.stretch_s and (problem := stretch_problem(clip, length.seconds)):
+            unusable.append(f"{clip.path}: {problem}")
+    unusable += clashes(reading.clips)[0]
+    return Survey(reading, seconds / S_PER_HOUR, contents, unreadable, in_part, tuple(unusable))
 
 
 def describe(survey: Survey) -> str:
-    """Everything about one corpus, a line for each thing."""
+    """The report on one corpus, as text."""
     reading = survey.reading
     languages = ", ".join(sorted({clip.language for clip in reading.clips if clip.language}))
     lines = [
@@ -81,26 +77,27 @@ def describe(survey: Survey) -> str:
         f"{languages or 'language unknown'}, read by {reading.how}",
         ", ".join(f"{label} {count}" for label, count in survey.classes.items()),
         *(f"left out: {count} clips, {name}" for name, count in reading.left_out.items()),
-        *described_duplicates(duplicates(survey.contents)),
+        *describe_duplicates(duplicates(survey.contents)),
         *(f"unreadable: {path}: {reason}" for path, reason in survey.unreadable.items()),
+        *(f"unusable: {problem}" for problem in survey.unusable),
         *(f"in part: {path}: {warning}" for path, warning in survey.in_part.items()),
         *(f"warning: {warning}" for warning in survey.warnings),
     ]
     return "\n  ".join(lines)
 
 
-def described_duplicates(groups: Sequence[tuple[Path, ...]]) -> list[str]:
-    """A line for each of the first groups, and how many more there are."""
+def describe_duplicates(groups: Sequence[tuple[Path, ...]]) -> list[str]:
+    """A line for each of the first MAX_SHOWN groups, and the number of further ones."""
     lines = [f"duplicates: {' = '.join(map(str, group))}" for group in groups[:MAX_SHOWN]]
     more = len(groups) - MAX_SHOWN
     return [*lines, f"duplicates: {more} more groups"] if more > 0 else lines
 
 
-def shared(surveys: Sequence[Survey]) -> list[tuple[Path, ...]]:
-    """Groups of recordings with the same bytes that stand in more than one corpus."""
-    home = {path: survey.reading.corpus for survey in surveys for path in survey.contents}
+def duplicates_across(surveys: Sequence[Survey]) -> list[tuple[Path, ...]]:
+    """Groups of recordings with the same bytes that are in more than one corpus."""
+    corpus_of = {path: survey.reading.corpus for survey in surveys for path in survey.contents}
     groups = duplicates({path: digest for survey in surveys for path, digest in survey.contents.items()})
-    return [group for group in groups if len({home[path] for path in group}) > 1]
+    return [group for group in groups if len({corpus_of[path] for path in group}) > 1]
 
 
 def duplicates(contents: Mapping[Path, str]) -> list[tuple[Path, ...]]:
@@ -109,29 +106,3 @@ def duplicates(contents: Mapping[Path, str]) -> list[tuple[Path, ...]]:
     for path, digest in contents.items():
         groups.setdefault(digest, []).append(path)
     return [tuple(group) for group in groups.values() if len(group) > 1]
-
-
-def duration_s(data: bytes, warnings: list[str]) -> float:
-    """Length in seconds of the recording whose file holds `data`; what is missing is added to `warnings`.
-
-    Its header and its last sample are read, which is quick; all but sound WAV, FLAC and Ogg is decoded.
-    Raises AudioError for a recording that cannot be read.
-    """
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as sound:
-            exact = sound.format in EXACT_LENGTH and not _has_wrong_size(data)
-            if exact and sound.frames >= SHORTEST_S * sound.samplerate:
-                sound.seek(sound.frames - 1)
-                if len(sound.read(1)):
-                    return float(sound.frames / sound.samplerate)
-    except soundfile.LibsndfileError:
-        pass  # the decoder says why, or reads it after all
-    return sum(map(len, stream(data, warnings=warnings))) / SAMPLE_RATE
-
-
-def _has_wrong_size(data: bytes) -> bool:
-    """Whether a WAV declares another size than it has."""
-    if data[:4] != b"RIFF":
-        return False
-    size = sizes.payload(io.BytesIO(data), "wav")
-    return size is not None and size.declared != size.present

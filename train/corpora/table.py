@@ -1,42 +1,77 @@
-"""Corpora described by a CSV: a row a clip, with what the file's name does not say."""
+"""Reads corpora that a CSV describes, with a row for each clip."""
 
 import csv
+import io
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ser_core.emotions import canonical
 from train.corpora.clip import UNKNOWN_SPEAKER, Clip, CorpusError
+from train.corpora.usable import listed
 
-COLUMNS = ("file", "speaker", "emotion")  # gender, language, start and end are read where they are given
+COLUMNS = ("file", "speaker", "emotion")  # required; gender, language, start and end are optional
+SEPARATORS = ",;\t"
+BLANK = SEPARATORS + " \r\n"  # characters of rows without content
 
 
 def read_table(table: Path, corpus: str) -> list[Clip]:
     """The clips that the CSV `table` lists; paths in it are relative to its folder.
 
-    A row with `start` and `end` in seconds is that stretch of its file.
-    Raises CorpusError for a missing column or file, for a label that is no emotion and for no stretch.
+    A row with `start` and `end` in seconds is that segment of its file.
+    Raises CorpusError for a missing column or file, an unknown emotion, and an invalid start or end.
     """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a byte order mark
-            reader = csv.DictReader(file)
-            absent = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-            if absent:
-                raise CorpusError(
-                    f"{table} lacks the column {', '.join(absent)}: its first line must name the columns "
-                    f"{', '.join(COLUMNS)}"
-                )
-            clips = [_clip(table, reader.line_num, row, corpus) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{table} is no CSV in UTF-8 ({error}): export it again") from None
+    clips, problems = [], []
+    for line, row in rows_of(table, COLUMNS):
+        try:
+            clips.append(_clip(table, line, row, corpus))
+        except CorpusError as error:
+            problems.append(str(error))
+    if problems:
+        raise CorpusError(listed(problems))
     if not clips:
         raise CorpusError(f"{table} lists no clips: add a row for each recording")
     return clips
 
 
-def _clip(table: Path, line: int, row: dict[str, str | None], corpus: str) -> Clip:
+def rows_of(table: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """Line number and cells by column of each row of the CSV `table` that is not empty.
+
+    Columns are separated by commas, semicolons or tabs; their names may be capitalised.
+    Raises CorpusError where one of `columns` is missing and for a file that is no CSV in UTF-8.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a byte order mark
+            text = file.read()
+        heading = text.strip(BLANK).splitlines()[:1]
+
+        def found(separator: str) -> int:
+            cells = next(csv.reader(heading, delimiter=separator), [])
+            return len(set(_names(cells)) & set(columns))
+
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(SEPARATORS, key=found))
+        filled = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{table} is no CSV in UTF-8 ({error}): export it again") from None
+    names = _names(filled[0][1]) if filled else []
+    absent = [column for column in columns if column not in names]
+    if absent:
+        raise CorpusError(
+            f"{table} lacks the column {', '.join(absent)}: its first line must name the columns "
+            f"{', '.join(columns)}, separated by commas, semicolons or tabs"
+        )
+    empty = dict.fromkeys(names, "")  # for rows that are too short
+    return [(line, empty | dict(zip(names, map(str.strip, row), strict=False))) for line, row in filled[1:]]
+
+
+def _names(heading: Sequence[str]) -> list[str]:
+    return [name.strip().lower() for name in heading]
+
+
+def _clip(table: Path, line: int, row: dict[str, str], corpus: str) -> Clip:
     def cell(column: str) -> str:
-        return (row.get(column) or "").strip()
+        return row.get(column, "")
 
     path = table.parent / cell("file")
     if not path.is_file():
@@ -50,7 +85,7 @@ def _clip(table: Path, line: int, row: dict[str, str | None], corpus: str) -> Cl
     if not cell("start") and not cell("end"):
         return clip
     try:
-        start, end = float(cell("start")), float(cell("end"))
+        start, end = (float(cell(edge).replace(",", ".")) for edge in ("start", "end"))  # 1,5 in German
     except ValueError:
         start = end = math.nan
     if not 0 <= start < end < math.inf:

@@ -1,9 +1,9 @@
-"""Speech and features of clips, computed once and kept on disk.
+"""Cache of clips' speech and features on disk.
 
-An entry's name is the SHA-256 of everything that decides it: the recording's bytes, the FeatureSpec, the
-source of the code that decodes, cuts and transforms, and the versions of the libraries below it. What changes
-any of them asks for another entry, so an entry is never stale and never has to be renewed. Entries appear
-whole or not at all, and any number of processes may share a folder. It may be deleted at any time.
+The name of an entry is the SHA-256 of everything that its content depends on: the bytes of the recording, the
+FeatureSpec, the source of the code that decodes, cuts and transforms it, and the versions of the libraries. A
+change of any of them gives another name, so entries are never stale. Entries are written atomically, and
+several processes may share a folder. The folder may be deleted at any time.
 """
 
 import hashlib
@@ -35,8 +35,8 @@ from train.data import speech
 from train.errors import RunError
 
 log = logging.getLogger(__name__)
-DECIDES_SPEECH = (decode, containers, vad, speech)  # modules; a changed constant in them is a changed result
-DECIDES_FEATURES = (features,)
+SPEECH_CODE = (decode, containers, vad, speech)  # modules whose source decides the speech, constants included
+FEATURE_CODE = (features,)
 LIBRARIES = ("numpy", "soundfile", "av", "soxr", "webrtcvad-wheels", "torch", "torchaudio")
 # Features lie within about ±8, where float16 errs by 0.004 at most and by 0.0005 below 1: less than bfloat16,
 # in which networks are trained, and half of float32's disk, memory and reading.
@@ -47,7 +47,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """Gives clips' speech and features, from `folder` where they are there; None computes them each time."""
+    """Speech and features of clips, stored in `folder`; with None they are computed each time."""
 
     folder: Path | None = None
 
@@ -61,24 +61,24 @@ class FeatureCache:
     def features(self, clips: Sequence[Clip], spec: FeatureSpec) -> list[NDArray[np.float16]]:
         """Each clip's speech as `spec` describes, `(band, frame)`; raises as `speech` does.
 
-        The same numbers come with and without a folder.
+        The numbers are the same with and without a folder.
         """
         extract = FeatureExtractor(spec)
 
-        def of(clip: Clip) -> NDArray[np.float16]:
-            if spec.kind == "waveform":  # larger than the speech, and quickly made from it
+        def compute(clip: Clip) -> NDArray[np.float16]:
+            if spec.kind == "waveform":  # larger than the speech, and quick to compute from it
                 return features_of(self._speech(clip), extract)
             if self.folder is None:
                 return features_of(self._speech(clip), extract)
-            name = key(content_of(clip), code(DECIDES_SPEECH + DECIDES_FEATURES), repr(spec))
-            return self._kept(name, lambda: features_of(self._speech(clip), extract))
+            name = key(content_of(clip), code_version(SPEECH_CODE + FEATURE_CODE), repr(spec))
+            return self._entry(name, lambda: features_of(self._speech(clip), extract))
 
-        return _parallel(of, clips)
+        return _parallel(compute, clips)
 
     def _speech(self, clip: Clip) -> NDArray[np.int16]:
         content = content_of(clip)
 
-        def cut() -> NDArray[np.int16]:
+        def compute() -> NDArray[np.int16]:
             try:
                 return speech.speech_of(content)
             except AudioError as error:
@@ -87,15 +87,15 @@ class FeatureCache:
                     f"{clip.path}: {reason} `python -m train corpora` lists every file that cannot be read."
                 ) from None
 
-        return self._kept(key(content, code(DECIDES_SPEECH)), cut)
+        return self._entry(key(content, code_version(SPEECH_CODE)), compute)
 
-    def _kept(self, name: str, compute: Callable[[], Array]) -> Array:
+    def _entry(self, name: str, compute: Callable[[], Array]) -> Array:
         """The entry `name`, computed and written where it is missing or damaged."""
-        found = self.load(name)
-        if found is None:
-            found = compute()
-            self.store(name, found)
-        return found
+        entry = self.load(name)
+        if entry is None:
+            entry = compute()
+            self.store(name, entry)
+        return entry
 
     def load(self, name: str) -> Array | None:
         """The entry `name`; None where it is missing or damaged. Raises RunError for an unreadable folder."""
@@ -110,22 +110,22 @@ class FeatureCache:
             log.warning("%s is damaged and is made again", path)
             return None
         except OSError as error:
-            raise self._unusable(error) from None
+            raise self._cache_error(error) from None
 
     def store(self, name: str, array: Array) -> None:
-        """Keeps `array` as the entry `name`; RunError where the folder cannot be written."""
+        """Stores `array` as the entry `name`; RunError where the folder cannot be written."""
         if self.folder is None:
             return
         try:
             _write(self._path(name), array)
         except OSError as error:
-            raise self._unusable(error) from None
+            raise self._cache_error(error) from None
 
     def _path(self, name: str) -> Path:
         assert self.folder is not None
         return self.folder / name[:2] / f"{name}.npy"
 
-    def _unusable(self, error: OSError) -> RunError:
+    def _cache_error(self, error: OSError) -> RunError:
         return RunError(
             f"the feature cache {self.folder} cannot be used ({error.strerror}): make room there or correct "
             "its permissions, name another folder with --cache, or do without it with --no-cache"
@@ -133,28 +133,28 @@ class FeatureCache:
 
 
 def default_folder() -> Path:
-    """`features` in the folder `SER_CACHE`, else in `~/.cache/ser-studio`, where weights are kept too."""
+    """`features` in the folder `SER_CACHE`, by default `~/.cache/ser-studio`, which holds weights too."""
     return Path(os.environ.get("SER_CACHE") or pretrained.CACHE) / "features"
 
 
 def features_of(samples: NDArray[np.int16], extract: FeatureExtractor) -> NDArray[np.float16]:
-    """The features `(band, frame)` of one stretch of speech, `(n_samples,)` at full scale."""
+    """The features `(band, frame)` of the speech `samples` `(n_samples,)` at full scale."""
     rows = torch.from_numpy(samples / speech.FULL_SCALE)[None]
-    found, _ = extract(rows, torch.tensor([len(samples)]))
-    return found[0].numpy().astype(FEATURE_TYPE)
+    features, _ = extract(rows, torch.tensor([len(samples)]))
+    return features[0].numpy().astype(FEATURE_TYPE)
 
 
 def key(content: bytes, *decisions: str) -> str:
-    """The name of an entry: SHA-256 of the recording's bytes and of each thing that decides the result."""
+    """The name of an entry: SHA-256 of the recording's bytes and of each string in `decisions`."""
     digest = hashlib.sha256(hashlib.sha256(content).digest())
     for decision in decisions:
         digest.update(hashlib.sha256(decision.encode()).digest())
     return digest.hexdigest()
 
 
-@cache  # the code that runs does not change while it runs
-def code(modules: Sequence[Any]) -> str:
-    """What stands for the code in `modules` and the libraries they call."""
+@cache  # the code does not change while the process runs
+def code_version(modules: Sequence[Any]) -> str:
+    """Digest of the source of `modules`, with the versions of LIBRARIES."""
     return source_digest(Path(module.__file__) for module in modules) + "".join(
         f" {name} {version(name)}" for name in LIBRARIES
     )
@@ -166,7 +166,10 @@ def source_digest(paths: Iterable[Path]) -> str:
 
 
 def content_of(clip: Clip) -> bytes:
-    """The file of `clip`; of a stretch, a WAV file of that alone. CorpusError where it cannot be read."""
+    """The bytes of the clip's file, or of a WAV file with its segment alone.
+
+    Raises CorpusError where the file cannot be read.
+    """
     try:
         content = clip.path.read_bytes()
     except OSError as error:
@@ -184,7 +187,7 @@ def content_of(clip: Clip) -> bytes:
 
 
 def _write(path: Path, array: Array) -> None:
-    """Puts `array` at `path` at once: a reader sees all of it or nothing."""
+    """Writes `array` to `path` atomically: readers see the whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as file:
         partial = Path(file.name)
@@ -197,6 +200,6 @@ def _write(path: Path, array: Array) -> None:
             raise
 
 
-def _parallel(of: Callable[[Clip], Array], clips: Sequence[Clip]) -> list[Array]:
+def _parallel(compute: Callable[[Clip], Array], clips: Sequence[Clip]) -> list[Array]:
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(of, clips))
+        return list(pool.map(compute, clips))

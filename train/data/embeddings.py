@@ -1,7 +1,7 @@
-"""What a frozen encoder makes of clips, computed once and kept on disk.
+"""Embeddings of clips by a frozen encoder, cached on disk.
 
-A copy other than the first puts each speaker into a recording session of its own: another voice, room and
-microphone, drawn once for all of the speaker's clips from the recipe's augmentation.
+Copy 0 is the recordings themselves. Each further copy simulates a recording session per speaker: the recipe's
+augmentation (voice, room, microphone) is drawn once for all clips of a speaker.
 """
 
 import json
@@ -23,25 +23,25 @@ from ser_core.models.registry import build
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 from train.augment import WAVEFORM_TECHNIQUES, Copy, chain, technique
 from train.corpora import Clip
-from train.data.cache import DECIDES_SPEECH, FeatureCache, code, content_of, key, source_digest
+from train.data.cache import SPEECH_CODE, FeatureCache, code_version, content_of, key, source_digest
 from train.data.speech import FULL_SCALE, MAX_CLIP_S
 from train.recipe import Recipe
 
 BATCH_SIZE = 16
 TECHNIQUES = tuple(sys.modules[kind.__module__] for kind in WAVEFORM_TECHNIQUES.values())
-DECIDES = (*DECIDES_SPEECH, features, blocks, whisper, whisper_adaptive, chain, technique, *TECHNIQUES)
+EMBEDDING_CODE = (*SPEECH_CODE, features, blocks, whisper, whisper_adaptive, chain, technique, *TECHNIQUES)
 
 
 class Embedder:
-    """The published encoder of a recipe's architecture, and what it has made of clips so far."""
+    """Computes and caches embeddings with the published encoder of a recipe's architecture."""
 
     def __init__(
         self, recipe: Recipe, cache: FeatureCache, device: str = "cpu", model: WhisperAdaptive | None = None
     ) -> None:
-        """With `model`, whose encoder is not the published one, embeddings are computed each time."""
-        self._kept = FeatureCache() if model else cache
+        """With `model`, whose encoder is not the published one, embeddings are not cached."""
+        self._embedding_cache = FeatureCache() if model else cache
         if model is None:
-            torch.manual_seed(recipe.seed)  # of the heads' first weights
+            torch.manual_seed(recipe.seed)  # for the initial weights of the heads
             model = build(recipe.architecture, len(LABELS), **recipe.options)  # type: ignore[assignment]
             assert isinstance(model, WhisperAdaptive)
             model.load_pretrained(Path(recipe.pretrained))
@@ -50,73 +50,77 @@ class Embedder:
         self._augmentation, self._seed = recipe.augmentation, recipe.seed
         self._cache, self._device = cache, device
         weights = source_digest([pretrained.locate(recipe.pretrained)])
-        self._decisions = (code(DECIDES), weights, repr(recipe.options))
+        self._key_parts = (code_version(EMBEDDING_CODE), weights, repr(recipe.options))
 
     def embeddings(self, clips: Sequence[Clip], copy: int = 0) -> Tensor:
-        """`(clip, size)`, float32; `copy` 0 is the recordings as they are. Raises what `cache` raises."""
+        """Embeddings `(clip, size)`, float32; `copy` 0 is the recordings. Raises what `cache` raises."""
         draws = [self._session(clip, copy) for clip in clips]
         names = [
-            key(content_of(clip), *self._decisions, repr(self._augmentation), json.dumps(draw))
+            key(content_of(clip), *self._key_parts, repr(self._augmentation), json.dumps(draw))
             if copy
-            else key(content_of(clip), *self._decisions)
+            else key(content_of(clip), *self._key_parts)
             for clip, draw in zip(clips, draws, strict=True)
         ]
-        found = [self._kept.load(name) for name in names]
-        missing = [i for i, row in enumerate(found) if row is None]
-        for i, row in self._computed([clips[i] for i in missing], copy):
-            found[missing[i]] = row
-            self._kept.store(names[missing[i]], row)
-        return torch.from_numpy(np.stack([row for row in found if row is not None])).float()
+        rows = [self._embedding_cache.load(name) for name in names]
+        missing = [i for i, row in enumerate(rows) if row is None]
+        for i, row in self._compute([clips[i] for i in missing], copy):
+            rows[missing[i]] = row
+            self._embedding_cache.store(names[missing[i]], row)
+        return torch.from_numpy(np.stack([row for row in rows if row is not None])).float()
 
     def states(self, clips: Sequence[Clip], copy: int, layers: int) -> list[Tensor]:
-        """What the lowest `layers` make of each clip, `(step, width)`, float16; otherwise as `embeddings`."""
+        """Output of encoder layer `layers` per clip, `(step, width)`, float16; otherwise as `embeddings`."""
         names = [
-            key(content_of(clip), *self._decisions, repr(self._augmentation), json.dumps(draw), str(layers))
+            key(content_of(clip), *self._key_parts, repr(self._augmentation), json.dumps(draw), str(layers))
             for clip, draw in zip(clips, [self._session(clip, copy) for clip in clips], strict=True)
         ]
-        found = [self._kept.load(name) for name in names]
-        missing = [i for i, row in enumerate(found) if row is None]
+        rows = [self._embedding_cache.load(name) for name in names]
+        missing = [i for i, row in enumerate(rows) if row is None]
         if missing:
             speech = self._cache.speech([clips[i] for i in missing])
-            sounds = [self.heard(clips[i], samples, copy) for i, samples in zip(missing, speech, strict=True)]
+            sounds = [
+                self.augmented_speech(clips[i], samples, copy)
+                for i, samples in zip(missing, speech, strict=True)
+            ]
             for i, state in zip(missing, self._lower(sounds, layers), strict=True):
-                found[i] = state
-                self._kept.store(names[i], state)
-        return [torch.from_numpy(row) for row in found if row is not None]
+                rows[i] = state
+                self._embedding_cache.store(names[i], state)
+        return [torch.from_numpy(row) for row in rows if row is not None]
 
     def _lower(self, sounds: list[Tensor], layers: int) -> list[NDArray[np.float16]]:
-        """The states of `sounds`, each `(n_samples,)` at 16 kHz, behind the lowest `layers`."""
+        """Output of encoder layer `layers` for `sounds`, each `(n_samples,)` at 16 kHz."""
         samples, lengths = pad(sounds)
         with torch.inference_mode(), torch.autocast(self._device, torch.bfloat16):
             inputs = self.extract(samples.to(self._device), lengths.to(self._device))
             states, valid = self.model.encoder(*inputs)
-        whole = states[layers].half().cpu().numpy()
-        return [row[:steps] for row, steps in zip(whole, valid.sum(1).tolist(), strict=True)]
+        hidden = states[layers].half().cpu().numpy()
+        return [row[:steps] for row, steps in zip(hidden, valid.sum(1).tolist(), strict=True)]
 
-    def heard(self, clip: Clip, speech: NDArray[np.int16], copy: int) -> Tensor:
-        """The `speech` of `clip` as it sounds in the copy `copy`, `(n_samples,)` at 16 kHz."""
+    def augmented_speech(self, clip: Clip, speech: NDArray[np.int16], copy: int) -> Tensor:
+        """The `speech` of `clip` with the augmentation of `copy`, `(n_samples,)` at 16 kHz."""
         samples = chain.apply(self._augmentation, speech / FULL_SCALE, self._session(clip, copy))
         return torch.from_numpy(samples[: int(MAX_CLIP_S * SAMPLE_RATE)])
 
     def _session(self, clip: Clip, copy: int) -> dict[str, chain.Draw]:
-        """What the copy `copy` does to every clip of this clip's speaker."""
+        """The augmentation that `copy` applies to every clip of this clip's speaker."""
         speaker = zlib.crc32(f"{clip.corpus}/{clip.speaker}".encode())
         rng = np.random.default_rng([self._seed, copy, speaker])
         return chain.draw(self._augmentation, Copy(0), rng) if copy else {}
 
-    def _computed(self, clips: Sequence[Clip], copy: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def _compute(self, clips: Sequence[Clip], copy: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """(index, embedding) of each clip, in batches of similar length.
 
-        Changed copies in bfloat16, which errs by less than they differ; the recordings as the app hears them.
+        Augmented copies are computed in bfloat16, whose error is smaller than their differences; recordings
+        in float32, as in the app.
         """
         speech = self._cache.speech(clips)
         order = sorted(range(len(clips)), key=lambda i: len(speech[i]))
         self.model.to(self._device)
         for start in range(0, len(order), BATCH_SIZE):
             rows = order[start : start + BATCH_SIZE]
-            samples, lengths = pad([self.heard(clips[i], speech[i], copy) for i in rows])
+            samples, lengths = pad([self.augmented_speech(clips[i], speech[i], copy) for i in rows])
             with torch.inference_mode():
                 inputs = self.extract(samples.to(self._device), lengths.to(self._device))
                 with torch.autocast(self._device, torch.bfloat16, enabled=copy > 0):
-                    made = self.model.embed(*inputs)
-            yield from zip(rows, made.float().cpu().numpy(), strict=True)
+                    embeddings = self.model.embed(*inputs)
+            yield from zip(rows, embeddings.float().cpu().numpy(), strict=True)

@@ -1,4 +1,4 @@
-"""A clip's speech, cut as the recogniser cuts it."""
+"""Extracts the speech of a clip, with the recogniser's decoder and voice activity detection."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,11 @@ FULL_SCALE = np.float32(np.iinfo(np.int16).max)
 
 
 def speech_of(content: bytes) -> NDArray[np.int16]:
-    """From the first to the last speech of the recording whose file holds `content`, at most MAX_CLIP_S.
+    """The recording in the file with the bytes `content`, from its first to its last speech.
 
-    `(n_samples,)` at 16 kHz, brought to full scale, so that quiet clips keep their resolution. A recording
-    without recognised speech is kept whole: its label says that there is some.
-    Raises AudioError for one that cannot be read.
+    `(n_samples,)` at 16 kHz, at most MAX_CLIP_S long, normalised to full scale so that quiet clips keep their
+    resolution. A recording without detected speech is kept whole, because its label implies speech.
+    Raises AudioError for a recording that cannot be read.
     """
     waveform = decode(content)
     spans = segment(waveform)

@@ -1,1 +1,1 @@
-"""From a run to a checkpoint, and from a checkpoint to ONNX."""
+"""Exports runs as checkpoints, and checkpoints as ONNX."""

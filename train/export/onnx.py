@@ -1,7 +1,7 @@
-"""A checkpoint as one ONNX file: waveforms in, probabilities out, features and calibration inside.
+"""Exports a checkpoint as one ONNX file, from waveforms to probabilities, with features and calibration.
 
-The mel spectrogram is a convolution with windowed sines and cosines, which every runtime has and computes
-fast; ONNX's own STFT few have. `ser_core.recognition.onnx_runtime` reads the files.
+The mel spectrogram is a convolution with windowed sines and cosines, which every runtime supports and
+computes fast; few support ONNX's own STFT. `ser_core.recognition.onnx_runtime` runs the files.
 """
 
 import json
@@ -25,14 +25,14 @@ from ser_core.recognition.onnx_runtime import OPTIONS, WEIGHTS_SHA256, options_o
 from train.errors import RunError
 
 OPSET = 18
-AGREES = 1e-4  # in probability, with torch
-PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # onnxscript: torch needs it
-LENGTHS = ([1600, 1600], [160_000], [24_000, 8000, 1])  # samples, of the clips of a batch
+MAX_DIFFERENCE = 1e-4  # of a probability from torch's
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # torch needs onnxscript
+LENGTHS = ([1600, 1600], [160_000], [24_000, 8000, 1])  # samples of each clip of a batch
 log = logging.getLogger(__name__)
 
 
 class ConvolvedMel(nn.Module):
-    """The same numbers as torchaudio's `MelSpectrogram`, by one convolution."""
+    """torchaudio's `MelSpectrogram` as one convolution."""
 
     def __init__(self, mel: nn.Module) -> None:
         super().__init__()
@@ -45,14 +45,14 @@ class ConvolvedMel(nn.Module):
         self.register_buffer("bank", mel.mel_scale.fb.T.contiguous())  # (mel, frequency)
 
     def forward(self, samples: Tensor) -> Tensor:
-        """`(batch, n_samples)` to power `(batch, mel, frame)`."""
+        """Power `(batch, mel, frame)` of samples `(batch, n_samples)`."""
         padded = F.pad(samples, (self.n_fft // 2, self.n_fft // 2))
         real, imaginary = F.conv1d(padded[:, None], self.kernels, stride=self.hop_length).chunk(2, dim=1)
         return self.bank @ (real.square() + imaginary.square())
 
 
 class Waveforms(nn.Module):
-    """A model that judges each clip by itself."""
+    """The graph of a model that classifies each clip by itself."""
 
     outputs = ("probabilities",)
 
@@ -69,30 +69,30 @@ class Waveforms(nn.Module):
 
 
 class Sessions(Waveforms):
-    """A model that gets to know a session: what it has heard of each comes in and goes out."""
+    """The graph of a session-adaptive model, with the session's state as input and output."""
 
     outputs = ("probabilities", "alone", "session_after")
 
     def forward(self, samples: Tensor, lengths: Tensor, session: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        """Of clips, each of another session with the state `session` `(batch, state_size)` before it.
+        """Class probabilities `(batch, class)` within the session and by itself; state after the clip.
 
-        Class probabilities `(batch, class)` within the session and by itself, and the state after the clip.
+        Each clip belongs to a session of its own; `session` `(batch, state_size)` is the state before it.
         """
         model = self.model
         assert isinstance(model, WhisperAdaptive)
         embeddings = model.embed(*self.extract(samples, lengths))
         familiar = model.familiar(embeddings)[:, None]
         alone = calibration.probabilities(model.by_themselves(embeddings), self.temperature)
-        judged = calibration.probabilities(model.judge(embeddings, session), self.temperature)
-        judged = torch.where(familiar, judged, 1 / judged.shape[1])
-        return judged, alone, session + familiar * model.noted(embeddings)
+        in_session = calibration.probabilities(model.judge(embeddings, session), self.temperature)
+        in_session = torch.where(familiar, in_session, 1 / in_session.shape[1])
+        return in_session, alone, session + familiar * model.noted(embeddings)
 
 
 def write(checkpoint: Path) -> dict[Path, float]:
-    """Adds `model.onnx` and `model.int8.onnx` to a checkpoint; of each, how far it is from torch.
+    """Adds `model.onnx` and `model.int8.onnx` to a checkpoint; returns the difference of each from torch.
 
-    That is the largest difference of a probability over generated clips. Raises RunError where a package is
-    missing, where the architecture cannot be written as ONNX, and where the result differs from torch.
+    The difference is the largest one of a probability over generated clips. Raises RunError for a missing
+    package, an architecture that cannot be exported, and a difference above MAX_DIFFERENCE.
     """
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
@@ -102,27 +102,29 @@ def write(checkpoint: Path) -> dict[Path, float]:
     if isinstance(graph, Sessions) and bundle.window_s < VadOptions().max_speech_s:
         raise RunError(f"{checkpoint.name}: its window of {bundle.window_s:g} s is shorter than a segment")
     assert bundle.path is not None
-    exact, small = bundle.path / bundles.ONNX, bundle.path / bundles.ONNX_INT8
-    _export(graph, bundle, exact)
-    _quantise(exact, small)
-    found = {path: _difference(graph, path) for path in (exact, small)}
-    if found[exact] > AGREES:
-        exact.unlink()
-        small.unlink()
-        raise RunError(f"{bundle.architecture} as ONNX is {found[exact]:.2g} away from torch: report this")
-    return found
+    full, quantised = bundle.path / bundles.ONNX, bundle.path / bundles.ONNX_INT8
+    _export(graph, bundle, full)
+    _quantise(full, quantised)
+    differences = {path: _difference(graph, path) for path in (full, quantised)}
+    if differences[full] > MAX_DIFFERENCE:
+        full.unlink()
+        quantised.unlink()
+        raise RunError(
+            f"{bundle.architecture} as ONNX is {differences[full]:.2g} away from torch: report this"
+        )
+    return differences
 
 
 def _export(graph: Waveforms, bundle: Bundle, path: Path) -> None:
-    """Writes `graph` to `path`, with the bundle's name, labels and weights told in the file."""
-    given = _given(graph, [3 * SAMPLE_RATE // 2, SAMPLE_RATE // 2])
+    """Writes `graph` to `path`, with name, version, labels and weights' hash of the bundle as metadata."""
+    inputs = _example_inputs(graph, [3 * SAMPLE_RATE // 2, SAMPLE_RATE // 2])
     free = torch.export.Dim.DYNAMIC
     shapes = {"samples": {0: free, 1: free}, "lengths": {0: free}, "session": {0: free}}
-    names = list(shapes)[: len(given)]
+    names = list(shapes)[: len(inputs)]
     try:
         program = torch.onnx.export(
             graph,
-            given,
+            inputs,
             dynamo=True,
             input_names=names,
             output_names=list(graph.outputs),
@@ -143,52 +145,52 @@ def _export(graph: Waveforms, bundle: Bundle, path: Path) -> None:
     program.save(path)
 
 
-def _quantise(exact: Path, small: Path) -> None:
-    """The file `exact` with its matrices in 8 bits, a scale for each column, as `small`."""
+def _quantise(full: Path, quantised: Path) -> None:
+    """Writes the file `full` to `quantised` with matrices in 8 bits and a scale for each column."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    model = onnx.load(exact)
-    model.graph.ClearField("value_info")  # shapes of the exporter that the quantiser takes for wrong ones
-    constant = {found.name for found in model.graph.initializer}
+    model = onnx.load(full)
+    model.graph.ClearField("value_info")  # the exporter's shapes, which the quantiser rejects
+    constant = {tensor.name for tensor in model.graph.initializer}
     mel = [node.name for node in model.graph.node if node.op_type == "MatMul" and node.input[0] in constant]
-    logging.disable(logging.WARNING)  # a line for every matrix
+    logging.disable(logging.WARNING)  # onnxruntime logs a line for every matrix
     quantize_dynamic(
         model,
-        small,
+        quantised,
         weight_type=QuantType.QInt8,
         per_channel=True,
         op_types_to_quantize=["MatMul", "Gemm"],
-        nodes_to_exclude=mel,  # power goes over ten decades
+        nodes_to_exclude=mel,  # power has a range of ten decades
     )
     logging.disable(logging.NOTSET)
 
 
-def _given(graph: Waveforms, lengths: list[int]) -> tuple[Tensor, ...]:
-    """Noise of `lengths` samples each; for a session of which something was heard, where that counts."""
+def _example_inputs(graph: Waveforms, lengths: list[int]) -> tuple[Tensor, ...]:
+    """Inputs of `graph`: noise clips of `lengths` samples and, for session models, a random session state."""
     generator = torch.Generator().manual_seed(0)
     samples = 0.1 * torch.randn(len(lengths), max(lengths), generator=generator)
-    given = samples, torch.tensor(lengths)
+    inputs = samples, torch.tensor(lengths)
     if not isinstance(graph, Sessions):
-        return given
+        return inputs
     state = graph.model.unheard()
-    return *given, (state + torch.rand(len(lengths), len(state), generator=generator)).contiguous()
+    return *inputs, (state + torch.rand(len(lengths), len(state), generator=generator)).contiguous()
 
 
 def _difference(graph: Waveforms, path: Path) -> float:
-    """How far a probability of the file is from torch's, at most, over clips of 0.1 to 10 s."""
+    """The largest difference of a probability between the file and torch, over clips of up to 10 s."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [given.name for given in session.get_inputs()]
-    apart = 0.0
+    names = [node.name for node in session.get_inputs()]
+    largest = 0.0
     for lengths in LENGTHS:
-        given = _given(graph, lengths)
-        found = session.run(None, dict(zip(names, (tensor.numpy() for tensor in given), strict=True)))
+        inputs = _example_inputs(graph, lengths)
+        outputs = session.run(None, dict(zip(names, (tensor.numpy() for tensor in inputs), strict=True)))
         with torch.inference_mode():
-            wanted = graph(*given)
-        rows = wanted if isinstance(wanted, tuple) else (wanted,)
-        for name, ours, theirs in zip(graph.outputs, found, rows, strict=True):
+            expected = graph(*inputs)
+        expected_outputs = expected if isinstance(expected, tuple) else (expected,)
+        for name, ours, theirs in zip(graph.outputs, outputs, expected_outputs, strict=True):
             if name != "session_after":  # sums of embeddings, on no scale
-                apart = max(apart, float(np.abs(ours - theirs.numpy()).max()))
-    return apart
+                largest = max(largest, float(np.abs(ours - theirs.numpy()).max()))
+    return largest

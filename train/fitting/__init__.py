@@ -1,1 +1,1 @@
-"""Fitting one model: the training loop, heads, probes, distillation."""
+"""Training of one model: training loop, heads, probe, distillation, fine-tuning."""

@@ -1,4 +1,4 @@
-"""Fits the heads of a session-adaptive model on embeddings of clips and of virtual sessions."""
+"""Fits the heads of a session-adaptive model on embeddings of clips and of their augmented copies."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,27 +13,26 @@ from train.corpora import Clip
 from train.data.embeddings import Embedder
 from train.recipe import Recipe
 
-# Clips of a speaker that the session's mean is taken over, in turn by copy; None: all of them.
+# Number of a speaker's clips in the session mean, in turn by copy; None: all clips.
 SESSION_CLIPS = (None, None, 8, 12, 20, 40)
-MEMBERS = 2  # networks of half the hidden cells that make a head: their mean is steadier than one
+MEMBERS = 2  # networks of half the hidden cells that are averaged into a head: less variance than one network
 WARM_UP = 0.1  # share of the one-cycle schedule
-ROUNDS = 4  # of alternating between class offsets and speaker means; they hardly change after the second
+ROUNDS = 4  # iterations over class offsets and speaker means; they converge after about two
 FAMILIAR_SHARE = 0.99  # of the training clips that count as speech
 FLOOR = 1e-3  # keeps deviations above zero
 
 
 def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> WhisperAdaptive:
-    """The embedder's model, its heads fitted on `clips` and on virtual sessions of their speakers.
+    """The embedder's model with heads fitted on `clips` and on virtual sessions of their speakers.
 
-    Every class counts as wrong for every clip of another one, also where the clip's corpus lacks that class.
-    The same recipe and clips give the same heads.
+    The loss covers all classes, also those that the corpus of a clip lacks. The result is deterministic.
     """
     model = embedder.model.cpu()
     copies = torch.stack([embedder.embeddings(clips, copy) for copy in range(recipe.sessions + 1)])
     targets = torch.tensor([LABELS.index(clip.emotion) for clip in clips])
     names = [f"{clip.corpus}/{clip.speaker}" for clip in clips]
     speakers = torch.from_numpy(np.unique(names, return_inverse=True)[1])
-    share = shares(recipe, clips)
+    weights = sampling_weights(recipe, clips)
     means = torch.stack(
         [
             session_means(rows, speakers, SESSION_CLIPS[copy % len(SESSION_CLIPS)], recipe.seed + copy)
@@ -46,41 +45,46 @@ def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> Whis
     model.class_offsets.copy_(class_offsets(copies[0], targets, speakers))
     fit_limit(model, copies.flatten(0, 1))
 
-    def alone(copy: Tensor, clip: Tensor) -> Tensor:
+    def alone_input(copy: Tensor, clip: Tensor) -> Tensor:
         return (copies[copy, clip] - model.mean) / model.deviation
 
-    def against(copy: Tensor, clip: Tensor) -> Tensor:
+    def relative_input(copy: Tensor, clip: Tensor) -> Tensor:
         return (copies[copy, clip] - means[copy, speakers[clip]]) / model.spread
 
-    for head, inputs in ((model.alone, alone), (model.relative, against)):
-        members = [_member_of(head) for _ in range(MEMBERS)]
+    for head, inputs in ((model.alone, alone_input), (model.relative, relative_input)):
+        members = [_ensemble_member(head) for _ in range(MEMBERS)]
         for number, member in enumerate(members):
-            _fit(member, inputs, recipe, len(copies), targets, share, recipe.seed + number)
+            _fit(member, inputs, recipe, len(copies), targets, weights, recipe.seed + number)
         _join(head, members)
     return model.eval()
 
 
-def shares(recipe: Recipe, clips: Sequence[Clip]) -> Tensor:
-    """How often each of `clips` is drawn, beside the others: by its corpus and how rare its class is."""
+def sampling_weights(recipe: Recipe, clips: Sequence[Clip]) -> Tensor:
+    """Sampling weights `(clip,)`, by the recipe's share of the corpus and the rarity of the class."""
     targets = torch.tensor([LABELS.index(clip.emotion) for clip in clips])
-    share = torch.tensor([recipe.share.get(clip.corpus, 1.0) for clip in clips])
-    of_class = torch.zeros(len(LABELS)).index_add_(0, targets, share)
-    return share * (of_class.mean() / of_class[targets]) ** recipe.class_weights
+    weights = torch.tensor([recipe.share.get(clip.corpus, 1.0) for clip in clips])
+    class_sums = torch.zeros(len(LABELS)).index_add_(0, targets, weights)
+    return weights * (class_sums.mean() / class_sums[targets]) ** recipe.class_weights
 
 
 def fit_limit(model: WhisperAdaptive, rows: Tensor) -> None:
-    """Teaches `model`, whose mean and deviation are set, how far the clips `rows` `(clip, size)` lie out."""
+    """Sets `directions` and `limit`, the out-of-distribution test of `model`, in place.
+
+    `rows` `(clip, size)` are embeddings of the training clips. `mean` and `deviation` must be set before.
+    """
     torch.manual_seed(0)
-    standard = (rows - model.mean) / model.deviation
-    every = len(model.directions)
-    count = min(every, len(rows))  # a handful of clips spans fewer
-    _, scale, directions = torch.svd_lowrank(standard, q=count, niter=3)
-    model.directions[:count] = (directions * ((len(rows) * every / count) ** 0.5 / scale.clamp(min=FLOOR))).T
+    standardised = (rows - model.mean) / model.deviation
+    n_directions = len(model.directions)
+    count = min(n_directions, len(rows))  # few clips span fewer directions
+    _, scale, directions = torch.svd_lowrank(standardised, q=count, niter=3)
+    model.directions[:count] = (
+        directions * ((len(rows) * n_directions / count) ** 0.5 / scale.clamp(min=FLOOR))
+    ).T
     model.limit.fill_(float(np.quantile(model.distances(rows).numpy(), FAMILIAR_SHARE)))
 
 
-def _member_of(head: nn.Sequential) -> nn.Sequential:
-    """A head with a share of the hidden cells of `head`, with random weights."""
+def _ensemble_member(head: nn.Sequential) -> nn.Sequential:
+    """A head with 1 / MEMBERS of the hidden cells of `head`, with random weights."""
     first, last = head[1], head[-1]
     hidden = first.out_features // MEMBERS
     return nn.Sequential(
@@ -93,7 +97,7 @@ def _member_of(head: nn.Sequential) -> nn.Sequential:
 
 
 def _join(head: nn.Sequential, members: Sequence[nn.Sequential]) -> None:
-    """Makes `head` the mean of `members`: their hidden cells side by side."""
+    """Sets `head` to the mean of `members` by concatenating their hidden cells."""
     with torch.no_grad():
         head[1].weight.copy_(torch.cat([member[1].weight for member in members]))
         head[1].bias.copy_(torch.cat([member[1].bias for member in members]))
@@ -102,28 +106,31 @@ def _join(head: nn.Sequential, members: Sequence[nn.Sequential]) -> None:
 
 
 def session_means(rows: Tensor, speakers: Tensor, clips: int | None, seed: int) -> Tensor:
-    """The mean of `rows` `(clip, size)` over some random `clips` of each speaker, `(speaker, size)`."""
+    """Means `(speaker, size)` of `rows` `(clip, size)` over `clips` random clips of each speaker.
+
+    `speakers` `(clip,)` are speaker indices. With `clips` None, all clips are used.
+    """
     rng = np.random.default_rng(seed)
     means = torch.zeros(int(speakers.max()) + 1, rows.shape[1])
     for speaker, mean in enumerate(means):
-        own = np.flatnonzero(speakers.numpy() == speaker)
-        mean += rows[own if clips is None else rng.permutation(own)[:clips]].mean(0)
+        indices = np.flatnonzero(speakers.numpy() == speaker)
+        mean += rows[indices if clips is None else rng.permutation(indices)[:clips]].mean(0)
     return means
 
 
 def class_offsets(rows: Tensor, targets: Tensor, speakers: Tensor) -> Tensor:
-    """How far each class lies from its speakers' even mixture of all classes, `(class, size)`.
+    """Offset of each class from the mean over all classes of a speaker, `(class, size)`.
 
-    Least squares for rows = speaker + class, by alternating; a speaker need not have every class. A class
-    without clips lies at the mixture.
+    Alternating least squares for rows = speaker + class; speakers may lack classes. A class without clips has
+    offset 0.
     """
     offsets = torch.zeros(len(LABELS), rows.shape[1])
     present = [label for label in range(len(LABELS)) if (targets == label).any()]
     for _ in range(ROUNDS):
         means = session_means(rows - offsets[targets], speakers, None, 0)
         for label in present:
-            own = targets == label
-            offsets[label] = (rows[own] - means[speakers[own]]).mean(0)
+            rows_of_class = targets == label
+            offsets[label] = (rows[rows_of_class] - means[speakers[rows_of_class]]).mean(0)
         offsets[present] -= offsets[present].mean(0)
     return offsets
 
@@ -134,10 +141,13 @@ def _fit(
     recipe: Recipe,
     copies: int,
     targets: Tensor,
-    share: Tensor,
+    weights: Tensor,
     seed: int,
 ) -> None:
-    """AdamW over random copies of random clips, drawn as often as `share` says; `inputs` of the head."""
+    """Fits `head` in place by AdamW on random clips, drawn by `weights`, in random copies.
+
+    `inputs(copy, clip)` returns the head's inputs `(batch, size)` for indices `(batch,)`.
+    """
     torch.manual_seed(seed)
     for layer in (head[1], head[-1]):
         layer.reset_parameters()
@@ -150,7 +160,7 @@ def _fit(
     )
     head.train()
     for _ in range(steps):
-        clip = torch.multinomial(share, recipe.batch_size, replacement=True)
+        clip = torch.multinomial(weights, recipe.batch_size, replacement=True)
         copy = torch.randint(copies, clip.shape)
         with torch.autocast("cpu", torch.bfloat16):
             logits = head(inputs(copy, clip))

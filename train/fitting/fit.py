@@ -1,8 +1,8 @@
-"""One training run: fit on a split's training part, choose the epoch by its validation part, report its test.
+"""One training run: training, selection of the epoch on the validation part, and test.
 
 A run's folder holds `recipe.json`, `split.csv`, `curves.csv`, Lightning's checkpoints (for resuming only),
-TensorBoard's curves, and at the end a bundle, `predictions.csv`, pictures, tables, a card (`README.md`) and
-`metrics.json`, which comes last: a run that has it is finished.
+TensorBoard's curves, and at the end a bundle, `predictions.csv`, figures, tables, a card (`README.md`) and
+`metrics.json`. A run with `metrics.json`, which is written last, is finished.
 """
 
 import csv
@@ -22,14 +22,15 @@ from ser_core.emotions import LABELS
 from ser_core.models.features import FeatureExtractor
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 from ser_core.models.whisper_probe import WhisperProbe
+from train.corpora import check_clips
 from train.corpora.splits import Split, check_leaks
 from train.data.cache import FeatureCache
 from train.data.embeddings import Embedder
 from train.errors import RunError as RunError
 from train.fitting import adaptive, distil
+from train.fitting.checks import check_training_part
 from train.fitting.module import EmotionModule
 from train.fitting.probe import add_probe
-from train.fitting.teaches import check_teaches
 from train.fitting.training import BEST, LAST, loaders, train, trainer_for
 from train.fitting.tune import tune
 from train.processes import is_first
@@ -38,7 +39,7 @@ from train.reports import curves, evaluate, report, sessions
 from train.reports.run_card import run_card
 
 log = logging.getLogger(__name__)
-VERSION = "1"  # of the bundles a run leaves
+VERSION = "1"  # of the bundles that runs save
 
 
 def fit(
@@ -50,24 +51,27 @@ def fit(
     devices: int = 1,
     nodes: int = 1,
 ) -> dict[str, Any]:
-    """Trains, or goes on from the last finished epoch in `folder`; returns what `metrics.json` holds.
+    """Trains, or resumes after the last finished epoch in `folder`; returns the content of `metrics.json`.
 
-    The epoch with the lowest validation loss is kept; a split without validation keeps the last one. With
-    several `devices` (of each machine) or `nodes` (machines) every process calls this, and the first one
-    judges and writes while the others wait.
-    Raises LeakError for a split that leaks, RunError where `folder` holds a run of another recipe or split or
-    where the split cannot teach what the recipe asks for, and what `cache` raises.
+    Selects the epoch with the lowest validation loss, or the last one without a validation part. With several
+    `devices` (per machine) or `nodes` (machines), every process calls this; rank 0 evaluates and writes while
+    the others wait.
+    Raises CorpusError for clips that cannot be trained on; LeakError for a split that leaks; RunError where
+    `folder` holds a run of another recipe or split, or where the training part is unsuitable for the recipe;
+    and what `cache` raises.
     """
+    if not (folder / "metrics.json").is_file():
+        check_clips([*split.train, *split.validation, *split.test])
     check_leaks(split)
-    check_teaches(recipe, split)
+    check_training_part(recipe, split)
     if is_first():
-        _describe(recipe, split, folder)
+        _write_settings(recipe, split, folder)
     path = folder / "metrics.json"
     if path.is_file():
         log.info("%s is finished", folder)
     elif recipe.sessions:
-        taught = distil.fit_encoder(recipe, split.train, folder, cache) if recipe.teacher else None
-        embedder = Embedder(recipe, cache, model=taught)
+        distilled = distil.fit_encoder(recipe, split.train, folder, cache) if recipe.teacher else None
+        embedder = Embedder(recipe, cache, model=distilled)
         model = adaptive.fit_heads(recipe, split.train, embedder)
         if recipe.encoder_epochs:
             model = tune(model, recipe, split.train, embedder, folder)
@@ -76,28 +80,29 @@ def fit(
         trainer = trainer_for(recipe, split, folder, device, devices, nodes)
         module = train(trainer, recipe, split, folder, cache)
         if is_first():
-            _report(*_kept(module, recipe, split, folder, cache), recipe, split, folder, cache)
+            _report(*_selected_model(module, recipe, split, folder, cache), recipe, split, folder, cache)
         trainer.strategy.barrier()
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _kept(
+def _selected_model(
     module: EmotionModule, recipe: Recipe, split: Split, folder: Path, cache: FeatureCache
 ) -> tuple[nn.Module, int]:
-    """The model as it was in the epoch that is kept, and which epoch that is."""
-    kept = torch.load(folder / (BEST if split.validation else LAST), map_location="cpu", weights_only=True)
-    module.load_state_dict(kept["state_dict"])  # the averaged weights, where the recipe averages
-    module.settle(loaders(recipe, split, module.spec, cache)[0].dataset)
+    """The model of the selected epoch, and the number of that epoch."""
+    path = folder / (BEST if split.validation else LAST)
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    module.load_state_dict(checkpoint["state_dict"])  # the averaged weights, if the recipe averages
+    module.estimate_batch_norm(loaders(recipe, split, module.spec, cache)[0].dataset)
     model: nn.Module = module.model
     if recipe.probe_decay:
         model = add_probe(model, recipe, split.train, cache)
-    return model, kept["epoch"]
+    return model, checkpoint["epoch"]
 
 
 def _report(
     model: nn.Module, epoch: int, recipe: Recipe, split: Split, folder: Path, cache: FeatureCache
 ) -> None:
-    """The bundle, what it is worth, and `metrics.json`, the sign of the run's end."""
+    """Saves the bundle, tests it, and writes figures, card and, last, `metrics.json`."""
     saved = _save_bundle(recipe, split, model, folder)
     metrics: dict[str, Any] = {"run": folder.name, "split": split.name, "epoch": epoch}
     if split.speaker_dependent:
@@ -111,19 +116,21 @@ def _report(
     os.replace(partial, folder / "metrics.json")
 
 
-def _describe(recipe: Recipe, split: Split, folder: Path) -> None:
-    """Writes what is to be done; refuses a folder in which something else was begun."""
+def _write_settings(recipe: Recipe, split: Split, folder: Path) -> None:
+    """Writes `recipe.json` and `split.csv`; raises RunError for a folder with another run."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "recipe.json"
-    wanted = json.dumps(recipe.to_dict() | {"split": split.name}, indent=2) + "\n"
+    settings = json.dumps(recipe.to_dict() | {"split": split.name}, indent=2) + "\n"
     if path.is_file():
-        usual = json.dumps(Recipe(recipe.name, recipe.architecture).to_dict())
-        began = json.loads(usual) | json.loads(path.read_text(encoding="utf-8"))  # it may lack newer keys
-        if began != json.loads(wanted):
+        defaults = json.dumps(
+            Recipe(recipe.name, recipe.architecture).to_dict()
+        )  # the file may lack newer keys
+        earlier = json.loads(defaults) | json.loads(path.read_text(encoding="utf-8"))
+        if earlier != json.loads(settings):
             raise RunError(
                 f"{folder} holds a run of another recipe or split: name another --out, or remove it"
             )
-    path.write_text(wanted, encoding="utf-8")
+    path.write_text(settings, encoding="utf-8")
     with (folder / "split.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["part", "corpus", "speaker", "file"])
@@ -150,17 +157,19 @@ def _save_bundle(recipe: Recipe, split: Split, model: nn.Module, folder: Path) -
 
 
 def _test(saved: Bundle, recipe: Recipe, split: Split, folder: Path, cache: FeatureCache) -> dict[str, Any]:
-    """Predictions of the saved (float16) weights on unseen speakers, calibrated on the validation part."""
+    """Tests the saved (float16) weights, calibrated on the validation part; returns the metrics.
+
+    Writes the temperature into the bundle, and predictions, figures and tables into `folder`.
+    """
     assert saved.path is not None
     _, model = bundles.load(saved.path)
     if isinstance(model, WhisperAdaptive):
         embedder = Embedder(recipe, cache, model=model if recipe.changes_encoder else None)
-        heard = [embedder.embeddings(clips) for clips in (split.validation, split.test)]
-        validation, predictions = (
-            sessions.by_themselves(model, clips, embeddings)
-            for clips, embeddings in zip((split.validation, split.test), heard, strict=True)
-        )
-        in_session = sessions.in_sessions(model, validation, heard[0], sessions.every_emotion)
+        validation_embeddings = embedder.embeddings(split.validation)
+        embeddings = embedder.embeddings(split.test)
+        validation = sessions.by_themselves(model, split.validation, validation_embeddings)
+        predictions = sessions.by_themselves(model, split.test, embeddings)
+        in_session = sessions.in_sessions(model, validation, validation_embeddings, sessions.every_emotion)
         temperature = evaluate.temperature_of(evaluate.join([validation, in_session]))
     else:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -175,6 +184,6 @@ def _test(saved: Bundle, recipe: Recipe, split: Split, folder: Path, cache: Feat
     report.files(predictions, split.test, folder, split.name)
     metrics = {"temperature": round(temperature, 4)} | evaluate.measure(predictions, temperature)
     if isinstance(model, WhisperAdaptive):
-        metrics["unfamiliar"] = evaluate.percent(1 - float(model.familiar(heard[1]).float().mean()))
-        metrics["in_sessions"] = sessions.test(model, predictions, heard[1], folder, temperature)
+        metrics["unfamiliar"] = evaluate.percent(1 - float(model.familiar(embeddings).float().mean()))
+        metrics["in_sessions"] = sessions.test(model, predictions, embeddings, folder, temperature)
     return metrics

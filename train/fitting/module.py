@@ -1,4 +1,4 @@
-"""The Lightning module: one architecture and its loss, layer-wise learning rates, schedules."""
+"""The Lightning module: architecture, loss, layer-wise learning rates, schedules."""
 
 import sys
 from itertools import islice
@@ -15,23 +15,23 @@ from train.augment import mixup, spec_augment
 from train.augment.batchwise import augment
 from train.data.dataset import Batch, LengthBatches, SpeechDataset
 from train.errors import RunError
-from train.fitting.batch_norm import settle
+from train.fitting.batch_norm import estimate_statistics
 from train.fitting.loss import MASKED, masked_cross_entropy
-from train.processes import agree, gather, place
+from train.processes import broadcast, gather, rank_and_count
 from train.recipe import Recipe
 from train.reports.evaluate import unweighted_average_recall
 
-SETTLING_CLIPS = 512  # that batch norm's statistics are estimated on
-SETTLING_BATCH = 32
+STATISTICS_CLIPS = 512  # clips on which batch norm statistics are estimated
+STATISTICS_BATCH = 32
 WARM_UP = 0.15  # share of a one-cycle schedule
 NEVER = sys.maxsize  # epochs
 
 
 class EmotionModule(L.LightningModule):
-    """Fits one architecture by one recipe."""
+    """Trains one architecture as a recipe says."""
 
     def __init__(self, recipe: Recipe, num_classes: int, weights: Tensor | None = None) -> None:
-        """`weights` `(class,)` in the loss. Raises RunError where the recipe asks too much of the model."""
+        """`weights` `(class,)` of the loss. Raises RunError for a recipe unfit for its architecture."""
         super().__init__()
         self.recipe = recipe
         self.model: nn.Module = build(recipe.architecture, num_classes, **recipe.options)
@@ -52,26 +52,26 @@ class EmotionModule(L.LightningModule):
         return Batch(*(tensor.to(device) for tensor in vars(batch).values()))
 
     def on_train_epoch_start(self) -> None:
-        """Dropout depends on seed, epoch and process alone: a run that goes on draws what it would have."""
-        rank, _ = place()
+        """Seeds dropout by seed, epoch and rank, so that a resumed run draws the same numbers."""
+        rank, _ = rank_and_count()
         torch.manual_seed(hash((self.recipe.seed, self.current_epoch, rank)) % 2**63)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss on an augmented batch; augmentation depends on seed, epoch and batch alone."""
-        recipe, options, (rank, count) = self.recipe, self.recipe.augmentation, place()
+        recipe, options, (rank, count) = self.recipe, self.recipe.augmentation, rank_and_count()
         key = (recipe.seed, self.current_epoch, index * count + rank)
         with torch.autocast(self.device.type, enabled=False):
-            draw = torch.Generator().manual_seed(hash(key) % 2**63)
-            features, lengths = augment(batch.features, batch.lengths, options, draw)
+            generator = torch.Generator().manual_seed(hash(key) % 2**63)
+            features, lengths = augment(batch.features, batch.lengths, options, generator)
             if options.spec_augment:
                 features = spec_augment.apply(features, lengths, batch.masks)
-            mixed = options.mixup and options.mixup.draw(np.random.default_rng(key), len(lengths))
-            if mixed:
-                features = mixup.apply(features, lengths, mixed)
+            mixture = options.mixup and options.mixup.draw(np.random.default_rng(key), len(lengths))
+            if mixture:
+                features = mixup.apply(features, lengths, mixture)
         logits = self(features, lengths)
         loss = self._loss(logits, batch.targets, batch.allowed)
-        if mixed:
-            partners, share = mixed["partners"], mixed["share"]
+        if mixture:
+            partners, share = mixture["partners"], mixture["share"]
             other = self._loss(logits, batch.targets[partners], batch.allowed[partners])
             loss = share * loss + (1 - share) * other
         size = len(batch.targets)
@@ -82,36 +82,38 @@ class EmotionModule(L.LightningModule):
         smoothing, gamma = self.recipe.label_smoothing, self.recipe.focal_gamma
         return masked_cross_entropy(logits, targets, allowed, smoothing, self.weights, gamma)
 
-    def settle(self, dataset: SpeechDataset) -> None:
-        """Gives batch norm the statistics of the training clips without dropout."""
-        every = LengthBatches(dataset, SETTLING_BATCH)
-        rows = islice(every, 0, None, max(1, len(dataset) // SETTLING_CLIPS))
+    def estimate_batch_norm(self, dataset: SpeechDataset) -> None:
+        """Estimates batch norm statistics on training clips, without dropout."""
+        every = LengthBatches(dataset, STATISTICS_BATCH)
+        rows = islice(every, 0, None, max(1, len(dataset) // STATISTICS_CLIPS))
         batches = (dataset.collate(indices) for indices in rows)
-        settle(self.model, ((b.features.to(self.device), b.lengths.to(self.device)) for b in batches))
+        estimate_statistics(
+            self.model, ((b.features.to(self.device), b.lengths.to(self.device)) for b in batches)
+        )
 
     def on_validation_epoch_start(self) -> None:
-        """The epoch is judged with the statistics that would be kept with it."""
+        """Validates with the batch norm statistics that would be saved with this epoch."""
         if self.trainer.train_dataloader is not None:
-            self.settle(self.trainer.train_dataloader.dataset)
-        agree(self.model.buffers())
+            self.estimate_batch_norm(self.trainer.train_dataloader.dataset)
+        broadcast(self.model.buffers())
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """Keeps the logits; they are judged together at the end of the epoch."""
+        """Stores the logits until the end of the epoch, when metrics are computed."""
         logits = self(batch.features, batch.lengths).float().masked_fill(~batch.allowed, MASKED)
         self.validation.append((logits.cpu(), batch.targets.cpu(), batch.allowed.cpu()))
 
     def on_validation_epoch_end(self) -> None:
         """Logs plain cross-entropy and unweighted average recall on all validation speakers."""
-        batches = [batch for own in gather(self.validation) for batch in own]
+        batches = [batch for process_batches in gather(self.validation) for batch in process_batches]
         logits, targets, allowed = (torch.cat(parts) for parts in zip(*batches, strict=True))
         self.validation.clear()
         recall = unweighted_average_recall(logits.argmax(-1), targets)
-        together = {"sync_dist": place()[1] > 1}  # the same in each process; this tells Lightning so
-        self.log("validation/loss", masked_cross_entropy(logits, targets, allowed), **together)
-        self.log("validation/uar", recall, prog_bar=True, **together)
+        sync = {"sync_dist": rank_and_count()[1] > 1}  # equal in each process; Lightning needs to be told
+        self.log("validation/loss", masked_cross_entropy(logits, targets, allowed), **sync)
+        self.log("validation/uar", recall, prog_bar=True, **sync)
 
     def on_train_epoch_end(self) -> None:
-        """Steps a plateau schedule: Lightning would after the epoch is saved, and a resumed run lacked it."""
+        """Steps a plateau schedule; Lightning would only do so after the epoch's checkpoint is saved."""
         if self.recipe.schedule == "plateau":
             plateau = self.lr_schedulers()
             plateau.step(self.trainer.callback_metrics["validation/loss"])  # type: ignore[union-attr]
@@ -136,12 +138,12 @@ class EmotionModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """The new layers at the full rate; pretrained ones lower, and lower still towards the input."""
+        """New layers at the full learning rate; pretrained layers at rates that fall towards the input."""
         recipe = self.recipe
         parts = self._pretrained_parts()
-        inside = {id(parameter) for part in parts for parameter in part.parameters()}
-        learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        new = [parameter for parameter in learning if id(parameter) not in inside]
+        pretrained = {id(parameter) for part in parts for parameter in part.parameters()}
+        trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        new = [parameter for parameter in trainable if id(parameter) not in pretrained]
         groups = [{"params": new, "lr": recipe.learning_rate}]
         rate = recipe.encoder_learning_rate
         for part in reversed(parts):
@@ -151,7 +153,7 @@ class EmotionModule(L.LightningModule):
         return groups
 
     def _freeze(self) -> None:
-        """Freezes what the recipe keeps as it was."""
+        """Freezes the recipe's `frozen_layers` and the stem; RunError where there are not that many."""
         parts, frozen = self._pretrained_parts(), self.recipe.frozen_layers
         if frozen >= len(parts) > 0:
             raise RunError(

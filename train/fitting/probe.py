@@ -1,4 +1,4 @@
-"""The linear probe beside a fine-tuned encoder: fitted in seconds, on the training part alone."""
+"""Fits a linear probe of the published encoder on the training part, next to a fine-tuned model."""
 
 import functools
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ def fit_linear(
 
 @functools.cache
 def _published(architecture: str, pretrained: str) -> WhisperProbe:
-    """The model with the published encoder in it; one is enough for all folds."""
+    """The probe model with the published encoder; cached, as it is the same for all folds."""
     source = build(architecture, len(LABELS))
     source.load_pretrained(Path(pretrained))
     model = build(f"{architecture}_probe", len(LABELS))
@@ -73,7 +73,7 @@ def _published(architecture: str, pretrained: str) -> WhisperProbe:
 
 @functools.cache
 def _statistics(architecture: str, pretrained: str, clip: Clip, cache: FeatureCache) -> Tensor:
-    """What the probe sees of a clip, `(input,)`; the same in every fold, as the encoder does not learn."""
+    """The probe's input for a clip, `(input,)`; cached, as the encoder is the same for all folds."""
     model = _published(architecture, pretrained)
     (speech,) = cache.speech([clip])
     samples = torch.from_numpy(speech / FULL_SCALE)

@@ -1,4 +1,4 @@
-"""What a loop of training has reached, kept in its run's folder, so that a killed run goes on."""
+"""Saves and restores the state of a training loop, so that a killed run can resume."""
 
 from pathlib import Path
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import torch
 
 
-def resumed(path: Path, parts: dict[str, Any]) -> int:
-    """Puts `parts` back as `path` keeps them; returns the steps they have done, 0 where there is none."""
+def restore(path: Path, parts: dict[str, Any]) -> int:
+    """Loads the state of `parts` from `path`; returns the number of finished steps, 0 without a file."""
     if not path.is_file():
         return 0
-    kept = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     for name, part in parts.items():
-        part.load_state_dict(kept[name])
-    return int(kept["steps"])
+        part.load_state_dict(checkpoint[name])
+    return int(checkpoint["steps"])
 
 
-def keep(path: Path, parts: dict[str, Any], steps: int) -> None:
-    """Keeps the state of `parts`, which have done `steps`, in `path`: all of it or what was there before."""
+def save(path: Path, parts: dict[str, Any], steps: int) -> None:
+    """Writes the state of `parts` after `steps` steps to `path`, atomically."""
     partial = path.with_name(path.name + ".partial")
     torch.save({name: part.state_dict() for name, part in parts.items()} | {"steps": steps}, partial)
     partial.replace(path)

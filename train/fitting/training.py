@@ -1,4 +1,4 @@
-"""The training itself: clips in batches, Lightning around the module, one checkpoint to go on from."""
+"""Training with Lightning: data loaders, trainer, checkpoints, resuming."""
 
 import warnings
 from pathlib import Path
@@ -24,8 +24,8 @@ from train.reports import curves
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
-# What Lightning warns of and is meant: clips are in memory, runs resume in their folder and may be small.
-EXPECTED_REMARKS = (
+# Lightning's warnings about intended behaviour: clips in memory, runs that resume in a folder, small runs.
+EXPECTED_WARNINGS = (
     "does not have many workers",
     "LeafSpec",
     "Checkpoint directory",
@@ -37,7 +37,7 @@ EXPECTED_REMARKS = (
 def train(
     trainer: L.Trainer, recipe: Recipe, split: Split, folder: Path, cache: FeatureCache
 ) -> EmotionModule:
-    """The module after the run's last epoch; goes on from the last one that `folder` holds."""
+    """The module after the run's last epoch; resumes from the last checkpoint in `folder`."""
     L.seed_everything(recipe.seed, verbose=False)
     weights = None
     if recipe.class_weights:
@@ -50,26 +50,26 @@ def train(
     last = folder / LAST
     batches = loaders(recipe, split, module.spec, cache)
     with warnings.catch_warnings():
-        for remark in EXPECTED_REMARKS:
-            warnings.filterwarnings("ignore", message=f".*{remark}")
+        for message in EXPECTED_WARNINGS:
+            warnings.filterwarnings("ignore", message=f".*{message}")
         trainer.fit(module, *batches, ckpt_path=str(last) if last.is_file() else None)
     return module
 
 
-class _Patience(EarlyStopping):
-    """Early stopping that stays stopped when a run is taken up again."""
+class _ResumableEarlyStopping(EarlyStopping):
+    """Early stopping that also holds when a stopped run is resumed."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stops at once where the run had lost its patience before."""
+        """Stops at once if the patience was exhausted before."""
         if self.wait_count >= self.patience:
             trainer.should_stop = True
 
 
-class _Checkpoint(ModelCheckpoint):
-    """A checkpoint that still knows which epoch was best where the run's folder was moved."""
+class _MovableCheckpoint(ModelCheckpoint):
+    """A checkpoint callback that keeps the best epoch when the run's folder was moved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up `state_dict`; the files that it names lie in this run's folder."""
+        """Loads `state_dict`, with the paths in it replaced by those in this run's folder."""
 
         def here(path: str) -> str:
             return str(Path(str(self.dirpath), Path(path).name)) if path else path
@@ -82,16 +82,16 @@ class _Checkpoint(ModelCheckpoint):
 def trainer_for(
     recipe: Recipe, split: Split, folder: Path, device: str = "auto", devices: int = 1, nodes: int = 1
 ) -> L.Trainer:
-    """Lightning as the recipe wants it, on `devices` of each of `nodes` machines."""
+    """Lightning's trainer for the recipe, on `devices` of each of `nodes` machines."""
     callbacks: list[L.Callback] = [curves.Curves(folder)]
     if split.validation and recipe.patience:
-        callbacks.append(_Patience("validation/loss", patience=recipe.patience))
+        callbacks.append(_ResumableEarlyStopping("validation/loss", patience=recipe.patience))
     if recipe.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=recipe.ema_decay))
-    # The last epoch is saved after the best one, so that what it remembers of the best is never out of date.
+    # The last epoch is saved after the best one, so that its record of the best epoch is up to date.
     for name, monitor in [(BEST, "validation/loss")] * bool(split.validation) + [(LAST, None)]:
         callbacks.append(
-            _Checkpoint(
+            _MovableCheckpoint(
                 folder,
                 filename=Path(name).stem,
                 monitor=monitor,
@@ -118,17 +118,17 @@ def trainer_for(
 
 
 def _has_bfloat16(device: str) -> bool:
-    """Whether `device` calculates in bfloat16 itself; where it is emulated, float32 is quicker."""
+    """Whether `device` supports bfloat16 in hardware; float32 is faster than emulation."""
     if device != "cpu" and torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    found = torch.cpu.get_capabilities()
-    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def loaders(
     recipe: Recipe, split: Split, spec: FeatureSpec, cache: FeatureCache
 ) -> tuple[DataLoader[int], DataLoader[int] | None]:
-    """Batches to train on, and to choose the epoch by where there are clips for that."""
+    """Data loaders of the training part and of the validation part; None for an empty validation part."""
     classes = classes_of([*split.train, *split.validation])
 
     def loader(part: str) -> DataLoader[int]:
@@ -138,7 +138,9 @@ def loaders(
         copies = copies_of(clips, recipe.share, augmentation, recipe.seed)
         dataset = SpeechDataset(clips, spec, LABELS, classes, cache, augmentation, copies, recipe.seed)
         batches = LengthBatches(dataset, recipe.batch_size, recipe.seed, training, recipe.share)
-        own = torch.Generator()  # a loader draws a number whenever it starts: not among those of dropout
-        return DataLoader(dataset, batch_sampler=batches, collate_fn=dataset.collate, generator=own)
+        generator = (
+            torch.Generator()
+        )  # of the loader's own seed, so that it does not change dropout's numbers
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=dataset.collate, generator=generator)
 
     return loader("train"), loader("validation") if split.validation else None

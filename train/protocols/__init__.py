@@ -1,1 +1,1 @@
-"""Experiments of several runs: cross-validation, the effect of each augmentation."""
+"""Experiments of several runs: cross-validation, and the effect of each augmentation technique."""

@@ -1,4 +1,4 @@
-"""Protocols: who is tested in which run, and one table of the whole."""
+"""Cross-validation protocols: their splits, runs and summary."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from train.corpora import Clip, classes_of
+from train.corpora import Clip, check_clips, classes_of
 from train.corpora.splits import (
     RAVDESS_TEST,
     Split,
@@ -44,13 +44,13 @@ SPLITS = (
     "without_speaker_CORPUS_SPEAKER",
     *PROTOCOLS[-3:],
 )
-FOUR_CLASSES = ("neutral", "happy", "sad", "angry")  # those that every corpus has, for comparison across them
+FOUR_CLASSES = ("neutral", "happy", "sad", "angry")  # in every corpus, for comparison across corpora
 
 
 def splits(protocol: str, clips: Sequence[Clip], seed: int = 0) -> list[Split]:
-    """The runs that `protocol`, one of PROTOCOLS, asks for; `seed` draws what is left to chance.
+    """The splits of `protocol`, one of PROTOCOLS; `seed` is of random splits.
 
-    Raises SplitError for an unknown protocol and where `clips` do not suffice for it.
+    Raises SplitError for an unknown protocol and where `clips` are too few for it.
     """
     if protocol == "ravdess_5fold":
         return [ravdess_fold(clips, fold) for fold in range(len(RAVDESS_TEST))]
@@ -69,29 +69,29 @@ def splits(protocol: str, clips: Sequence[Clip], seed: int = 0) -> list[Split]:
 
 
 def split_named(name: str, clips: Sequence[Clip], seed: int = 0) -> Split:
-    """One run by its name, one of SPLITS; raises SplitError as `splits` does."""
+    """The split called `name`, one of SPLITS; raises SplitError as `splits` does."""
     if name == "everyone":
         return everyone(clips)
     if name == "random_by_file" or name.endswith(".csv"):
         return splits(name, clips, seed)[0]
     if fold := re.fullmatch(r"speaker_fold\d+of(\d+)", name):
-        every = speaker_kfold(clips, int(fold[1]), seed)
+        candidates = speaker_kfold(clips, int(fold[1]), seed)
     elif name.startswith("without_speaker_"):
-        every = leave_speaker_out(clips, seed)
+        candidates = leave_speaker_out(clips, seed)
     elif name.startswith("without_"):
-        every = [leave_corpus_out(clips, name.removeprefix("without_"))]
+        candidates = [leave_corpus_out(clips, name.removeprefix("without_"))]
     elif name.startswith("ravdess_fold"):
-        every = splits("ravdess_5fold", clips)
+        candidates = splits("ravdess_5fold", clips)
     else:
         raise SplitError(f"no split is called {name}; there are {', '.join(SPLITS)}")
-    for split in every:
+    for split in candidates:
         if split.name == name:
             return split
-    raise SplitError(f"no split is called {name}; there are {', '.join(split.name for split in every)}")
+    raise SplitError(f"no split is called {name}; there are {', '.join(split.name for split in candidates)}")
 
 
 def folder_name(protocol: str) -> str:
-    """A protocol or split as the name of its folder: `speaker_kfold:5` is `speaker_kfold_5`."""
+    """The folder name of a protocol or split: `speaker_kfold:5` gives `speaker_kfold_5`."""
     kind, _, rest = protocol.rpartition(":")
     rest = Path(rest).stem
     return f"{kind}_{rest}" if kind else rest
@@ -109,35 +109,38 @@ def crossval(
 ) -> dict[str, Any]:
     """Runs every split of `protocol` that is not finished in `out`, and writes `out/protocol.json`.
 
-    Of several processes the first one writes and returns it, the others return nothing.
+    In distributed training, rank 0 writes and returns it; the others return an empty dictionary.
+    Raises what `fit` raises; clips of all splits are checked before the first one starts.
     """
     runs = splits(protocol, clips, recipe.seed)
+    unfinished = [split for split in runs if not (out / split.name / "metrics.json").is_file()]
+    check_clips(clip for s in unfinished for clip in (*s.train, *s.validation, *s.test))
     for split in runs:
         fit(recipe, split, out / split.name, device, cache, devices, nodes)
     return summarise(recipe, protocol, clips, out) if is_first() else {}
 
 
 def summarise(recipe: Recipe, protocol: str, clips: Sequence[Clip], out: Path) -> dict[str, Any]:
-    """The table of the runs in `out`, made from their predictions; the entry of a `metrics.json`."""
+    """The summary of the runs in `out`, from their predictions, which it writes to `protocol.json`."""
     runs = splits(protocol, clips, recipe.seed)
     dependent = any(split.speaker_dependent for split in runs)
     if protocol == "ravdess_5fold":
         selection = "validation actors"
-        made = _pooled(runs, out, "RAVDESS, five folds by actor", "actors")
+        summary = _pooled(runs, out, "RAVDESS, five folds by actor", "actors")
     elif protocol == "leave_one_corpus_out":
         selection = "validation speakers"
-        made = _corpora_out(clips, out)
+        summary = _corpora_out(clips, out)
     else:
         selection = "validation recordings" if dependent else "validation speakers"
         title = f"{protocol}, speaker-dependent" if dependent else protocol
-        made = {"protocol": title, "speaker_dependent": dependent}
-        made |= _pooled(runs, out, title, "speakers")
+        summary = {"protocol": title, "speaker_dependent": dependent}
+        summary |= _pooled(runs, out, title, "speakers")
     if recipe.sessions:
         selection = "nobody: the number of epochs is fixed"
     result = {
         "selection": selection,
-        "trained_on": list(recipe.corpora),  # but for those that a run leaves out, as its entry says
-        **made,
+        "trained_on": list(recipe.corpora),  # except corpora that a run leaves out, see its entry
+        **summary,
         "command": "python -m train crossval "
         f"--recipe train/recipes/{recipe.name}.toml --protocol {protocol}",
     }
@@ -146,13 +149,13 @@ def summarise(recipe: Recipe, protocol: str, clips: Sequence[Clip], out: Path) -
 
 
 def _pooled(runs: Sequence[Split], out: Path, title: str, speakers: str) -> dict[str, Any]:
-    """The mean of the runs, and intervals from their test predictions taken together."""
+    """Mean metrics of the runs, with intervals from their pooled test predictions."""
     folders = [out / split.name for split in runs]
     folds = [json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in folders]
-    together = evaluate.join([evaluate.read(folder / "predictions.csv") for folder in folders])
-    tested = [clip for split in runs for clip in split.test]
-    report.files(together, tested, out, title)
-    measured = evaluate.measure(together)
+    predictions = evaluate.join([evaluate.read(folder / "predictions.csv") for folder in folders])
+    clips = [clip for split in runs for clip in split.test]
+    report.files(predictions, clips, out, title)
+    measured = evaluate.measure(predictions)
 
     def mean(key: str) -> float:
         return round(sum(float(fold[key]) for fold in folds) / len(folds), 2)
@@ -168,14 +171,14 @@ def _pooled(runs: Sequence[Split], out: Path, title: str, speakers: str) -> dict
             {key: fold[key] for key in ("split", "epoch", "clips", "accuracy", "uar", "macro_f1", "ece")}
             for fold in folds
         ],
-        "speakers": {row.speaker: row.accuracy for row in report.per_speaker(together, {})},  # the best first
-        "genders": report.per_gender(together, tested),
+        "speakers": {row.speaker: row.accuracy for row in report.per_speaker(predictions, {})},  # best first
+        "genders": report.per_gender(predictions, clips),
         **sessions.pooled(folders),
     }
 
 
 def _corpora_out(clips: Sequence[Clip], out: Path) -> dict[str, Any]:
-    """Each unseen corpus, judged among the classes it shares with the corpora trained on."""
+    """Metrics on each corpus left out, among the classes that it shares with the training corpora."""
     classes = classes_of(clips)
     results: dict[str, Any] = {}
     for corpus in classes:
@@ -204,6 +207,6 @@ def _corpora_out(clips: Sequence[Clip], out: Path) -> dict[str, Any]:
     means = {"mean_uar": round(mean, 2)}
     if all("in_sessions" in entry for entry in results.values()):
         for kind in sessions.KINDS:
-            found = [entry["in_sessions"][kind]["uar"] for entry in results.values()]
-            means[f"mean_uar_{kind}"] = round(sum(found) / len(found), 2)
+            uars = [entry["in_sessions"][kind]["uar"] for entry in results.values()]
+            means[f"mean_uar_{kind}"] = round(sum(uars) / len(uars), 2)
     return {**means, **results}

@@ -1,4 +1,4 @@
-"""What each augmentation technique does to a result: the recipe without any, and with each one alone."""
+"""Effect of augmentation techniques: trains a recipe without any, and with each one alone."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,24 +16,24 @@ WITHOUT = "without"
 def variants(recipe: Recipe) -> dict[str, Recipe]:
     """The recipes to compare, by the technique that each has.
 
-    A technique that changes clips is added in multi-fold mode: an epoch holds every clip as it is and one
-    changed copy. The others get twice the epochs, so that all take equally many steps. What the recipe does
-    to whole batches stays in all of them. Raises RecipeError where the recipe names no technique.
+    A technique that changes clips is added in multi-fold mode: an epoch has every clip unchanged and one
+    augmented copy. The other variants get twice the epochs, so that all have equally many steps. Augmentation
+    of whole batches is the same in all variants. Raises RecipeError for a recipe without techniques.
     """
-    given = recipe.augmentation
-    named = {name: getattr(given, name) for name in TECHNIQUES if getattr(given, name)}
-    if not named:
+    settings = recipe.augmentation
+    techniques = {name: getattr(settings, name) for name in TECHNIQUES if getattr(settings, name)}
+    if not techniques:
         raise RecipeError(f"{recipe.name} names no technique to compare, such as [augmentation.awgn]")
-    nothing = dict.fromkeys(TECHNIQUES, None)
-    plain = replace(given, **nothing, multi_fold=False, balance=False)
+    no_techniques = dict.fromkeys(TECHNIQUES, None)
+    plain = replace(settings, **no_techniques, multi_fold=False, balance=False)
     longer = replace(recipe, epochs=2 * recipe.epochs)
-    found = {WITHOUT: replace(longer, name=f"{recipe.name}_{WITHOUT}", augmentation=plain)}
-    for name, technique in named.items():
-        of_clips = name in given.of_clips
-        alone = replace(plain, **{name: technique}, multi_fold=of_clips)
-        base = recipe if of_clips else longer
-        found[name] = replace(base, name=f"{recipe.name}_{name}", augmentation=alone)
-    return found
+    recipes = {WITHOUT: replace(longer, name=f"{recipe.name}_{WITHOUT}", augmentation=plain)}
+    for name, technique in techniques.items():
+        per_clip = name in settings.of_clips
+        alone = replace(plain, **{name: technique}, multi_fold=per_clip)
+        base = recipe if per_clip else longer
+        recipes[name] = replace(base, name=f"{recipe.name}_{name}", augmentation=alone)
+    return recipes
 
 
 def run(recipe: Recipe, split: Split, out: Path, device: str, cache: FeatureCache) -> Sequence[Path]:

@@ -1,1 +1,1 @@
-"""Measuring predictions, and the tables, figures and cards made of them."""
+"""Metrics of predictions, with tables, figures and cards."""

@@ -1,10 +1,10 @@
-"""The model card, made from what the bundle and its metrics say."""
+"""Model cards in Markdown, from a bundle and its metrics."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ser_core.checkpoint.bundle import Bundle
-from train.reports.provenance import LANGUAGES, LICENCE, LICENCE_ID, described, recorded
+from train.reports.provenance import LANGUAGES, LICENCE, LICENCE_ID, describe_corpus, describe_recordings
 
 OTHER_RUNS = """All numbers are percent, on speakers the measured models never heard. The shipped weights were
 trained by the same recipe on all speakers, so these clips are no test of them: the numbers are the
@@ -53,9 +53,9 @@ GATED_RULES = ("by themselves", "without the gate", "with the gate")
 
 
 def model_card(bundle: Bundle, origin: str) -> str:
-    """Markdown with the front matter the Hugging Face hub reads; `origin`: what training started from."""
+    """The model card in Markdown, with front matter for the Hugging Face hub; `origin` as from `origin`."""
     corpora = [entry.partition(" ") for entry in bundle.training_data]
-    trained_on = "\n".join(f"- {described(name)} {speakers}" for name, _, speakers in corpora)
+    trained_on = "\n".join(f"- {describe_corpus(name)} {speakers}" for name, _, speakers in corpora)
     protocols = bundle.metrics.get("protocols", {})
     parts = [
         f"---\nlicense: {LICENCE_ID if bundle.licence == LICENCE else 'other'}\n"
@@ -70,16 +70,16 @@ def model_card(bundle: Bundle, origin: str) -> str:
         f"## Measured\n\n{_measured(protocols)}",
     ]
     calibration = bundle.metrics.get("calibration", {})
-    for name, found in protocols.items():
+    for name, result in protocols.items():
         if name == "leave_one_corpus_out":
-            parts.append(_corpora_out(found))
+            parts.append(_corpora_out(result))
         else:
-            parts.append(_by_clip(name, found, calibration if calibration.get("protocol") == name else {}))
+            parts.append(_by_clip(name, result, calibration if calibration.get("protocol") == name else {}))
     if "gate" in bundle.metrics:
         told = gate_table(bundle.metrics["gate"])
         parts.append(f"### Sessions of one emotion, and of several\n\n{GATED}\n\n{told}")
     parts.append(f"## As ONNX\n\n{_onnx(bundle)}")
-    speech = recorded(name for name, _, _ in corpora)
+    speech = describe_recordings(name for name, _, _ in corpora)
     parts.append(f"## What a score means, and what this is not for\n\n{speech}\n{MEANING}")
     parts.append(f"## Licence\n\n{bundle.licence}. The program's code is MIT.")
     return "\n\n".join(parts) + "\n"
@@ -95,7 +95,7 @@ def gate_table(found: Mapping[str, Any]) -> str:
             for kind in GATED_KINDS
         ]
         rows.append(
-            " | ".join([f"| {_spoken(corpus)}", f"{ends[0]}–{ends[1]}" if ends else "", *cells]) + " |"
+            " | ".join([f"| {_with_language(corpus)}", f"{ends[0]}–{ends[1]}" if ends else "", *cells]) + " |"
         )
     every = found["mean"]["all"]
     ece, answered, right = (
@@ -113,7 +113,7 @@ def gate_table(found: Mapping[str, Any]) -> str:
 
 
 def _onnx(bundle: Bundle) -> str:
-    """What goes into the ONNX files and what comes out."""
+    """Inputs and outputs of the ONNX files."""
     classes, state = f"float32 (batch, {len(bundle.labels)})", "float32 (batch, state_size)"
     speech = f"speech at {bundle.features.sample_rate} Hz in [-1, 1], at most {bundle.window_s:g} s"
     rows = [
@@ -135,37 +135,37 @@ def _onnx(bundle: Bundle) -> str:
 
 
 def _measured(protocols: Mapping[str, Any]) -> str:
-    """What the numbers below are of."""
+    """States which weights the numbers belong to."""
     if not protocols:
         return NOT_MEASURED
-    if all("runs" in found for found in protocols.values()):
+    if all("runs" in result for result in protocols.values()):
         return OWN_RUN
-    everyone = not any("runs" in found for found in protocols.values())
-    independent = not any(found.get("speaker_dependent") for found in protocols.values())
+    everyone = not any("runs" in result for result in protocols.values())
+    independent = not any(result.get("speaker_dependent") for result in protocols.values())
     return OTHER_RUNS if everyone and independent else SOME_RUNS
 
 
-def _by_clip(name: str, found: Mapping[str, Any], calibration: Mapping[str, Any]) -> str:
-    """A protocol of folds by speaker or by clip, or the shipped weights' own test."""
-    voices = list(found["speakers"].items())  # the best first
-    best, worst = voices[0], voices[-1]
+def _by_clip(name: str, result: Mapping[str, Any], calibration: Mapping[str, Any]) -> str:
+    """The section on a protocol of folds by speaker or clip, or on the shipped weights' own test."""
+    speakers = list(result["speakers"].items())  # the best first
+    best, worst = speakers[0], speakers[-1]
     lines = [
-        f"### {_title(name, found)}",
-        *([DEPENDENT] if found.get("speaker_dependent") else []),
-        f"Epoch chosen by {found['selection']}; {found['interval']}.",
-        f"| | {'one run' if 'runs' in found else 'mean of the folds'} | 95 % interval |\n|---|---|---|\n"
+        f"### {_title(name, result)}",
+        *([DEPENDENT] if result.get("speaker_dependent") else []),
+        f"Epoch chosen by {result['selection']}; {result['interval']}.",
+        f"| | {'one run' if 'runs' in result else 'mean of the folds'} | 95 % interval |\n|---|---|---|\n"
         + "\n".join(
-            f"| {title} | {found[key]['mean']:.1f} | {_range(found[key]['ci95'])} |"
+            f"| {title} | {result[key]['mean']:.1f} | {_range(result[key]['ci95'])} |"
             for title, key in (("accuracy", "accuracy"), ("unweighted average recall", "uar"))
         ),
-        f"Best {_voice(name)}: {best[0]} ({best[1]:.1f}); worst: {worst[0]} ({worst[1]:.1f}); "
+        f"Best {_speaker_word(name)}: {best[0]} ({best[1]:.1f}); worst: {worst[0]} ({worst[1]:.1f}); "
         f"{best[1] - worst[1]:.1f} points apart."
         + "".join(
             f" {gender.capitalize()} voices: accuracy {value['accuracy']:.1f}, UAR {value['uar']:.1f}."
-            for gender, value in found.get("genders", {}).items()
+            for gender, value in result.get("genders", {}).items()
         ),
     ]
-    lines += [in_sessions(found["in_sessions"]).strip()] if "in_sessions" in found else []
+    lines += [in_sessions(result["in_sessions"]).strip()] if "in_sessions" in result else []
     if calibration:
         lines.append(
             "Expected calibration error {ece:.3f} at temperature {temperature:g} ({fitted_on}; "
@@ -179,19 +179,19 @@ def _by_clip(name: str, found: Mapping[str, Any], calibration: Mapping[str, Any]
                 "{accuracy_of_answered:.1f} % of those rightly; of the surest 80 %, "
                 "{accuracy_of_surest_80:.1f} % are right.".format(**calibration["in_sessions"])
             )
-        lines += _strangers(calibration.get("strangers", {}))
+        lines += _cross_corpus(calibration.get("strangers", {}))
         lines.append("![error against the share of clips that get an answer](risk_coverage.png)")
-    lines.append(f"`{found['command']}`")
+    lines.append(f"`{result['command']}`")
     return "\n\n".join(lines)
 
 
-def _strangers(found: Mapping[str, Any]) -> list[str]:
-    """How far it can be believed about voices of corpora it was not trained on, as the app answers."""
-    if not found:
+def _cross_corpus(results: Mapping[str, Any]) -> list[str]:
+    """Calibration and abstention on corpora outside the training data, at the app's threshold."""
+    if not results:
         return []
     rows = "\n".join(
-        f"| {_spoken(corpus)} | {_answered(value)} | {_answered(value.get('in_sessions'))} |"
-        for corpus, value in found.items()
+        f"| {_with_language(corpus)} | {_answered(value)} | {_answered(value.get('in_sessions'))} |"
+        for corpus, value in results.items()
     )
     return [
         "It is too sure of many voices unlike its corpora. Of a corpus that the measured model was not "
@@ -201,39 +201,41 @@ def _strangers(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _answered(found: Mapping[str, Any] | None) -> str:
-    return "{answered:.0f}, {accuracy_of_answered:.0f}, {ece:.2f}".format(**found) if found else "–"
+def _answered(calibration: Mapping[str, Any] | None) -> str:
+    if not calibration:
+        return "–"
+    return "{answered:.0f}, {accuracy_of_answered:.0f}, {ece:.2f}".format(**calibration)
 
 
-def in_sessions(found: Mapping[str, Any]) -> str:
-    """What a session-adaptive model is worth as it gets to know a speaker; empty for other models."""
-    if not found:
+def in_sessions(results: Mapping[str, Any]) -> str:
+    """Results of a session-adaptive model within sessions; empty for other models."""
+    if not results:
         return ""
     rows = "\n".join(
         f"| {SESSIONS[kind]} | {value['accuracy']:.1f} ({_range(value['accuracy_ci95'])}) "
         f"| {value['uar']:.1f} ({_range(value['uar_ci95'])}) |"
-        for kind, value in found.items()
+        for kind, value in results.items()
     )
     return f"\n\n{ADAPTS}\n\n| session of one unseen speaker | accuracy | UAR |\n|---|---|---|\n{rows}"
 
 
-def _title(name: str, found: Mapping[str, Any]) -> str:
+def _title(name: str, result: Mapping[str, Any]) -> str:
     if name == "ravdess_5fold":
         return "RAVDESS, eight emotions, five folds by actor"
-    if "runs" in found:
-        return f"{found['protocol']}: {found['clips']} clips of {len(found['speakers'])} speakers"
-    return str(found["protocol"])
+    if "runs" in result:
+        return f"{result['protocol']}: {result['clips']} clips of {len(result['speakers'])} speakers"
+    return str(result["protocol"])
 
 
-def _voice(name: str) -> str:
+def _speaker_word(name: str) -> str:
     return "actor" if name.startswith("ravdess_") else "speaker"
 
 
-def _corpora_out(found: Mapping[str, Any]) -> str:
-    corpora = {name: value for name, value in found.items() if isinstance(value, Mapping)}
+def _corpora_out(result: Mapping[str, Any]) -> str:
+    corpora = {name: value for name, value in result.items() if isinstance(value, Mapping)}
     rows = "\n".join(
-        f"| {_spoken(name)} | {len(value['classes'])} | {value['uar']:.1f} | {_range(value['uar_ci95'])} "
-        f"({value['speakers']}) | {value['uar_four_classes']:.1f} |"
+        f"| {_with_language(name)} | {len(value['classes'])} | {value['uar']:.1f} "
+        f"| {_range(value['uar_ci95'])} ({value['speakers']}) | {value['uar_four_classes']:.1f} |"
         for name, value in corpora.items()
     )
     sessions = ""
@@ -244,7 +246,7 @@ def _corpora_out(found: Mapping[str, Any]) -> str:
             + " |"
             for name, value in corpora.items()
         )
-        means = " | ".join(f"{found[f'mean_uar_{kind}']:.1f}" for kind in SESSIONS)
+        means = " | ".join(f"{result[f'mean_uar_{kind}']:.1f}" for kind in SESSIONS)
         sessions = (
             f"\n\n{ADAPTS}\n\n| test corpus, UAR | {' | '.join(SESSIONS.values())} |\n|---|---|---|---|\n"
             f"{cells}\n| mean | {means} |"
@@ -253,25 +255,25 @@ def _corpora_out(found: Mapping[str, Any]) -> str:
         "### A corpus never trained on\n\n"
         "Trained on the other corpora, judged among the classes they share.\n\n"
         "| test corpus | classes | UAR | 95 % interval over speakers (how many) | UAR of four classes |\n"
-        f"|---|---|---|---|---|\n{rows}\n\nMean UAR {found['mean_uar']:.1f}. {_by_language(corpora)}"
-        f"`{found['command']}`{sessions}"
+        f"|---|---|---|---|---|\n{rows}\n\nMean UAR {result['mean_uar']:.1f}. {_by_language(corpora)}"
+        f"`{result['command']}`{sessions}"
     )
 
 
-def _spoken(corpus: str) -> str:
+def _with_language(corpus: str) -> str:
     return f"{corpus} ({LANGUAGES[corpus]})" if corpus in LANGUAGES else corpus
 
 
 def _by_language(corpora: Mapping[str, Any]) -> str:
-    """The mean UAR of each language's corpora and how far they lie apart; empty where one is not known."""
+    """Mean UAR of the corpora of each language and their range; empty where a language is unknown."""
     if not corpora.keys() <= LANGUAGES.keys():
         return ""
-    of: dict[str, list[float]] = {}
+    uars: dict[str, list[float]] = {}
     for name, value in corpora.items():
-        of.setdefault(LANGUAGES[name], []).append(value["uar"])
-    means = {language: sum(found) / len(found) for language, found in of.items()}
-    told = ", ".join(f"{language} {mean:.1f}" for language, mean in means.items())
-    return f"By language: {told}; {max(means.values()) - min(means.values()):.1f} points apart. "
+        uars.setdefault(LANGUAGES[name], []).append(value["uar"])
+    means = {language: sum(values) / len(values) for language, values in uars.items()}
+    listed = ", ".join(f"{language} {mean:.1f}" for language, mean in means.items())
+    return f"By language: {listed}; {max(means.values()) - min(means.values()):.1f} points apart. "
 
 
 def _range(ci95: list[float]) -> str:

@@ -1,4 +1,4 @@
-"""Runs and protocols side by side, as Markdown, CSV and a picture; their reports without the weights."""
+"""Compares runs and protocols as Markdown, CSV and a figure; copies their reports without the weights."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from train.errors import RunError
 from train.reports import sessions
 
-# What is kept of a run: what was measured and how, neither weights nor logs.
+# Files that `keep` copies from a run: results and settings, neither weights nor logs.
 KEPT = (
     *("README.md", "recipe.json", "metrics.json", "protocol.json", "predictions.csv"),
     *("curves.csv", "curves.png", "confusion.csv", "confusion.png", "per_class.csv", "per_speaker.csv"),
@@ -29,7 +29,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Row:
-    """One measured thing; numbers in percent but for the ECE, None where there are none."""
+    """One result; numbers in percent except the ECE, None where there are none."""
 
     run: str
     test: str
@@ -43,7 +43,7 @@ class Row:
 
 
 def rows(folders: Sequence[Path]) -> list[Row]:
-    """What fit or crossval found in `folders`, in their order.
+    """The results of fit or crossval in `folders`, in their order.
 
     Raises RunError for a folder without results.
     """
@@ -75,20 +75,21 @@ def files(compared: Sequence[Row], out: Path) -> None:
 
 def figure(compared: Sequence[Row]) -> Figure:
     """Bars with 95 % intervals over speakers; speaker-dependent ones are grey, hatched and say so."""
-    shown = [row for row in compared if row.uar is not None]
-    drawn = Figure(figsize=(11, 1.6 + BAR_INCHES * max(1, len(shown))), layout="constrained")
-    accuracy, uar = drawn.subplots(1, 2, sharey=True)
-    _bars(accuracy, shown, "accuracy", [(row.accuracy, row.accuracy_ci95) for row in shown])
-    _bars(uar, shown, "unweighted average recall (UAR)", [(row.uar, row.uar_ci95) for row in shown])
-    accuracy.set_yticks(range(len(shown)), [f"{row.run}\n{row.test}" for row in shown], fontsize="small")
-    accuracy.set_ylim(len(shown) - 0.5, -0.5)
+    measured = [row for row in compared if row.uar is not None]
+    chart = Figure(figsize=(11, 1.6 + BAR_INCHES * max(1, len(measured))), layout="constrained")
+    accuracy, uar = chart.subplots(1, 2, sharey=True)
+    _bars(accuracy, measured, "accuracy", [(row.accuracy, row.accuracy_ci95) for row in measured])
+    _bars(uar, measured, "unweighted average recall (UAR)", [(row.uar, row.uar_ci95) for row in measured])
+    labels = [f"{row.run}\n{row.test}" for row in measured]
+    accuracy.set_yticks(range(len(measured)), labels, fontsize="small")
+    accuracy.set_ylim(len(measured) - 0.5, -0.5)
     kinds = [Patch(facecolor=INDEPENDENT, edgecolor="black", label="voices never heard in training")]
-    if any(row.speaker_dependent for row in shown):
+    if any(row.speaker_dependent for row in measured):
         kinds.append(
             Patch(facecolor=DEPENDENT, edgecolor="black", hatch="///", label="speaker-dependent: flatters")
         )
-    drawn.legend(handles=kinds, loc="outside lower center", ncols=2, fontsize="small")
-    return drawn
+    chart.legend(handles=kinds, loc="outside lower center", ncols=2, fontsize="small")
+    return chart
 
 
 def keep(folder: Path, out: Path) -> Path:
@@ -110,29 +111,29 @@ def keep(folder: Path, out: Path) -> Path:
 def _rows(folder: Path) -> list[Row]:
     if not folder.is_dir():
         raise RunError(f"{folder} is no folder: name one that fit or crossval made")
-    found = next((folder / n for n in ("protocol.json", "metrics.json") if (folder / n).is_file()), None)
-    if found is None:
+    path = next((folder / n for n in ("protocol.json", "metrics.json") if (folder / n).is_file()), None)
+    if path is None:
         raise RunError(
             f"{folder} has no results yet: neither metrics.json nor protocol.json is in it. "
             "Finish it by the command that began it, or name a run's folder in it"
         )
     name = "/".join(folder.resolve().parts[-2:])
     try:
-        return _read(name, json.loads(found.read_text(encoding="utf-8")))
+        return _read(name, json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{found} is not what fit or crossval writes ({error!r}): run it again") from None
+        raise RunError(f"{path} is not what fit or crossval writes ({error!r}): run it again") from None
 
 
-def _read(name: str, found: dict[str, Any]) -> list[Row]:
-    dependent = bool(found.get("speaker_dependent", False))
-    if "folds" in found:
-        accuracy, uar = found["accuracy"], found["uar"]
-        title = found.get("protocol", "RAVDESS five folds")
+def _read(name: str, results: dict[str, Any]) -> list[Row]:
+    dependent = bool(results.get("speaker_dependent", False))
+    if "folds" in results:
+        accuracy, uar = results["accuracy"], results["uar"]
+        title = results.get("protocol", "RAVDESS five folds")
         numbers = (accuracy["mean"], tuple(accuracy["ci95"]), uar["mean"], tuple(uar["ci95"]))
-        return [Row(name, title, dependent, *numbers, found["macro_f1"]["mean"], found["ece"]["mean"])]
-    if "mean_uar" in found:
-        corpora = {key: value for key, value in found.items() if isinstance(value, dict)}
-        each = [
+        return [Row(name, title, dependent, *numbers, results["macro_f1"]["mean"], results["ece"]["mean"])]
+    if "mean_uar" in results:
+        corpora = {key: value for key, value in results.items() if isinstance(value, dict)}
+        corpus_rows = [
             Row(
                 name,
                 f"{corpus}, unseen",
@@ -143,14 +144,15 @@ def _read(name: str, found: dict[str, Any]) -> list[Row]:
             )
             for corpus, value in corpora.items()
         ]
-        return [*each, Row(name, "mean of the corpora", False, uar=found["mean_uar"])]
-    if "accuracy" not in found:
-        if "epoch" not in found:
+        return [*corpus_rows, Row(name, "mean of the corpora", False, uar=results["mean_uar"])]
+    if "accuracy" not in results:
+        if "epoch" not in results:
             raise ValueError("neither accuracy nor epoch")
         return [Row(name, "none: trained on everyone", False)]
-    title = f"{found['split']}, speaker-dependent" if dependent else found["split"]
-    numbers = (found["accuracy"], tuple(found["accuracy_ci95"]), found["uar"], tuple(found["uar_ci95"]))
-    return [Row(name, title, dependent, *numbers, found["macro_f1"], found["ece"])]
+    title = f"{results['split']}, speaker-dependent" if dependent else results["split"]
+    accuracy = (results["accuracy"], tuple(results["accuracy_ci95"]))
+    uar = (results["uar"], tuple(results["uar_ci95"]))
+    return [Row(name, title, dependent, *accuracy, *uar, results["macro_f1"], results["ece"])]
 
 
 def _cells(row: Row) -> dict[str, Any]:
@@ -162,14 +164,14 @@ def _cells(row: Row) -> dict[str, Any]:
 
 
 def _bars(
-    axes: Axes, shown: Sequence[Row], title: str, values: Sequence[tuple[float | None, Interval | None]]
+    axes: Axes, measured: Sequence[Row], title: str, values: Sequence[tuple[float | None, Interval | None]]
 ) -> None:
-    for place, (row, (value, ci95)) in enumerate(zip(shown, values, strict=True)):
+    for position, (row, (value, ci95)) in enumerate(zip(measured, values, strict=True)):
         if value is None:
             continue
         dependent = row.speaker_dependent
         axes.barh(
-            place,
+            position,
             value,
             height=0.66,
             color=DEPENDENT if dependent else INDEPENDENT,
@@ -178,10 +180,10 @@ def _bars(
             hatch="///" if dependent else None,
         )
         if ci95:
-            axes.plot(ci95, (place, place), "|-", color="black", markersize=9)
+            axes.plot(ci95, (position, position), "|-", color="black", markersize=9)
         axes.annotate(
             f"{value:.1f}",
-            (max((value, *(ci95 or ()))), place),
+            (max((value, *(ci95 or ()))), position),
             xytext=(5, 0),
             textcoords="offset points",
             va="center",

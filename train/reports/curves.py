@@ -1,4 +1,4 @@
-"""Curves of a run, epoch by epoch: a small CSV that a stopped run continues, and its picture."""
+"""Learning curves of a run: a CSV with a row for each epoch, and a figure."""
 
 import csv
 import os
@@ -16,7 +16,7 @@ PICTURE = "curves.png"
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the CSV. A run without a validation part has no values for it."""
+    """One row of the CSV. Validation values are None in a run without a validation part."""
 
     epoch: int  # counted from 0, as metrics.json counts
     learning_rate: float  # of the new layers, at the epoch's start
@@ -28,7 +28,7 @@ class Epoch:
 class Curves(L.Callback):
     """Writes `curves.csv` into a run's folder after each epoch, before Lightning saves the epoch.
 
-    A run that goes on keeps the rows of the epochs it does not train again.
+    A resumed run keeps the rows of the epochs that it does not train again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,11 +37,11 @@ class Curves(L.Callback):
         self.learning_rate = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Takes up what an earlier start of this run wrote."""
+        """Reads the rows of finished epochs where a run is resumed."""
         self.epochs = [row for row in read(self.path) if row.epoch < trainer.current_epoch]
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Notes the learning rate."""
+        """Stores the learning rate at the start of the epoch."""
         self.learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -62,7 +62,7 @@ class Curves(L.Callback):
 
 
 def write(path: Path, epochs: Sequence[Epoch]) -> None:
-    """Puts `epochs` at `path` at once, so that a kill leaves the old file or the new one."""
+    """Writes `epochs` to `path` atomically: a killed process leaves the old file or the new one."""
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(Epoch)])
@@ -74,7 +74,7 @@ def write(path: Path, epochs: Sequence[Epoch]) -> None:
 
 
 def read(path: Path) -> list[Epoch]:
-    """What `write` wrote; nothing where there is no such file."""
+    """The rows that `write` wrote; empty where there is no such file."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -90,36 +90,41 @@ def read(path: Path) -> list[Epoch]:
         ]
 
 
-def figure(epochs: Sequence[Epoch], kept: int, title: str) -> Figure:
-    """Loss, UAR and learning rate over the epochs, a line at the one that was `kept`."""
-    drawn = Figure(figsize=(10.5, 3.4), layout="constrained")
-    loss, uar, rate = drawn.subplots(1, 3)
+def figure(epochs: Sequence[Epoch], selected: int, title: str) -> Figure:
+    """Loss, UAR and learning rate over the epochs, with a line at the `selected` epoch."""
+    chart = Figure(figsize=(10.5, 3.4), layout="constrained")
+    loss, uar, rate = chart.subplots(1, 3)
     numbers = [row.epoch for row in epochs]
-    judged = [row for row in epochs if row.validation_loss is not None]
+    validated = [row for row in epochs if row.validation_loss is not None]
     loss.plot(numbers, [row.train_loss for row in epochs], ".-", label="training (augmented)")
-    if judged:
+    if validated:
         loss.plot(
-            [row.epoch for row in judged], [row.validation_loss for row in judged], ".-", label="validation"
+            [row.epoch for row in validated],
+            [row.validation_loss for row in validated],
+            ".-",
+            label="validation",
         )
-        uar.plot([row.epoch for row in judged], [row.validation_uar for row in judged], ".-", color="C1")
+        uar.plot(
+            [row.epoch for row in validated], [row.validation_uar for row in validated], ".-", color="C1"
+        )
     rate.plot(numbers, [row.learning_rate for row in epochs], ".-", color="C2")
     for axes, name in (
         (loss, "loss"),
         (uar, "UAR on the validation part (percent)"),
         (rate, "learning rate at the epoch's start"),
     ):
-        axes.axvline(kept, color="black", linewidth=1, linestyle="--", label=f"kept: epoch {kept}")
+        axes.axvline(selected, color="black", linewidth=1, linestyle="--", label=f"kept: epoch {selected}")
         axes.set_title(name, fontsize="medium")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
     loss.legend(fontsize="small")
-    drawn.suptitle(title)
-    return drawn
+    chart.suptitle(title)
+    return chart
 
 
-def draw(folder: Path, kept: int, title: str) -> None:
+def draw(folder: Path, selected: int, title: str) -> None:
     """`curves.png` from the `curves.csv` of a run's folder, if there is one."""
     epochs = read(folder / CSV)
     if epochs:
-        figure(epochs, kept, title).savefig(folder / PICTURE, dpi=110)
+        figure(epochs, selected, title).savefig(folder / PICTURE, dpi=110)

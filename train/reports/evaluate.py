@@ -1,4 +1,4 @@
-"""What a model is worth on clips it has not seen: predictions in a table, and numbers made from them."""
+"""Predictions of a model on unseen clips, their metrics, and their CSV format."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ INTERVAL = (2.5, 97.5)  # percentiles of a 95 % interval
 
 @dataclass(frozen=True)
 class Predictions:
-    """Logits of unseen clips, row by row beside who spoke them."""
+    """Logits of unseen clips, with file, corpus, speaker and target of each row."""
 
     files: tuple[str, ...]
     corpora: tuple[str, ...]
@@ -47,21 +47,21 @@ def predict(
     device: str,
     cache: FeatureCache = FeatureCache(),
 ) -> Predictions:
-    """Logits of `clips`; see `heard`."""
-    logits = heard(model.eval().to(device), extract.to(device), clips, device, cache)
+    """Logits of `clips`; see `network_outputs`."""
+    logits = network_outputs(model.eval().to(device), extract.to(device), clips, device, cache)
     return predictions_of(clips, logits.double().numpy())
 
 
-def heard(
+def network_outputs(
     network: Callable[[Tensor, Tensor], Tensor],
     extract: FeatureExtractor,
     clips: Sequence[Clip],
     device: str,
     cache: FeatureCache = FeatureCache(),
 ) -> Tensor:
-    """A row of what `network` makes of each of `clips` in float32, from its first to its last speech.
+    """Outputs of `network` `(clip, size)`, float32, for the speech of each clip.
 
-    Features are made as in the app, in float32; `cache` gives the speech alone.
+    Features are computed in float32, as in the app; `cache` provides speech, not features.
     """
     speech = cache.speech(clips)
     order = np.argsort([len(samples) for samples in speech], kind="stable")
@@ -74,7 +74,7 @@ def heard(
 
 
 def predictions_of(clips: Sequence[Clip], logits: NDArray[np.float64]) -> Predictions:
-    """`logits` `(clip, class)` beside what is known of `clips`."""
+    """`logits` `(clip, class)` with the metadata of `clips`."""
     return Predictions(
         files=tuple(clip.file for clip in clips),
         corpora=tuple(clip.corpus for clip in clips),
@@ -96,57 +96,59 @@ def join(parts: Sequence[Predictions]) -> Predictions:
 
 
 def among(predictions: Predictions, labels: Sequence[str]) -> Predictions:
-    """Only the clips of `labels`, judged among `labels` alone: the other logits become -inf."""
+    """The clips whose target is in `labels`, with the logits of other classes set to -inf."""
     allowed = np.array([label in labels for label in LABELS])
-    kept = rows_of(predictions, np.flatnonzero(allowed[predictions.targets]))
-    return replace(kept, logits=np.where(allowed, kept.logits, -np.inf))
+    rows = rows_of(predictions, np.flatnonzero(allowed[predictions.targets]))
+    return replace(rows, logits=np.where(allowed, rows.logits, -np.inf))
 
 
-def rows_of(predictions: Predictions, kept: Sequence[int] | NDArray[np.int64]) -> Predictions:
-    """The clips at the indices `kept`, in that order; one may come more than once."""
+def rows_of(predictions: Predictions, indices: Sequence[int] | NDArray[np.int64]) -> Predictions:
+    """The rows at `indices`, in that order; an index may occur several times."""
     return Predictions(
-        files=tuple(predictions.files[i] for i in kept),
-        corpora=tuple(predictions.corpora[i] for i in kept),
-        speakers=tuple(predictions.speakers[i] for i in kept),
-        targets=predictions.targets[kept],
-        logits=predictions.logits[kept],
+        files=tuple(predictions.files[i] for i in indices),
+        corpora=tuple(predictions.corpora[i] for i in indices),
+        speakers=tuple(predictions.speakers[i] for i in indices),
+        targets=predictions.targets[indices],
+        logits=predictions.logits[indices],
     )
 
 
 def confident(
     predictions: Predictions, temperature: float, threshold: float, below: float = np.inf
 ) -> Predictions:
-    """Only the clips whose most probable class reaches `threshold` (0 to 1) and stays under `below`."""
+    """The clips whose highest probability is at least `threshold` (0 to 1) and less than `below`."""
     probs = probabilities(torch.from_numpy(predictions.logits), temperature)
     highest = probs.max(-1).values.numpy()
     return rows_of(predictions, np.flatnonzero((highest >= threshold) & (highest < below)))
 
 
 def answers(predictions: Predictions, temperature: float, threshold: float) -> dict[str, float]:
-    """Percent of clips whose most probable class reaches `threshold`, and of these named right."""
+    """Percent of clips whose highest probability reaches `threshold`, and the accuracy on them in percent."""
     answered = confident(predictions, temperature, threshold)
     return {
         "answered": percent(len(answered.files) / len(predictions.files)),
-        "accuracy_of_answered": right(answered),
+        "accuracy_of_answered": percent_correct(answered),
     }
 
 
-def right(found: Predictions) -> float:
-    """Percent of clips named right; 0 where there are none."""
-    return percent(accuracy(found.predicted, found.targets)) if found.files else 0.0
+def percent_correct(predictions: Predictions) -> float:
+    """Accuracy in percent; 0 where there are no clips."""
+    return percent(accuracy(predictions.predicted, predictions.targets)) if predictions.files else 0.0
 
 
 def accuracy(predicted: NDArray[np.int64], targets: NDArray[np.int64]) -> float:
-    """Share of clips named right, 0 to 1."""
+    """Share of clips classified correctly, 0 to 1."""
     return float((predicted == targets).mean())
 
 
 def unweighted_average_recall(
     predicted: Tensor | NDArray[np.int64], targets: Tensor | NDArray[np.int64]
 ) -> float:
-    """Mean over the classes in `targets` of the share of their clips named right, 0 to 1."""
-    guessed, wanted = np.asarray(predicted), np.asarray(targets)
-    return float(np.mean([(guessed[wanted == label] == label).mean() for label in np.unique(wanted)]))
+    """Mean recall over the classes that occur in `targets`, 0 to 1."""
+    predicted, targets = np.asarray(predicted), np.asarray(targets)
+    clips = np.bincount(targets)
+    correct = np.bincount(targets[predicted == targets], minlength=len(clips))
+    return float(np.mean(correct[clips > 0] / clips[clips > 0]))
 
 
 def macro_f1(predicted: NDArray[np.int64], targets: NDArray[np.int64]) -> float:
@@ -160,20 +162,20 @@ Metric = Callable[[NDArray[np.int64], NDArray[np.int64]], float]
 def interval(predictions: Predictions, metric: Metric, seed: int = 0) -> tuple[float, float]:
     """95 % interval of `metric` over speakers: percentiles of a bootstrap that draws whole speakers.
 
-    With one or two speakers it says little; the tables then give their number beside it.
+    With one or two speakers it means little; tables therefore state the number of speakers.
     """
     rng = np.random.default_rng(seed)
     rows = [np.flatnonzero(np.array(predictions.speakers) == s) for s in sorted(set(predictions.speakers))]
     values = []
     for _ in range(RESAMPLES):
-        drawn = np.concatenate([rows[i] for i in rng.integers(0, len(rows), len(rows))])
-        values.append(metric(predictions.predicted[drawn], predictions.targets[drawn]))
+        sample = np.concatenate([rows[i] for i in rng.integers(0, len(rows), len(rows))])
+        values.append(metric(predictions.predicted[sample], predictions.targets[sample]))
     low, high = np.percentile(values, INTERVAL)
     return float(low), float(high)
 
 
 def measure(predictions: Predictions, temperature: float = 1.0) -> dict[str, object]:
-    """The numbers of one test part; accuracy, UAR and F1 in percent, with 95 % intervals over speakers."""
+    """Metrics of one test part; accuracy, UAR and F1 in percent, with 95 % intervals over speakers."""
     predicted, targets = predictions.predicted, predictions.targets
     return {
         "clips": len(targets),
@@ -194,12 +196,12 @@ def calibration_error(predictions: Predictions, temperature: float) -> float:
 
 
 def temperature_of(predictions: Predictions) -> float:
-    """The temperature that calibrates these predictions; from speakers the model has not seen."""
+    """The temperature that calibrates `predictions`, which should be of unseen speakers."""
     return fit_temperature(torch.from_numpy(predictions.logits), torch.from_numpy(predictions.targets))
 
 
 def confusion(predictions: Predictions) -> NDArray[np.int64]:
-    """Counts `(class, class)`: rows are what was meant, columns what was heard."""
+    """Counts `(class, class)`: rows are targets, columns predictions."""
     table: NDArray[np.int64] = confusion_matrix(
         predictions.targets, predictions.predicted, labels=range(len(LABELS))
     )
@@ -212,7 +214,7 @@ def percent(share: float) -> float:
 
 
 def write(predictions: Predictions, path: Path) -> None:
-    """One row a clip: file, corpus, speaker, emotion, and a logit for each class."""
+    """Writes a CSV row for each clip: file, corpus, speaker, emotion, and a logit for each class."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "corpus", "speaker", "emotion", *LABELS])
@@ -223,7 +225,7 @@ def write(predictions: Predictions, path: Path) -> None:
 
 
 def read(path: Path) -> Predictions:
-    """What `write` wrote."""
+    """The predictions in a CSV from `write`."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return Predictions(

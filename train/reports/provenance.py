@@ -1,4 +1,4 @@
-"""Where weights come from, and what that means for their use."""
+"""Origin and licence of weights: corpora, published encoders, terms of use."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ LANGUAGES = {"ravdess": "English", "emovo": "Italian", "nemo": "Polish", "tess":
 NON_COMMERCIAL = frozenset(ABOUT)  # all four, by their licences
 LICENCE = "CC BY-NC-SA 4.0 (non-commercial, because of the corpora it was trained on)"
 LICENCE_ID = "cc-by-nc-sa-4.0"  # its name in the front matter that the Hugging Face hub reads
-# What stands before the head, by architecture; the encoders of `speech_encoder` are named by its options.
+# Published weights by architecture; those of `speech_encoder` depend on its options.
 PUBLISHED = {
     "whisper_tiny": "the encoder of openai/whisper-tiny (MIT)",
     "whisper_base": "the encoder of openai/whisper-base (MIT)",
@@ -25,23 +25,23 @@ PUBLISHED = {
     "vggish_transfer": "VGGish (Apache 2.0), trained on sounds of YouTube",
     "speech_encoder": "{bundle} of torchaudio.pipelines (MIT)",
 }
-HEADS_ALONE = ("whisper_base_adaptive",)  # learn, unless the recipe has encoder_epochs
+HEADS_ALONE = ("whisper_base_adaptive",)  # only the heads are trained, unless the recipe has encoder_epochs
 DEFAULT_BUNDLE = "WAV2VEC2_BASE"  # of `speech_encoder`
 
 
 def origin(recipe: Mapping[str, Any]) -> str:
-    """What a training run started from, in a sentence or two; `recipe` as the run's recipe.json has it."""
+    """The initial weights of a training run, in a sentence or two; `recipe` as in the run's recipe.json."""
     pretrained, options, teacher = Path(recipe["pretrained"]), recipe["options"], recipe.get("teacher", "")
     if not recipe["pretrained"]:
         return "Trained from random weights."
     bundle = options.get("bundle", DEFAULT_BUNDLE)
     source = PUBLISHED.get(recipe["architecture"], "published weights").format(bundle=bundle)
-    given = f", read from the file {pretrained.name}" if pretrained.suffix else ""
+    file = f", read from the file {pretrained.name}" if pretrained.suffix else ""
     epochs = recipe.get("encoder_epochs", 0)
     if options.get("frozen") or (recipe["architecture"] in HEADS_ALONE and not epochs):
-        text = f"A head trained on {source}{given}, kept as it was published."
+        text = f"A head trained on {source}{file}, kept as it was published."
     else:
-        text = f"Fine-tuned from {source}{given}."
+        text = f"Fine-tuned from {source}{file}."
     if epochs:
         text += f" Heads came first; then all above its lowest {recipe['frozen_layers']} layers was tuned."
     if teacher:
@@ -51,19 +51,19 @@ def origin(recipe: Mapping[str, Any]) -> str:
     return text
 
 
-def described(corpus: str) -> str:
-    """A corpus with its size and licence where they are known here."""
+def describe_corpus(corpus: str) -> str:
+    """A corpus with its size and licence, where these are known here."""
     return ABOUT.get(corpus, f"{corpus} (its own terms decide)")
 
 
-def recorded(corpora: Iterable[str]) -> str:
-    """How the training speech came about, as far as that is known here."""
+def describe_recordings(corpora: Iterable[str]) -> str:
+    """How the training speech was recorded, where that is known here."""
     names = list(dict.fromkeys(corpora))
     if any(name not in LANGUAGES for name in names):
         return "How the training speech was recorded, the corpora's own descriptions say; most are acted."
-    *others, last = dict.fromkeys(LANGUAGES[name] for name in names)
-    spoken = f"{', '.join(others)} and {last}" if others else last
-    return f"The training speech was acted, in studios, in {spoken}."
+    *other_languages, last = dict.fromkeys(LANGUAGES[name] for name in names)
+    languages = f"{', '.join(other_languages)} and {last}" if other_languages else last
+    return f"The training speech was acted, in studios, in {languages}."
 
 
 def licence(corpora: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What was measured, in pictures and tables: confusion, classes, speakers."""
+"""Results as figures and tables: confusion matrix, scores by class, by speaker and by gender."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -20,19 +20,19 @@ PER_SPEAKER = "per_speaker.csv"
 
 
 @dataclass(frozen=True)
-class OfClass:
-    """How one emotion fares; precision, recall and F1 in percent."""
+class ClassScores:
+    """Scores of one emotion; precision, recall and F1 in percent."""
 
     emotion: str
     precision: float
     recall: float
     f1: float
-    support: int  # clips that mean it
+    support: int  # clips of this emotion
 
 
 @dataclass(frozen=True)
-class OfSpeaker:
-    """How one voice fares; accuracy and UAR (over the classes it speaks) in percent."""
+class SpeakerScores:
+    """Scores of one speaker; accuracy and UAR (over the speaker's classes) in percent."""
 
     speaker: str
     gender: str  # empty where it is not known
@@ -42,54 +42,55 @@ class OfSpeaker:
 
 
 def files(predictions: Predictions, clips: Sequence[Clip], folder: Path, title: str) -> None:
-    """Confusion matrix and both tables in `folder`; `clips` say who is a woman and who a man."""
+    """Writes confusion matrix and both tables to `folder`; `clips` provide the speakers' gender."""
     confusion_files(predictions, folder, title)
     genders = {clip.speaker: clip.gender for clip in clips}
-    _write(folder / PER_CLASS, OfClass, per_class(predictions))
-    _write(folder / PER_SPEAKER, OfSpeaker, per_speaker(predictions, genders))
+    _write(folder / PER_CLASS, ClassScores, per_class(predictions))
+    _write(folder / PER_SPEAKER, SpeakerScores, per_speaker(predictions, genders))
 
 
-def per_class(predictions: Predictions) -> list[OfClass]:
-    """A row for each emotion that is meant or heard, in the order of LABELS."""
+def per_class(predictions: Predictions) -> list[ClassScores]:
+    """A row for each emotion that occurs as target or prediction, in the order of LABELS."""
     predicted, targets = predictions.predicted, predictions.targets
-    shown = np.union1d(predicted, targets)
-    scores = precision_recall_fscore_support(targets, predicted, labels=shown, zero_division=0)
+    occurring = np.union1d(predicted, targets)
+    scores = precision_recall_fscore_support(targets, predicted, labels=occurring, zero_division=0)
     return [
-        OfClass(LABELS[label], percent(precision), percent(recall), percent(f1), int(support))
-        for label, precision, recall, f1, support in zip(shown, *scores, strict=True)
+        ClassScores(LABELS[label], percent(precision), percent(recall), percent(f1), int(support))
+        for label, precision, recall, f1, support in zip(occurring, *scores, strict=True)
     ]
 
 
-def per_speaker(predictions: Predictions, genders: Mapping[str, str]) -> list[OfSpeaker]:
-    """A row for each speaker, the best (by accuracy) first."""
+def per_speaker(predictions: Predictions, genders: Mapping[str, str]) -> list[SpeakerScores]:
+    """A row for each speaker, sorted by accuracy, the highest first."""
     speakers = np.array(predictions.speakers)
     rows = []
     for name in sorted(set(predictions.speakers)):
         predicted, targets = predictions.predicted[speakers == name], predictions.targets[speakers == name]
-        right = percent(accuracy(predicted, targets))
-        rows.append(
-            OfSpeaker(name, genders.get(name, ""), len(targets), right, percent(uar(predicted, targets)))
-        )
+        scores = percent(accuracy(predicted, targets)), percent(uar(predicted, targets))
+        rows.append(SpeakerScores(name, genders.get(name, ""), len(targets), *scores))
     return sorted(rows, key=lambda row: -row.accuracy)
 
 
 def per_gender(predictions: Predictions, clips: Sequence[Clip]) -> dict[str, dict[str, float | int]]:
     """Clips, accuracy and UAR in percent by the speakers' gender, where it is known."""
     genders = {clip.speaker: clip.gender for clip in clips}
-    own = np.array([genders.get(speaker, "") for speaker in predictions.speakers])
-    found: dict[str, dict[str, float | int]] = {}
-    for gender in sorted(set(own) - {""}):
-        predicted, targets = predictions.predicted[own == gender], predictions.targets[own == gender]
-        found[str(gender)] = {
+    row_genders = np.array([genders.get(speaker, "") for speaker in predictions.speakers])
+    results: dict[str, dict[str, float | int]] = {}
+    for gender in sorted(set(row_genders) - {""}):
+        rows = row_genders == gender
+        predicted, targets = predictions.predicted[rows], predictions.targets[rows]
+        results[str(gender)] = {
             "clips": len(targets),
             "accuracy": percent(accuracy(predicted, targets)),
             "uar": percent(uar(predicted, targets)),
         }
-    return found
+    return results
 
 
 def _write(
-    path: Path, kind: type[OfClass] | type[OfSpeaker], rows: Sequence[OfClass] | Sequence[OfSpeaker]
+    path: Path,
+    kind: type[ClassScores] | type[SpeakerScores],
+    rows: Sequence[ClassScores] | Sequence[SpeakerScores],
 ) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(kind)])
@@ -98,7 +99,7 @@ def _write(
 
 
 def confusion_files(predictions: Predictions, folder: Path, title: str) -> None:
-    """`confusion.csv` (counts) and `confusion.png` (row percentages) in `folder`."""
+    """Writes `confusion.csv` (counts) and `confusion.png` (row percentages) to `folder`."""
     table = confusion(predictions)
     with (folder / "confusion.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -108,14 +109,14 @@ def confusion_files(predictions: Predictions, folder: Path, title: str) -> None:
 
 
 def confusion_figure(table: NDArray[np.int64], title: str) -> Figure:
-    """Rows are what the actor meant, columns what the model heard, cells percent of the row.
+    """The confusion matrix as a figure: rows are targets, columns predictions, cells percent of the row.
 
-    Classes that never occur and are never heard are left out.
+    Classes that occur neither as target nor as prediction are left out.
     """
-    shown = np.flatnonzero(table.sum(0) + table.sum(1))
-    counts = table[np.ix_(shown, shown)]
+    occurring = np.flatnonzero(table.sum(0) + table.sum(1))
+    counts = table[np.ix_(occurring, occurring)]
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    names = [LABELS[i] for i in shown]
+    names = [LABELS[i] for i in occurring]
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=100)

@@ -1,4 +1,4 @@
-"""The card of one run: what was trained how, on whom it was tested, and how far to trust the numbers."""
+"""Run cards in Markdown: training, protocol, results and limits of one run."""
 
 import csv
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from train.corpora.splits import PARTS, Split
 from train.recipe import Recipe
 from train.reports import curves, report
 from train.reports.card import in_sessions
-from train.reports.provenance import described, licence, origin
+from train.reports.provenance import describe_corpus, licence, origin
 
 FEW_SPEAKERS = 10  # below it the interval over speakers is itself uncertain
 LIMITS = """A score says how much a voice sounds like training clips of that label, not what a person feels.
@@ -21,7 +21,7 @@ with one seed; another seed gives other numbers. Do not use it to judge people."
 
 
 def run_card(recipe: Recipe, split: Split, saved: Bundle, metrics: dict[str, Any], folder: Path) -> str:
-    """Markdown for the run in `folder`, whose tables are written; `metrics` as metrics.json has them."""
+    """The card of the run in `folder`, which holds its tables; `metrics` as in metrics.json."""
     parts = [
         f"# {recipe.name}, {split.name}",
         f"`{saved.architecture}` with {saved.parameters:,} parameters. {origin(recipe.to_dict())} "
@@ -43,21 +43,21 @@ def run_card(recipe: Recipe, split: Split, saved: Bundle, metrics: dict[str, Any
 
 
 def protocol(split: Split, fixed: bool = False) -> str:
-    """Who is tested, and who chose the epoch, in words; `fixed`: nobody did."""
+    """Describes test part and selection of the epoch; `fixed`: the number of epochs is fixed."""
     if not split.test:
         return (
             "Trained on everybody; nobody is left to test, and the last epoch is kept. "
             "Its worth is measured by runs of the same recipe that leave speakers out."
         )
-    chosen = "the epoch with the lowest loss on the validation part is kept."
+    selection = "the epoch with the lowest loss on the validation part is kept."
     if fixed:
-        chosen = "the number of epochs is fixed; the validation part only calibrates."
+        selection = "the number of epochs is fixed; the validation part only calibrates."
     if split.speaker_dependent:
         return (
             "**Speaker-dependent**: recordings were split, not speakers, so the voices that are tested were "
-            f"also trained on. It flatters; never the headline. No recording is in two parts; {chosen}"
+            f"also trained on. It flatters; never the headline. No recording is in two parts; {selection}"
         )
-    return f"Speaker-independent: no speaker is in two parts, no recording and no copy of one; {chosen}"
+    return f"Speaker-independent: no speaker is in two parts, no recording and no copy of one; {selection}"
 
 
 def _parts(split: Split) -> str:
@@ -65,7 +65,7 @@ def _parts(split: Split) -> str:
     for part in PARTS:
         clips: Sequence[Clip] = getattr(split, part)
         if clips:
-            corpora = "; ".join(dict.fromkeys(described(clip.corpus) for clip in clips))
+            corpora = "; ".join(dict.fromkeys(describe_corpus(clip.corpus) for clip in clips))
             rows.append(f"| {part} | {len(clips)} | {len({c.speaker for c in clips})} | {corpora} |")
     return "\n".join(rows)
 
@@ -92,8 +92,8 @@ def _table(path: Path) -> str:
 def _speakers(path: Path) -> str:
     _, *rows = _rows(path)
     best, worst = (
-        f"{name} ({gender + ', ' if gender else ''}{right} %)"
-        for name, gender, _, right, _ in (rows[0], rows[-1])
+        f"{name} ({gender + ', ' if gender else ''}{accuracy} %)"
+        for name, gender, _, accuracy, _ in (rows[0], rows[-1])
     )
     return f"Best: {best}; worst: {worst}.\n\n{_table(path)}"
 
@@ -110,34 +110,35 @@ def _training(folder: Path, metrics: dict[str, Any]) -> str:
 
 
 def _recipe(recipe: Recipe) -> str:
-    """The keys that differ from their defaults."""
+    """A table of the keys that differ from their defaults."""
     rows = ["| recipe | |", "|---|---|"]
     for f in fields(recipe):
         value = getattr(recipe, f.name)
         default = f.default_factory() if f.default_factory is not MISSING else f.default
         if value != default:
-            rows.append(f"| {f.name} | {_shown(value)} |")
+            rows.append(f"| {f.name} | {_formatted(value)} |")
     return (
         "\n".join(rows)
         + "\n\nEverything else is at the default of `train/recipe.py`; `recipe.json` has it all."
     )
 
 
-def _shown(value: Any) -> str:
+def _formatted(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_shown(entry)}" for key, entry in value.items())
+        return ", ".join(f"{key} {_formatted(entry)}" for key, entry in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(_shown, value))
+        return ", ".join(map(_formatted, value))
     if hasattr(value, "__dataclass_fields__"):
-        return _shown({key: entry for key, entry in vars(value).items() if entry})
+        return _formatted({key: entry for key, entry in vars(value).items() if entry})
     return str(value)
 
 
 def _limits(split: Split) -> str:
-    tested = len({clip.speaker for clip in split.test})
+    n_speakers = len({clip.speaker for clip in split.test})
     text = LIMITS
-    if 0 < tested < FEW_SPEAKERS:
+    if 0 < n_speakers < FEW_SPEAKERS:
         text += (
-            f"\nOnly {tested} speaker{'s' if tested > 1 else ''} tested: the interval is itself uncertain."
+            f"\nOnly {n_speakers} speaker{'s' if n_speakers > 1 else ''} tested: "
+            "the interval is itself uncertain."
         )
     return text

@@ -1,4 +1,4 @@
-"""What a model is worth where it may say that it does not know."""
+"""Selective prediction: accuracy against the share of clips that get an answer."""
 
 from pathlib import Path
 
@@ -18,30 +18,30 @@ def risk_coverage(predictions: Predictions, temperature: float) -> NDArray[np.fl
     """Accuracy of the n most confident clips, for each n, `(clip,)`, 0 to 1 (El-Yaniv & Wiener 2010)."""
     confidence = probabilities(torch.from_numpy(predictions.logits), temperature).max(-1).values.numpy()
     order = np.argsort(-confidence, kind="stable")
-    right = (predictions.predicted == predictions.targets)[order]
-    curve: NDArray[np.float64] = np.cumsum(right) / np.arange(1, len(right) + 1)
+    correct = (predictions.predicted == predictions.targets)[order]
+    curve: NDArray[np.float64] = np.cumsum(correct) / np.arange(1, len(correct) + 1)
     return curve
 
 
 def accuracy_at(predictions: Predictions, temperature: float, coverage: float = COVERAGE) -> float:
-    """Accuracy in percent of the share `coverage` of clips that the model is surest of."""
+    """Accuracy in percent on the share `coverage` (0 to 1) of clips with the highest confidence."""
     curve = risk_coverage(predictions, temperature)
     return percent(float(curve[max(0, round(coverage * len(curve)) - 1)]))
 
 
 def draw(curves: dict[str, Predictions], temperature: float, threshold: float, path: Path) -> None:
-    """One line for each entry: error against the share of clips that get an answer; dots at `threshold`."""
+    """Draws error against the share of answered clips for each of `curves` to `path`; dots at `threshold`."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     for name, predictions in curves.items():
         curve = risk_coverage(predictions, temperature)
-        covered = np.arange(1, len(curve) + 1) / len(curve)
-        (line,) = axes.plot(100 * covered, 100 * (1 - curve), label=name)
+        coverage = np.arange(1, len(curve) + 1) / len(curve)
+        (line,) = axes.plot(100 * coverage, 100 * (1 - curve), label=name)
         probs = probabilities(torch.from_numpy(predictions.logits), temperature).max(-1).values.numpy()
         answered = int((probs >= threshold).sum())
         if answered:
             axes.plot(
-                100 * covered[answered - 1], 100 * (1 - curve[answered - 1]), "o", color=line.get_color()
+                100 * coverage[answered - 1], 100 * (1 - curve[answered - 1]), "o", color=line.get_color()
             )
     axes.set_xlabel("percent of clips that get an emotion, the surest first")
     axes.set_ylabel("percent of those named wrong")

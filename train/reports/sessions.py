@@ -1,7 +1,7 @@
-"""What a session-adaptive model is worth as a session goes on, for several kinds of session.
+"""Evaluation of session-adaptive models in simulated sessions of several kinds.
 
-A session is one unseen speaker's clips, one after the other, as the app hears a recording: each is judged
-with what came before it, and nobody tells the model a label.
+A session is a sequence of clips of one unseen speaker. As in a recording in the app, each clip is classified
+with the clips before it; the model gets no labels.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,20 +23,23 @@ from train.reports.evaluate import Predictions
 
 SEED = 0  # of the order of clips
 NEUTRAL = LABELS.index("neutral")
-SHORT_CLIPS = 10  # of a session with one emotion, or of mostly neutral speech
-OTHERS = 3  # clips of a mostly neutral session that are not
+SHORT_CLIPS = 10  # clips of a session of one emotion, or of mostly neutral speech
+OTHERS = 3  # clips of a mostly neutral session that are not neutral
 
 Rows = NDArray[np.int64]
 Sessions = Callable[[Rows, Rows, np.random.Generator], Iterator[Rows]]
 
 
 def every_emotion(rows: Rows, targets: Rows, rng: np.random.Generator) -> Iterator[Rows]:
-    """All clips of the speaker, in random order."""
+    """One session: all clips of the speaker, in random order."""
     yield rng.permutation(rows)
 
 
 def mostly_neutral(rows: Rows, targets: Rows, rng: np.random.Generator) -> Iterator[Rows]:
-    """Ten clips, seven of them neutral (or as many as there are), until each other clip had its turn."""
+    """Sessions of ten clips, seven of them neutral (or fewer, if there are fewer).
+
+    Each clip that is not neutral occurs in one session.
+    """
     neutral = rows[targets[rows] == NEUTRAL]
     others = rng.permutation(rows[targets[rows] != NEUTRAL])
     for start in range(0, len(others), OTHERS):
@@ -45,11 +48,11 @@ def mostly_neutral(rows: Rows, targets: Rows, rng: np.random.Generator) -> Itera
 
 
 def one_emotion(rows: Rows, targets: Rows, rng: np.random.Generator) -> Iterator[Rows]:
-    """Ten clips, all of the same emotion: the hardest case for a model that listens for differences."""
+    """Sessions of ten clips of the same emotion, the hardest case for a session-adaptive model."""
     for label in np.unique(targets[rows]):
-        own = rng.permutation(rows[targets[rows] == label])
-        for start in range(0, len(own), SHORT_CLIPS):
-            yield own[start : start + SHORT_CLIPS]
+        label_rows = rng.permutation(rows[targets[rows] == label])
+        for start in range(0, len(label_rows), SHORT_CLIPS):
+            yield label_rows[start : start + SHORT_CLIPS]
 
 
 KINDS: dict[str, Sessions] = {
@@ -73,7 +76,7 @@ def in_sessions(
     kind: Sessions,
     explained: float = EXPLAINED,
 ) -> Predictions:
-    """`clips` with the log-probabilities they get in sessions of `kind`; a clip may come more than once."""
+    """`clips` with their log-probabilities in sessions of `kind`; a clip may occur several times."""
     speakers = np.array([f"{c}/{s}" for c, s in zip(clips.corpora, clips.speakers, strict=True)])
     rng = np.random.default_rng(SEED)
     order: list[int] = []
@@ -90,16 +93,17 @@ def in_sessions(
 
 
 def together(
-    model: WhisperAdaptive, clips: Predictions, embeddings: Tensor, of: Sequence[str]
+    model: WhisperAdaptive, clips: Predictions, embeddings: Tensor, session_names: Sequence[str]
 ) -> Predictions:
-    """`clips` with the log-probabilities they get where all clips of a session are there from the start.
+    """`clips` with their log-probabilities where all clips of a session are known from the start.
 
-    `of` names the session of each clip. So `analyze --one-voice` and `--alike` hear recordings.
+    `session_names` `(clip,)` names the session of each clip. This is what `analyze --one-voice` and `--alike`
+    do with recordings.
     """
     logits = np.zeros_like(clips.logits)
     with torch.inference_mode():
-        for name in sorted(set(of)):
-            rows = [row for row, other in enumerate(of) if other == name]
+        for name in sorted(set(session_names)):
+            rows = [row for row, other in enumerate(session_names) if other == name]
             session = Session()
             for row in rows:
                 session.keep(model, embeddings[row])
@@ -112,37 +116,37 @@ def together(
 def test(
     model: WhisperAdaptive, clips: Predictions, embeddings: Tensor, folder: Path, temperature: float
 ) -> dict[str, Any]:
-    """Writes what the unseen `clips` get in each kind of session into `folder`; what each is worth."""
-    found = {}
+    """Writes the predictions in each kind of session to `folder`; returns their metrics by kind."""
+    metrics = {}
     for name, kind in KINDS.items():
         predictions = in_sessions(model, clips, embeddings, kind)
         evaluate.write(predictions, folder / file_of(name))
-        found[name] = evaluate.measure(predictions, temperature)
-    return found
+        metrics[name] = evaluate.measure(predictions, temperature)
+    return metrics
 
 
 def file_of(kind: str) -> str:
-    """The predictions of a kind of session in a run's folder."""
+    """The file name of the predictions in sessions of `kind`."""
     return f"predictions_{kind}.csv"
 
 
 def pooled(folders: Sequence[Path]) -> dict[str, Any]:
-    """Accuracy and UAR by kind of session over the folds of a protocol; nothing where they did not adapt."""
-    found: dict[str, Any] = {}
+    """Accuracy and UAR by kind of session over the folds in `folders`; empty if a file is missing."""
+    metrics: dict[str, Any] = {}
     for kind in KINDS:
         paths = [folder / file_of(kind) for folder in folders]
         if all(path.is_file() for path in paths):
             measured = evaluate.measure(evaluate.join([evaluate.read(path) for path in paths]))
-            found[kind] = {key: measured[key] for key in ("accuracy", "accuracy_ci95", "uar", "uar_ci95")}
-    return {"in_sessions": found} if found else {}
+            metrics[kind] = {key: measured[key] for key in ("accuracy", "accuracy_ci95", "uar", "uar_ci95")}
+    return {"in_sessions": metrics} if metrics else {}
 
 
 def among(folder: Path, labels: Sequence[str]) -> dict[str, Any]:
-    """UAR among `labels` by kind of session in a run's folder; nothing where it did not adapt."""
-    found: dict[str, Any] = {}
+    """UAR among `labels` by kind of session of the run in `folder`; empty without session predictions."""
+    metrics: dict[str, Any] = {}
     for kind in KINDS:
         if (folder / file_of(kind)).is_file():
-            every = evaluate.read(folder / file_of(kind))
-            measured = evaluate.measure(evaluate.among(every, labels))
-            found[kind] = {key: measured[key] for key in ("uar", "uar_ci95")}
-    return {"in_sessions": found} if found else {}
+            predictions = evaluate.read(folder / file_of(kind))
+            measured = evaluate.measure(evaluate.among(predictions, labels))
+            metrics[kind] = {key: measured[key] for key in ("uar", "uar_ci95")}
+    return {"in_sessions": metrics} if metrics else {}

@@ -97,6 +97,17 @@ def test_rows_say_what_the_library_says(calls, model, tmp_path):
         assert (row["valence"], row["snr_db"]) == pytest.approx((segment.valence, expected.quality.snr_db))
 
 
+def test_the_longest_name_of_a_recording_is_a_row_like_others(model, tmp_path):
+    name = f"{'n' * 251}.wav"
+    (tmp_path / "calls").mkdir()
+    write_wav(tmp_path / "calls" / name, syllables(1))
+    result = run(tmp_path / "calls", "--out", tmp_path / "out", "--model", model)
+    assert result.exit_code == 0
+    assert {(row["source"], row["error"]) for row in rows(tmp_path / "out")} == {
+        (str(tmp_path / "calls" / name), None)
+    }
+
+
 def test_given_again_it_does_nothing_twice(calls, model, tmp_path, small_chunks):
     arguments = (calls, "--out", tmp_path / "out", "--model", model)
     run(*arguments)

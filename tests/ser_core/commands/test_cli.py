@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pytest
+from pympi import Elan
 from support import ROOT, SAMPLE_RATE, syllables, write_wav
 from typer.testing import CliRunner
 
@@ -182,6 +184,40 @@ def test_names_that_could_lead_elsewhere_stay_in_the_folder_and_apart(folder, mo
     )
     written = {str(path.relative_to(folder / "out")) for path in (folder / "out").rglob("*.*")}
     assert written == {"talk/a.wav.eaf", *(f"odd/{name}.eaf" for name in names)}
+
+
+def linked(eaf: Path) -> tuple[Path, Path]:
+    """Where the absolute and the relative link of an EAF lead."""
+    (media,) = Elan.Eaf(str(eaf)).media_descriptors
+    assert media["MEDIA_URL"].startswith("file:///")
+    absolute = os.fsdecode(unquote_to_bytes(media["MEDIA_URL"].removeprefix("file://")))
+    relative = os.fsdecode(unquote_to_bytes(media["RELATIVE_MEDIA_URL"]))
+    assert relative.startswith(("./", "../"))
+    return Path(absolute), eaf.parent / relative
+
+
+@pytest.mark.parametrize("out", ["out", "talk", "deep/er/out", "link/out", "../elsewhere"])
+@pytest.mark.parametrize("source", ["talk", "link"])
+def test_elan_finds_the_sound_from_wherever_its_file_is(folder, model, monkeypatch, source, out):
+    (folder / "talk" / "more" / "a.WAV").rename(folder / "talk" / "more" / "ä #1?%20.wav")
+    (folder / "here").mkdir()
+    (folder / "over" / "there").mkdir(parents=True)
+    (folder / "link").symlink_to(folder / "talk" if source == "link" else folder / "over" / "there")
+    monkeypatch.chdir(folder / "here")
+    out = folder / "here" / ".." / out
+    run("analyze", f"../{source}", "--format", "eaf", "--out", out, "--model", model)
+    for name in ("a.wav", "quiet.wav", "more/ä #1?%20.wav"):
+        for link in linked(out / f"{name}.eaf"):
+            assert link.samefile(folder / "talk" / name)
+
+
+def test_elan_finds_the_sound_from_a_file_that_is_named_or_piped(folder, model):
+    (folder / "latin\udce9.wav").write_bytes((folder / "talk" / "a.wav").read_bytes())
+    run("analyze", "latin\udce9.wav", "--format", "eaf", "--out", "tiers/one.eaf", "--model", model)
+    result = run("analyze", "latin\udce9.wav", "--format", "eaf", "--model", model)
+    (folder / "piped.eaf").write_text(result.stdout, encoding="utf-8")
+    for eaf in (folder / "tiers" / "one.eaf", folder / "piped.eaf"):
+        assert all(link.samefile(folder / "latin\udce9.wav") for link in linked(eaf))
 
 
 def test_help_names_every_format():

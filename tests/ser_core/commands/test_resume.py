@@ -1,6 +1,7 @@
 """`analyze` killed on its way goes on with --resume: no recording twice, none missed, no half file."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from ser_core.commands.cli import app
 from ser_core.commands.journal import Journal
+from ser_core.export import files
 
 RECORDINGS, BROKEN_EACH = 100, 10  # every tenth is broken
 # Kills itself where it is about to do something for the n-th time, as nothing that it could prepare for.
@@ -201,3 +203,105 @@ def test_two_runs_at_once_into_one_place_are_refused(few, model, tmp_path):
     assert "another run" in refused.stderr
     running.close()
     assert os.listdir(tmp_path / "out") == [".progress"]
+
+
+LONG = 255  # bytes, the longest name of a file on Linux, macOS and Windows
+
+
+def named(folder: Path, size: int, first: str = "n") -> Path:
+    """A recording whose name has `size` bytes."""
+    return write_wav(folder / f"{first:n<{size - len('.wav')}}.wav", syllables(1))
+
+
+@pytest.fixture
+def long_names(tmp_path) -> Path:
+    """Six recordings: the results of three have names that still fit, those of two do not."""
+    folder = tmp_path / "long"
+    folder.mkdir()
+    for size in (228, LONG - len(".json") - 1, LONG - len(".json"), LONG - len(".json") + 1, LONG):
+        named(folder, size)
+    write_wav(folder / "z.wav", syllables(1))
+    return folder
+
+
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+@pytest.mark.parametrize("format_", ["json", "textgrid"])
+def test_only_a_recording_whose_result_has_too_long_a_name_fails(
+    long_names, model, tmp_path, format_, resume
+):
+    out, ending = tmp_path / "out", {"json": "json", "textgrid": "TextGrid"}[format_]
+    for _ in range(2):  # also when the run is repeated
+        result = run(long_names, "--out", out, "--model", model, "--format", format_, *resume)
+        fits = [path for path in long_names.iterdir() if len(path.name) + 1 + len(ending) <= LONG]
+        assert {path.name for path in out.glob("[!.]*")} == {f"{path.name}.{ending}" for path in fits}
+        failed = [line for line in result.stderr.splitlines() if ": not_written: " in line]
+        assert len(failed) == 6 - len(fits)
+        assert all("File name too long" in line and "shorten the recording's name" in line for line in failed)
+        assert f"{long_names / ('n' * 251)}.wav: not_written: " in result.stderr
+        assert result.exit_code == 1
+
+
+def test_a_run_that_was_killed_at_a_long_name_goes_on(long_names, model, tmp_path):
+    out = tmp_path / "out"
+    killed("os.rename", ".json", 2, long_names, "--out", out, "--model", model)
+    (partial,) = out.glob(".*.partial")
+    assert len(partial.name) < 228
+    assert run(long_names, "--out", out, "--model", model, "--resume").exit_code == 1
+    assert len(list(out.glob("[!.]*"))) == 4
+    assert not list(out.glob(".*.partial"))
+
+
+def test_one_file_of_all_results_may_have_the_longest_name(few, model, tmp_path):
+    out = tmp_path / f"{'o' * (LONG - len('.json'))}.json"
+    for resume in ([], ["--resume"], ["--resume"]):
+        assert run(few, "--out", out, "--model", model, *resume).exit_code == 1  # one is broken
+        assert len(json.loads(out.read_text())) == 3
+
+
+def test_one_file_of_all_results_with_too_long_a_name_is_wrong_usage(few, model, tmp_path):
+    refused = run(few, "--out", tmp_path / f"{'o' * LONG}.json", "--model", model)
+    assert refused.exit_code == 2
+    assert "cannot be written: File name too long" in refused.stderr
+
+
+def test_a_folder_in_a_results_place_fails_that_recording_until_it_is_gone(few, model, tmp_path):
+    out = tmp_path / "out"
+    (out / "a.wav.json").mkdir(parents=True)
+    arguments = (few, "--out", out, "--model", model, "--resume")
+    first = run(*arguments)
+    assert first.exit_code == 1
+    assert f"{few / 'a.wav'}: not_written: " in first.stderr
+    assert "Is a directory" in first.stderr
+    assert (out / "c.wav.json").is_file()
+    (out / "a.wav.json").rmdir()
+    run(*arguments)
+    assert (out / "a.wav.json").is_file()
+
+
+def test_a_result_that_turns_out_not_to_be_writable_fails_that_recording(few, model, tmp_path, monkeypatch):
+    write = files.write
+
+    def refuse_a(path: Path, text: str) -> None:
+        if path.name == "a.wav.json":
+            raise OSError(errno.EILSEQ, os.strerror(errno.EILSEQ))
+        write(path, text)
+
+    monkeypatch.setattr(files, "write", refuse_a)
+    arguments = (few, "--out", tmp_path / "out", "--model", model, "--resume")
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert f"{few / 'a.wav'}: not_written: " in result.stderr
+    assert (tmp_path / "out" / "c.wav.json").is_file()
+    monkeypatch.undo()
+    run(*arguments)
+    assert (tmp_path / "out" / "a.wav.json").is_file()
+
+
+def test_a_full_disk_ends_the_run(few, model, tmp_path, monkeypatch):
+    def refuse(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files, "write", refuse)
+    result = run(few, "--out", tmp_path / "out", "--model", model)
+    assert result.exit_code == 2
+    assert "c.wav" not in result.stderr

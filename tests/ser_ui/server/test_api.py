@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from app_server import ROOT, app_server
-from clients import ask_tool, by_command, by_rest, upload
+from clients import call_rest, call_tool, run_analyze, upload
 from gradio_client import Client, handle_file
 from support import syllables, write_wav
 from typer.testing import CliRunner
@@ -38,14 +38,14 @@ def speech(tmp_path_factory) -> Path:
 
 
 def test_command_line_rest_and_mcp_give_the_same_json(server, client, speech, model, monkeypatch):
-    expected = by_command(speech, model, monkeypatch)
+    expected = run_analyze(speech, model, monkeypatch)
     assert expected["segments"]
     assert client.predict(audio=handle_file(speech), api_name="/analyze") == expected
     uploaded = upload(server, speech)
     file = {"path": uploaded, "orig_name": speech.name, "meta": {"_type": "gradio.FileData"}}
-    assert by_rest(server, {"audio": file}) == ("complete", [expected])
+    assert call_rest(server, {"audio": file}) == ("complete", [expected])
     for address in (uploaded, f"{server}/gradio_api/file={uploaded}"):
-        failed, text = ask_tool(server, {"audio": address})
+        failed, text = call_tool(server, {"audio": address})
         assert not failed
         assert json.loads(text) == expected
 
@@ -53,10 +53,10 @@ def test_command_line_rest_and_mcp_give_the_same_json(server, client, speech, mo
 def test_a_bad_file_is_an_error_object_the_same_everywhere(server, client, tmp_path, model, monkeypatch):
     bad = tmp_path / "not a recording.wav"
     bad.write_text("This is a text file that calls itself a recording. " * 20)
-    expected = by_command(bad, model, monkeypatch)
+    expected = run_analyze(bad, model, monkeypatch)
     assert expected["error"]["code"] == "unsupported_format"
     assert client.predict(audio=handle_file(bad), api_name="/analyze") == expected
-    assert json.loads(ask_tool(server, {"audio": upload(server, bad)})[1]) == expected
+    assert json.loads(call_tool(server, {"audio": upload(server, bad)})[1]) == expected
 
 
 def test_the_page_limits_hold(client, tmp_path):
@@ -101,15 +101,15 @@ def foreign(server: str, tmp_path: Path, folder: Path) -> list[str]:
 def test_nothing_is_read_that_was_not_uploaded(server, tmp_path, speech):
     folder = Path(upload(server, speech)).parents[1]
     for path in foreign(server, tmp_path, folder):
-        result = json.loads(ask_tool(server, {"audio": path})[1])
+        result = json.loads(call_tool(server, {"audio": path})[1])
         assert result["error"]["code"] == "not_uploaded", path
         for marked in ({}, {"meta": {"_type": "gradio.FileData"}}):
-            kind, response = by_rest(server, {"audio": {"path": path} | marked})
+            kind, response = call_rest(server, {"audio": {"path": path} | marked})
             assert kind == "error", path
             assert response["error"].startswith("not_uploaded"), path
             assert str(ROOT) not in response["error"]
     disguised = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
-    failed, text = ask_tool(server, {"audio": disguised})
+    failed, text = call_tool(server, {"audio": disguised})
     assert failed
     assert "not of type 'string'" in text
 
@@ -127,7 +127,7 @@ def test_the_page_itself_fetches_nothing_either(server, client):
 
 @pytest.mark.parametrize("audio", ["abc", None, 3, [], {"path": 3}])
 def test_what_is_no_file_is_refused_in_words(server, audio):
-    kind, response = by_rest(server, {"audio": audio})
+    kind, response = call_rest(server, {"audio": audio})
     assert kind == "error"
     assert "uploaded" in response["error"]
 
@@ -151,7 +151,7 @@ def test_openapi_and_tools_offer_the_api_and_nothing_of_the_page(server):
     tools = httpx.get(f"{server}/gradio_api/mcp/schema").json()
     assert [tool["name"] for tool in tools] == [TOOL]
     assert tools[0]["inputSchema"]["required"] == ["audio"]
-    assert "no" in ask_tool(server, {}, "models")[1].lower()
+    assert "no" in call_tool(server, {}, "models")[1].lower()
 
 
 def test_the_example_in_the_documentation_runs(server, speech, monkeypatch, capsys):
@@ -162,8 +162,3 @@ def test_the_example_in_the_documentation_runs(server, speech, monkeypatch, caps
     (speech.parent / "interview.wav").write_bytes(speech.read_bytes())
     exec(compile(example.replace("http://127.0.0.1:7860", server), "programs.md", "exec"), {})
     assert re.search(r"^\w+ \[.*\]$", capsys.readouterr().out, re.MULTILINE)
-
-
-def test_the_version_is_one():
-    written = [(ROOT / name).read_text(encoding="utf-8") for name in ("pyproject.toml", "CITATION.cff")]
-    assert all(re.search(rf"^version\W+{ser_core.__version__}\b", text, re.MULTILINE) for text in written)

@@ -155,7 +155,7 @@ def test_a_wrong_first_message_is_refused(client, first):
 
 @pytest.mark.parametrize("sample_rate", [0, -1, 3_999, 10_000_000, 10**30])
 def test_a_sampling_rate_that_no_microphone_has_is_refused(client, sample_rate):
-    client.tell({"type": "start", "sample_rate": sample_rate})
+    client.send_json({"type": "start", "sample_rate": sample_rate})
     assert is_refused(client, "bad_sample_rate")
 
 
@@ -212,7 +212,7 @@ def test_who_vanishes_in_the_middle_of_a_word_gives_the_place_back(address, byst
     for _ in range(2 * MAX_SESSIONS):
         with started_session(address) as client:
             client.speak(SPEECH[:16_000], size=16_000)
-            client.vanish()
+            client.abort()
     with started_session(address) as client:
         assert client.stop()[-1]["type"] == "done"
 
@@ -244,7 +244,7 @@ def test_sound_faster_than_real_time_is_all_heard(engine, client):
 
     def send() -> None:
         client.speak(sound, size=16_000)
-        client.tell({"type": "stop"})
+        client.send_json({"type": "stop"})
 
     sending = threading.Thread(target=send)  # on another thread, or both sides would wait for each other
     sending.start()

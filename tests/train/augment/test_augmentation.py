@@ -1,4 +1,4 @@
-"""The recipe's table becomes techniques, or says which key is wrong."""
+"""The table [augmentation] of a recipe gives techniques, or an error that names the invalid key."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Noise at the ratio that was drawn."""
+"""White noise has the drawn signal-to-noise ratio."""
 
 import numpy as np
 import pytest

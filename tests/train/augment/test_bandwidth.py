@@ -1,4 +1,4 @@
-"""The telephone's band is what is left."""
+"""The band-pass filter leaves the telephone band."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Augmentation is replayable, stays in its range, and leaves the padding silent."""
+"""Batchwise augmentation can be replayed, stays in its range and leaves the padding zero."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What a row gets follows from seed, epoch, clip and copy, and can be replayed."""
+"""The augmentation of a row depends on seed, epoch, clip and copy, and can be replayed."""
 
 import json
 from collections import Counter
@@ -26,7 +26,7 @@ def draws(augmentation=ALL, seed=0, epoch=0, file=FILE, copy=Copy(0)):  # noqa: 
 def test_draws_follow_from_seed_epoch_clip_and_copy():
     assert draws() == draws()
     other = [draws(seed=1), draws(epoch=1), draws(file="corpus/actor_01/b.wav"), draws(copy=Copy(0, 1))]
-    assert all(found != draws() for found in other)
+    assert all(draw != draws() for draw in other)
 
 
 def test_the_place_among_the_other_clips_does_not_matter():
@@ -42,10 +42,10 @@ def test_logged_draws_give_the_same_samples():
 
 def test_p_is_the_share_of_clips_that_get_it():
     often = replace(ALL, awgn=Awgn(p=0.9), rir=Rir(p=0.0))
-    found = Counter(name for epoch in range(300) for name in draws(often, epoch=epoch))
-    assert found["awgn"] > 250
-    assert found["rir"] == 0
-    assert 110 < found["codec"] < 190
+    counts = Counter(name for epoch in range(300) for name in draws(often, epoch=epoch))
+    assert counts["awgn"] > 250
+    assert counts["rir"] == 0
+    assert 110 < counts["codec"] < 190
 
 
 def test_techniques_apply_in_the_order_of_a_recording():

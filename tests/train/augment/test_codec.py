@@ -1,4 +1,4 @@
-"""Every codec leaves the speech in its place and takes something from it."""
+"""Every codec changes speech and keeps it aligned in time."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""An epoch holds the clips, one copy for each technique, and copies of what is rare."""
+"""An epoch holds the clips, one copy for each technique, and copies of rare classes."""
 
 from collections import Counter
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Frequencies get the gains that were drawn."""
+"""The equaliser has the drawn gains at its frequencies."""
 
 import numpy as np
 import pytest
@@ -20,8 +20,8 @@ def test_the_response_is_what_was_drawn():
     drawn = {"gains_db": [0.0, 0.0, 6.0, 0.0, -6.0, 3.0, 0.0, 0.0]}
     changed = Equalizer().apply(NOISE, drawn)
     assert len(changed) == len(NOISE)
-    for hz, wanted in ((1000, 0.0), (2000, -6.0), (4000, 3.0)):
-        assert gain_db(changed, hz) == pytest.approx(wanted, abs=1.0)
+    for hz, expected_db in ((1000, 0.0), (2000, -6.0), (4000, 3.0)):
+        assert gain_db(changed, hz) == pytest.approx(expected_db, abs=1.0)
 
 
 def test_no_deviation_leaves_the_sound_as_it_is():

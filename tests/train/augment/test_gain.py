@@ -1,4 +1,4 @@
-"""Too loud clips; too quiet stays what it was to a model."""
+"""Gain clips loud samples; without clipping, normalised features do not change."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Rows are mixed by the drawn share and keep their lengths."""
+"""Mixup mixes rows by the drawn share and keeps their lengths."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The voice goes up or down by the semitones that were drawn, and takes as long as before."""
+"""Pitch shift moves the pitch by the drawn semitones and keeps the length."""
 
 import numpy as np
 import pytest

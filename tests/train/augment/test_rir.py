@@ -1,4 +1,4 @@
-"""The simulated room has the reverberation that was drawn."""
+"""The simulated room impulse response has the drawn reverberation time and level."""
 
 import numpy as np
 import pytest

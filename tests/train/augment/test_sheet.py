@@ -1,4 +1,4 @@
-"""One clip under each technique, to hear and to see."""
+"""The command `augment` writes a WAV file for each technique, a figure and the draws."""
 
 import json
 
@@ -36,8 +36,8 @@ def test_the_written_draws_make_the_recording_again(clip, tmp_path):
     draws = json.loads((tmp_path / "draws.json").read_text())
     original, _ = soundfile.read(clip, dtype="float32")
     again = chain.apply(EVERY_TECHNIQUE, original / np.abs(original).max(), {"rir": draws["rir"]})
-    heard, _ = soundfile.read(tmp_path / "rir.wav", dtype="float32")
-    np.testing.assert_allclose(heard, again / max(1.0, np.abs(again).max()), atol=1e-4)
+    written, _ = soundfile.read(tmp_path / "rir.wav", dtype="float32")
+    np.testing.assert_allclose(written, again / max(1.0, np.abs(again).max()), atol=1e-4)
 
 
 def test_a_recipe_decides_techniques_and_ranges(clip, tmp_path):

@@ -1,4 +1,4 @@
-"""Masks hide no more than asked, each row by its own draw."""
+"""SpecAugment masks have at most the set width, and differ by row."""
 
 import json
 

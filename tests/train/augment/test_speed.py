@@ -1,4 +1,4 @@
-"""Speech gets faster and higher, or slower and lower."""
+"""Speed perturbation changes tempo and pitch together."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every technique that changes samples: checked, seeded, replayable, and harmless to what it is given."""
+"""Tests of every waveform technique: range checks, seeds, replay, unchanged input."""
 
 import json
 import random
@@ -13,20 +13,20 @@ VOICE = syllables(2)
 each = pytest.mark.parametrize("name", WAVEFORM_TECHNIQUES)
 
 
-def made(name: str):
+def technique_named(name: str):
     return WAVEFORM_TECHNIQUES[name]()
 
 
 def drawn(name: str, seed: int = 0):
-    return made(name).draw(np.random.default_rng(seed))
+    return technique_named(name).draw(np.random.default_rng(seed))
 
 
 @each
 @pytest.mark.parametrize("seed", range(6))  # enough to meet most codecs
 def test_a_draw_written_as_json_and_applied_again_gives_the_same_samples(name, seed):
     draw = drawn(name, seed)
-    first = made(name).apply(VOICE, draw)
-    again = made(name).apply(VOICE, json.loads(json.dumps(draw)))
+    first = technique_named(name).apply(VOICE, draw)
+    again = technique_named(name).apply(VOICE, json.loads(json.dumps(draw)))
     assert np.array_equal(first, again)
     assert first.dtype == np.float32
     assert np.isfinite(first).all()
@@ -41,16 +41,16 @@ def test_the_generator_decides_the_draw(name):
 
 @each
 def test_what_it_is_given_stays_as_it_was(name):
-    given = VOICE.copy()
-    changed = made(name).apply(given, drawn(name))
-    assert np.array_equal(given, VOICE)
+    samples = VOICE.copy()
+    changed = technique_named(name).apply(samples, drawn(name))
+    assert np.array_equal(samples, VOICE)
     assert len(changed) != len(VOICE) or not np.array_equal(changed, VOICE)
 
 
 @each
 def test_no_global_generator_is_used(name):
     before = random.getstate(), np.random.get_state()[1].tolist(), np.random.get_state()[2]
-    made(name).apply(VOICE, drawn(name))
+    technique_named(name).apply(VOICE, drawn(name))
     assert before == (random.getstate(), np.random.get_state()[1].tolist(), np.random.get_state()[2])
 
 
@@ -59,7 +59,7 @@ def test_no_global_generator_is_used(name):
 def test_the_shortest_clips_survive(name, seconds):
     short = VOICE[SAMPLE_RATE // 2 :][: int(seconds * SAMPLE_RATE)]
     for seed in range(6):
-        changed = made(name).apply(short, drawn(name, seed))
+        changed = technique_named(name).apply(short, drawn(name, seed))
         assert np.isfinite(changed).all()
         assert 0.8 <= len(changed) / len(short) <= 1.2
         assert np.abs(changed).max() > 0.01
@@ -69,7 +69,7 @@ def test_the_shortest_clips_survive(name, seconds):
 def test_silence_stays_finite(name):
     silence = np.zeros(SAMPLE_RATE, np.float32)
     for seed in range(6):
-        assert np.isfinite(made(name).apply(silence, drawn(name, seed))).all()
+        assert np.isfinite(technique_named(name).apply(silence, drawn(name, seed))).all()
 
 
 @each

@@ -1,4 +1,4 @@
-"""Speech gets faster or slower and keeps its pitch."""
+"""Time stretching changes tempo and keeps the pitch."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The clip moves in its window; silence comes in."""
+"""Time shift moves the clip in its window and fills the gap with silence."""
 
 import numpy as np
 import pytest

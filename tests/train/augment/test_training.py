@@ -1,4 +1,4 @@
-"""Augmentation in training: the training part alone, each copy with its parent's label, replayable."""
+"""Augmentation in training: training part only, labels of copies, replay."""
 
 import json
 from dataclasses import replace
@@ -38,12 +38,12 @@ RECIPE = Recipe(name="all", architecture="parallel_cnn_transformer", corpora=("o
 def clips(tmp_path_factory) -> list[Clip]:
     """Twelve voices in two corpora, the first without anger."""
     folder = tmp_path_factory.mktemp("clips")
-    made = []
+    clips = []
     for corpus, emotions in (("one", EMOTIONS[:3] + EMOTIONS[5:] * 3), ("two", EMOTIONS)):
         for i, emotion in enumerate(emotions):
-            path = write_wav(folder / f"{corpus}{i}.wav", syllables(1, seed=len(made)))
-            made.append(Clip(corpus, path, f"{corpus}/{i}", "", emotion, "", folder))
-    return made
+            path = write_wav(folder / f"{corpus}{i}.wav", syllables(1, seed=len(clips)))
+            clips.append(Clip(corpus, path, f"{corpus}/{i}", "", emotion, "", folder))
+    return clips
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +140,10 @@ def test_only_the_clips_that_are_changed_bypass_the_kept_features(dataset):
     data = dataset(Augmentation(awgn=Awgn(p=0.5), spec_augment=SpecAugment(p=1.0)))
     noisy = ["awgn" in data.draw(i) for i in range(len(data))]
     assert 0 < sum(noisy) < len(data)
-    for row, kept, changed in zip(rows_of(data, list(range(len(data)))), data.features, noisy, strict=True):
-        assert np.array_equal(row.numpy(), kept) is not changed
+    for row, features, changed in zip(
+        rows_of(data, list(range(len(data)))), data.features, noisy, strict=True
+    ):
+        assert np.array_equal(row.numpy(), features) is not changed
 
 
 def test_masks_in_a_batch_are_those_that_were_drawn(dataset):

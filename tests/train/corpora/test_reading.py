@@ -1,4 +1,4 @@
-"""Every corpus is read by its own naming, and what is wrong with one is named."""
+"""Corpora are read by their naming schemes; errors and warnings name the file."""
 
 import pytest
 from support import recording, tabled
@@ -88,10 +88,10 @@ def test_names_say_what_the_tables_of_the_shared_corpora_say(shared_data, tmp_pa
     by_name = [clip for path in inside or [folder] for clip in corpora.load(path).clips]
     tabled = read_corpus(shared_data / corpus)
 
-    def told(clips):
+    def labels_of(clips):
         return {(c.path.name, c.speaker.split("/")[1], c.gender, c.emotion, c.language) for c in clips}
 
-    assert told(by_name) == told(tabled)
+    assert labels_of(by_name) == labels_of(tabled)
     assert len(by_name) == len(tabled)
 
 
@@ -149,8 +149,8 @@ def test_a_folder_a_class_has_one_voice_that_no_split_divides(tmp_path):
     for name in ("Joy/1.wav", "Joy/evening/2.wav", "anger/1.wav"):
         recording(tmp_path / "mine" / name)
     reading = corpora.load(tmp_path / "mine")
-    found = [(clip.path.name, clip.emotion, clip.speaker) for clip in reading.clips]
-    assert found == [
+    rows = [(clip.path.name, clip.emotion, clip.speaker) for clip in reading.clips]
+    assert rows == [
         ("1.wav", "happy", "mine/unknown"),
         ("2.wav", "happy", "mine/unknown"),
         ("1.wav", "angry", "mine/unknown"),
@@ -219,6 +219,67 @@ def test_a_csv_beside_the_recordings_is_a_corpus(tmp_path):
 def test_a_bad_table_is_named(tmp_path, table, message):
     with pytest.raises(CorpusError, match=message):
         read_corpus(tabled(tmp_path / "mine", table))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "file;speaker;emotion;start;end\na.wav;Ada, the first;joy;0,05;0,2\n",
+        "File\tSpeaker\tEmotion\tStart\tEnd\r\na.wav\tAda, the first\tjoy\t0.05\t0.2\r\n",
+        'FILE,"Speaker", Emotion ,START,end\na.wav,"Ada, the first",joy,0.05,0.2\n',
+        '\ufeff"File";"Speaker";"Emotion";"Start";"End"\r\n"a.wav";"Ada, the first";"joy";"0,05";"0,2"\r\n',
+    ],
+)
+def test_tables_are_read_as_spreadsheets_write_them(tmp_path, table):
+    folder = tabled(tmp_path / "mine", "")
+    (folder / "metadata.csv").write_text(table, encoding="utf-8", newline="")
+    (clip,) = read_corpus(folder)
+    assert (clip.path, clip.emotion) == (folder / "a.wav", "happy")
+    assert (clip.speaker, clip.stretch_s) == ("mine/Ada, the first", (0.05, 0.2))
+
+
+def test_a_table_of_another_separator_without_a_column_says_which(tmp_path):
+    with pytest.raises(CorpusError, match=r"metadata\.csv lacks the column speaker: .*semicolons or tabs"):
+        read_corpus(tabled(tmp_path / "mine", "File;Who;Emotion\na.wav;1;joy\n"))
+
+
+def test_empty_rows_are_skipped_and_lines_counted_with_them(tmp_path):
+    rows = "\n,,\nfile,speaker,emotion\n\na.wav,1,joy\n,,\n  , ,\n"
+    folder = tabled(tmp_path / "mine", rows)
+    assert len(read_corpus(folder)) == 1
+    (folder / "metadata.csv").write_text(rows + "b.wav,1,joy\n")
+    with pytest.raises(CorpusError, match=r"line 8: .*b\.wav does not exist"):
+        read_corpus(folder)
+
+
+def test_every_bad_row_is_named_at_once(tmp_path):
+    rows = [f"b{number}.wav,1,joy" for number in range(11)] + ["a.wav,1,boredom", "a.wav,1,joy"]
+    with pytest.raises(CorpusError) as raised:
+        read_corpus(tabled(tmp_path / "mine", "\n".join(["file,speaker,emotion", *rows])))
+    lines = str(raised.value).splitlines()
+    assert [f"line {number}: " in line for number, line in enumerate(lines[:10], start=2)] == [True] * 10
+    assert lines[10].strip() == "12 in all, 2 of them not shown."
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("s1", "S1", True),
+        ("Ada L", "ada_l", True),
+        ("7", "07", True),
+        ("Zoe\u0301", "Zoé", True),
+        ("s1", "s2", False),
+        ("1-11", "11-1", False),
+        ("10", "1", False),
+    ],
+)
+def test_speakers_whose_names_are_nearly_the_same_are_named(tmp_path, caplog, one, other, alike):
+    folder = tabled(tmp_path / "mine", "")
+    recording(folder / "b.wav")
+    table = f"file,speaker,emotion\na.wav,{one},joy\nb.wav,{other},joy\n"
+    (folder / "metadata.csv").write_text(table, encoding="utf-8")
+    read_corpus(folder)
+    assert (f"{one} and {other} count as 2 speakers" in caplog.text) is alike
 
 
 def test_a_table_in_another_encoding_is_named(tmp_path):

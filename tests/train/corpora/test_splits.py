@@ -1,4 +1,4 @@
-"""No speaker and no recording is on both sides of a split."""
+"""Splits share no speaker and no recording between their parts."""
 
 import csv
 from dataclasses import replace
@@ -187,9 +187,9 @@ def write_split(path: Path, split: Split, columns: tuple[str, ...]) -> Path:
 @pytest.mark.parametrize("columns", [("part", "file"), ("part", "corpus", "speaker", "file")])
 def test_a_split_file_gives_the_split_back(tmp_path, columns):
     clips = made_clips(tmp_path)
-    wanted = ravdess_fold(clips, 2)
-    found = from_file(clips, write_split(tmp_path / "mine.csv", wanted, columns))
-    assert found == replace(wanted, name="mine")
+    expected = ravdess_fold(clips, 2)
+    split = from_file(clips, write_split(tmp_path / "mine.csv", expected, columns))
+    assert split == replace(expected, name="mine")
 
 
 def test_a_split_file_tells_clips_of_the_same_name_apart(tmp_path):
@@ -217,11 +217,11 @@ def test_the_split_file_of_a_run_tells_nested_layouts_apart(tmp_path):
         recording(tmp_path / "data" / "savee" / speaker / "a01.wav")
     clips = corpora.read(tmp_path / "data", ["mine", "savee"])
     assert [clip.file for clip in clips[1:4]] == ["x/a.wav", "y/x/a.wav", "savee/DC/a01.wav"]
-    wanted = Split("mine", (clips[0], clips[3]), (clips[1], clips[4]), (clips[2], clips[5]))
+    expected = Split("mine", (clips[0], clips[3]), (clips[1], clips[4]), (clips[2], clips[5]))
     split = tmp_path / "split.csv"
-    parts = [(part, clip) for part in PARTS for clip in getattr(wanted, part)]
+    parts = [(part, clip) for part in PARTS for clip in getattr(expected, part)]
     split.write_text("\n".join(["part,file", *(f"{part},{clip.file}" for part, clip in parts)]))
-    assert from_file(clips, split) == replace(wanted, name="split")
+    assert from_file(clips, split) == replace(expected, name="split")
     moved = corpora.read((tmp_path / "data").rename(tmp_path / "elsewhere"), ["mine", "savee"])
     assert [clip.file for clip in from_file(moved, split).test] == ["y/x/a.wav", "savee/KL/a01.wav"]
 

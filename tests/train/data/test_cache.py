@@ -1,4 +1,4 @@
-"""Features are computed once, never stale, whole or not there, and the same with and without the cache."""
+"""The feature cache: no stale or partial entries, and the same numbers as without a cache."""
 
 import resource
 from concurrent.futures import ProcessPoolExecutor
@@ -57,19 +57,19 @@ def features(cache: FeatureCache, clip: Clip, spec: FeatureSpec = SPEC) -> np.nd
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_features_are_the_same_without_made_and_found_in_the_cache(cache, clip, spec):
     without = features(FeatureCache(), clip, spec)
-    made = features(cache, clip, spec)
-    found = features(cache, clip, spec)
-    np.testing.assert_array_equal(made, without)
-    np.testing.assert_array_equal(found, without)
+    computed = features(cache, clip, spec)
+    loaded = features(cache, clip, spec)
+    np.testing.assert_array_equal(computed, without)
+    np.testing.assert_array_equal(loaded, without)
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_features_are_those_of_the_speech_but_for_rounding(cache, clip, spec):
     samples = torch.from_numpy(speech_of(clip.path.read_bytes()) / FULL_SCALE)[None]
     expected, lengths = FeatureExtractor(spec)(samples, torch.tensor([samples.shape[-1]]))
-    found = features(cache, clip, spec)
-    assert found.shape == (spec.bands, int(lengths[0]))
-    np.testing.assert_allclose(found, expected[0].numpy(), rtol=1e-3, atol=ROUNDING)
+    computed = features(cache, clip, spec)
+    assert computed.shape == (spec.bands, int(lengths[0]))
+    np.testing.assert_allclose(computed, expected[0].numpy(), rtol=1e-3, atol=ROUNDING)
 
 
 def test_what_is_in_the_cache_is_not_computed_again(cache, clip):
@@ -105,12 +105,12 @@ def test_another_spec_has_other_features(cache, clip):
 def test_another_cutting_of_speech_has_another_name(tmp_path):
     path = tmp_path / "cutting.py"
     path.write_text("MIN_SILENCE_MS = 300\n")
-    found = util.spec_from_file_location("cutting", path)
-    cutting = util.module_from_spec(found)
-    before = caching.key(b"sound", caching.code.__wrapped__((cutting,)))
-    assert before == caching.key(b"sound", caching.code.__wrapped__((cutting,)))
+    spec = util.spec_from_file_location("cutting", path)
+    cutting = util.module_from_spec(spec)
+    before = caching.key(b"sound", caching.code_version.__wrapped__((cutting,)))
+    assert before == caching.key(b"sound", caching.code_version.__wrapped__((cutting,)))
     path.write_text("MIN_SILENCE_MS = 200\n")
-    assert before != caching.key(b"sound", caching.code.__wrapped__((cutting,)))
+    assert before != caching.key(b"sound", caching.code_version.__wrapped__((cutting,)))
 
 
 def test_a_name_depends_on_each_part_and_on_where_one_ends():
@@ -187,7 +187,7 @@ def test_the_command_says_in_one_line_that_the_disk_is_full(tmp_path):
     arguments = ["fit", "--recipe", str(recipe), "--split", "everyone", "--data", str(folder.parent)]
     places = ["--out", str(tmp_path / "run"), "--cache", str(tmp_path / "cache")]
     with full_disk():
-        found = CliRunner().invoke(app, [*arguments, *places])
-    assert found.exit_code == 1
-    (line,) = [line for line in found.stderr.splitlines() if line.startswith("error")]
+        result = CliRunner().invoke(app, [*arguments, *places])
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error")]
     assert f"the feature cache {tmp_path / 'cache'} cannot be used" in line

@@ -1,4 +1,4 @@
-"""Batches: their order, their crops, and that each epoch draws anew."""
+"""Batches: order, crops, and new draws in each epoch."""
 
 import lightning as L
 import numpy as np
@@ -50,19 +50,19 @@ def test_batches_hold_similar_lengths_and_follow_the_share(dataset):
     assert list(batches) != first
 
 
-class Listener(L.LightningModule):
+class LengthRecorder(L.LightningModule):
     """Learns nothing and remembers the lengths of its batches, epoch by epoch."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard: list[list[list[int]]] = []
+        self.lengths: list[list[list[int]]] = []
         self.automatic_optimization = False
 
     def on_train_epoch_start(self) -> None:
-        self.heard.append([])
+        self.lengths.append([])
 
     def training_step(self, batch, index: int) -> None:
-        self.heard[-1].append(batch.lengths.tolist())
+        self.lengths[-1].append(batch.lengths.tolist())
 
     def transfer_batch_to_device(self, batch, device, dataloader_idx: int):
         return batch
@@ -74,10 +74,10 @@ class Listener(L.LightningModule):
 def test_each_epoch_of_lightning_draws_anew(dataset, tmp_path):
     data = dataset(crop=1.0)
     loader = DataLoader(data, batch_sampler=LengthBatches(data, 4, shuffle=True), collate_fn=data.collate)
-    listener = Listener()
+    recorder = LengthRecorder()
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    L.Trainer(default_root_dir=tmp_path, accelerator="cpu", max_epochs=3, **quiet).fit(listener, loader)
-    first, second, third = listener.heard
+    L.Trainer(default_root_dir=tmp_path, accelerator="cpu", max_epochs=3, **quiet).fit(recorder, loader)
+    first, second, third = recorder.lengths
     assert first != second != third != first
     assert data.epoch == 2
 
@@ -127,13 +127,13 @@ def test_crops_depend_on_the_epoch_and_can_be_replayed(dataset):
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize(("batch_size", "count"), [(1, 2), (1, 5), (2, 3), (3, 2), (4, 4), (5, 12), (100, 2)])
 def test_processes_share_out_every_clip_once_in_as_many_steps(dataset, batch_size, count, shuffle):
-    shared = LengthBatches(dataset(), batch_size, shuffle=shuffle).shared(count)
-    assert sorted(i for batch in shared for i in batch) == list(range(12))
-    sizes = [len(batch[rank::count]) for batch in shared for rank in range(count)]
+    batches = LengthBatches(dataset(), batch_size, shuffle=shuffle).batches_for(count)
+    assert sorted(i for batch in batches for i in batch) == list(range(12))
+    sizes = [len(batch[rank::count]) for batch in batches for rank in range(count)]
     assert min(sizes) >= 1
     assert max(sizes) <= batch_size + 1
 
 
 def test_more_processes_than_clips_are_refused(dataset):
     with pytest.raises(RunError, match="12 clips cannot be shared out to 13 processes: use fewer --devices"):
-        LengthBatches(dataset(), 4).shared(13)
+        LengthBatches(dataset(), 4).batches_for(13)

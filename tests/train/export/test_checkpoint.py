@@ -1,7 +1,8 @@
-"""Any finished run becomes a checkpoint that says what it is worth, whence it comes and who may use it."""
+"""Export of finished runs as checkpoints, with results, origin and licence."""
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -56,22 +57,22 @@ def clips(tmp_path_factory) -> list[Clip]:
 
 def predictions(accuracy: float, confidence: float) -> Predictions:
     """A thousand clips of which so many are named right, all equally surely; 0 to 1."""
-    right = np.arange(1000) < 1000 * accuracy
+    correct = np.arange(1000) < 1000 * accuracy
     logits = np.full((1000, len(LABELS)), np.log((1 - confidence) / (len(LABELS) - 1)))
     logits[:, 0] = np.log(confidence)
-    told = tuple(str(i) for i in range(1000))
-    return Predictions(told, ("made",) * 1000, told, np.where(right, 0, 1), logits)
+    names = tuple(str(i) for i in range(1000))
+    return Predictions(names, ("made",) * 1000, names, np.where(correct, 0, 1), logits)
 
 
-def test_strangers_raise_the_temperature_as_far_as_unseen_speakers_bear():
-    known, strangers = predictions(0.7, 0.7), predictions(0.3, 0.7)
-    assert _temperature([known], []) == pytest.approx(1.0, abs=1e-3)
-    found = _temperature([known], [strangers])
-    errors = [calibration_error(known, temperature) for temperature in (found, found + TEMPERATURE_STEP)]
+def test_corpora_left_out_raise_the_temperature_as_far_as_calibration_allows():
+    in_corpora, left_out = predictions(0.7, 0.7), predictions(0.3, 0.7)
+    assert _temperature([in_corpora], []) == pytest.approx(1.0, abs=1e-3)
+    temperature = _temperature([in_corpora], [left_out])
+    errors = [calibration_error(in_corpora, value) for value in (temperature, temperature + TEMPERATURE_STEP)]
     assert errors[0] <= PROMISED_ECE < errors[1]
-    assert 1.0 < found < temperature_of(strangers)
-    assert _temperature([known, strangers], [strangers]) == temperature_of(join([known, strangers]))
-    assert _temperature([known], [predictions(0.9, 0.7)]) == _temperature([known], [])
+    assert 1.0 < temperature < temperature_of(left_out)
+    assert _temperature([in_corpora, left_out], [left_out]) == temperature_of(join([in_corpora, left_out]))
+    assert _temperature([in_corpora], [predictions(0.9, 0.7)]) == _temperature([in_corpora], [])
 
 
 def recipe(architecture: str) -> Recipe:
@@ -102,29 +103,29 @@ def checkpoints(tmp_path, monkeypatch) -> Path:
 
 
 def listed() -> dict[str, dict]:
-    found = json.loads(CliRunner().invoke(ser_core, ["models", "--format", "json"]).stdout)
-    return {model["name"]: model for model in found}
+    models = json.loads(CliRunner().invoke(ser_core, ["models", "--format", "json"]).stdout)
+    return {model["name"]: model for model in models}
 
 
 def test_a_lone_fold_ships_with_its_own_test(fold, checkpoints, clips):
     export(fold, checkpoints / "mine")
-    own = json.loads((fold / "metrics.json").read_text())
-    told = listed()["mine"]
-    assert told["accuracy"] == {
+    metrics = json.loads((fold / "metrics.json").read_text())
+    model = listed()["mine"]
+    assert model["accuracy"] == {
         "protocol": "speaker_fold0of4",
         "speaker_dependent": False,
-        "mean": own["accuracy"],
-        "ci95": own["accuracy_ci95"],
+        "mean": metrics["accuracy"],
+        "ci95": metrics["accuracy_ci95"],
     }
     card = (checkpoints / "mine" / "README.md").read_text()
     assert "those of the shipped weights themselves" in card
-    assert f"| accuracy | {own['accuracy']:.1f} |" in card
+    assert f"| accuracy | {metrics['accuracy']:.1f} |" in card
     assert "Trained from random weights." in card
     assert "the terms of the corpora it was trained on decide (mine)" in card
     assert "license: other" in card
     saved = bundles.read("mine")
     assert saved.threshold == 0.6
-    assert saved.temperature == pytest.approx(own["temperature"], abs=1e-4)
+    assert saved.temperature == pytest.approx(metrics["temperature"], abs=1e-4)
     assert Recognizer.load("mine", "cpu").analyze_file(clips[0].path).error is None
 
 
@@ -140,9 +141,10 @@ def test_a_speaker_dependent_number_is_never_shown_as_another(by_file, checkpoin
 
 def test_unseen_voices_come_before_heard_ones(by_file, fold, clips, checkpoints, tmp_path):
     dependent, independent = tmp_path / "random_by_file", tmp_path / "speaker_kfold_4"
-    fit(recipe("cnn_lstm"), split_named("random_by_file", clips), dependent / "random_by_file", "cpu")
+    shutil.copytree(by_file, dependent / "random_by_file")
+    shutil.copytree(fold, independent / fold.name)
     summarise(recipe("cnn_lstm"), "random_by_file", clips, dependent)
-    for i in range(4):
+    for i in range(1, 4):
         name = f"speaker_fold{i}of4"
         fit(recipe("parallel_2cnn_transformer"), split_named(name, clips), independent / name, "cpu")
     summary = summarise(recipe("parallel_2cnn_transformer"), "speaker_kfold:4", clips, independent)

@@ -1,4 +1,4 @@
-"""A checkpoint as ONNX says what torch says, and runs on a machine without torch."""
+"""ONNX files give the same results as torch, and run without torch."""
 
 import json
 import shutil
@@ -31,8 +31,8 @@ app(sys.argv[1:])
 def adaptive(tmp_path_factory) -> Path:
     """A checkpoint of the default's architecture, with its ONNX files."""
     folder = random_bundle(tmp_path_factory.mktemp("adaptive"), "whisper_base_adaptive", temperature=1.7)
-    done = CliRunner().invoke(app, ["export", str(folder), "--onnx"])
-    assert done.exit_code == 0, done.output
+    result = CliRunner().invoke(app, ["export", str(folder), "--onnx"])
+    assert result.exit_code == 0, result.output
     return folder
 
 
@@ -51,7 +51,7 @@ def test_a_session_goes_as_with_torch(adaptive, tmp_path):
 
 def test_a_settled_session_goes_as_with_torch(adaptive, tmp_path):
     paths = [write_wav(tmp_path / f"{seed}.wav", syllables(2, seed)) for seed in range(2)]
-    found = []
+    probabilities = []
     for recognizer in (
         Recognizer.load(adaptive, "cpu", "float32"),
         Recognizer.load(adaptive, runtime="onnx"),
@@ -60,10 +60,10 @@ def test_a_settled_session_goes_as_with_torch(adaptive, tmp_path):
         for path in paths:
             recognizer.analyze_file(path, session=session)
         session.settle()
-        again = [recognizer.analyze_file(path, session=session) for path in paths]
-        found.append([list(part.probabilities.values()) for one in again for part in one.segments])
-    assert len(found[0]) == 4
-    assert np.array(found[1]) == pytest.approx(np.array(found[0]), abs=1e-4)
+        analyses = [recognizer.analyze_file(path, session=session) for path in paths]
+        probabilities.append([list(part.probabilities.values()) for one in analyses for part in one.segments])
+    assert len(probabilities[0]) == 4
+    assert np.array(probabilities[1]) == pytest.approx(np.array(probabilities[0]), abs=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +111,13 @@ def test_a_network_that_does_not_adapt(tmp_path):
 def test_the_command_runs_without_torch(adaptive, tmp_path):
     path = write_wav(tmp_path / "a.wav", syllables(2))
     command = [sys.executable, "-c", WITHOUT_TORCH, "analyze", str(path), "--model", str(adaptive)]
-    done = subprocess.run(
+    result = subprocess.run(
         [*command, "--runtime", "onnx"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     exact = Recognizer.load(adaptive, "cpu", "float32").analyze_file(path)
-    (found,) = json.loads(done.stdout)
-    assert found["error"] is None
-    assert found["summary"]["probabilities"] == pytest.approx(exact.summary.probabilities, abs=1e-3)
+    (analysis,) = json.loads(result.stdout)
+    assert analysis["error"] is None
+    assert analysis["summary"]["probabilities"] == pytest.approx(exact.summary.probabilities, abs=1e-3)
 
 
 @pytest.mark.parametrize(("file", "runtime"), [(ONNX, "onnx"), (ONNX_INT8, "onnx-int8")])
@@ -149,6 +149,6 @@ def test_a_gpu_is_left_to_torch(adaptive):
 
 
 def test_a_run_without_a_place_to_go_is_usage():
-    done = CliRunner().invoke(app, ["export", "somewhere"])
-    assert done.exit_code == 1
-    assert "name the checkpoint" in done.output
+    result = CliRunner().invoke(app, ["export", "somewhere"])
+    assert result.exit_code == 1
+    assert "name the checkpoint" in result.output

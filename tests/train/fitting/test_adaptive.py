@@ -82,10 +82,12 @@ def test_offsets_of_classes_are_free_of_who_speaks():
     speakers = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2])
     targets = torch.tensor([0, 2, 3, 0, 2, 3, 0, 2])  # the third speaker lacks a class
     voice, emotion = torch.randn(3, 5) * 10, torch.randn(len(LABELS), 5)
-    found = class_offsets(voice[speakers] + emotion[targets], targets, speakers)
-    wanted = emotion - emotion[[0, 2, 3]].mean(0)
-    torch.testing.assert_close(found[[0, 2]] - found[3], wanted[[0, 2]] - wanted[3], atol=0.2, rtol=0.1)
-    assert found[1].abs().sum() == 0
+    offsets = class_offsets(voice[speakers] + emotion[targets], targets, speakers)
+    expected = emotion - emotion[[0, 2, 3]].mean(0)
+    torch.testing.assert_close(
+        offsets[[0, 2]] - offsets[3], expected[[0, 2]] - expected[3], atol=0.2, rtol=0.1
+    )
+    assert offsets[1].abs().sum() == 0
 
 
 def test_a_session_mean_is_of_some_of_the_speakers_own_clips():
@@ -108,13 +110,13 @@ def test_a_copy_gives_a_speaker_one_session(recipe, clips):
 def test_embeddings_come_from_the_cache_as_they_were_made(recipe, clips, tmp_path):
     cached = Embedder(recipe, FeatureCache(tmp_path))
     for copy in (0, 1):
-        made = cached.embeddings(clips[:4], copy)
-        torch.testing.assert_close(cached.embeddings(clips[:4], copy), made, atol=0, rtol=0)
+        embeddings = cached.embeddings(clips[:4], copy)
+        torch.testing.assert_close(cached.embeddings(clips[:4], copy), embeddings, atol=0, rtol=0)
         fresh = Embedder(recipe, FeatureCache()).embeddings(clips[:4], copy)
-        torch.testing.assert_close(fresh, made, atol=0, rtol=0)
+        torch.testing.assert_close(fresh, embeddings, atol=0, rtol=0)
     changed = replace(recipe, augmentation=from_table({"speed": {"p": 1.0, "rate": [1.1, 1.1]}}))
     other = Embedder(changed, FeatureCache(tmp_path)).embeddings(clips[:4], 1)
-    assert (other - made).abs().max() > 1e-3
+    assert (other - embeddings).abs().max() > 1e-3
 
 
 def test_a_run_reports_clips_alone_and_in_sessions(run):
@@ -141,13 +143,13 @@ def test_every_kind_of_session_holds_one_speaker_and_covers_the_other_clips():
     targets = np.array([LABELS.index(name) for name in ["neutral", "sad", "sad", "happy"] * 5])
     rows = np.arange(20)
     for name, kind in sessions.KINDS.items():
-        found = list(kind(rows, targets, np.random.default_rng(0)))
-        heard = {row for one in found for row in one.tolist()}
-        assert heard >= set(rows[targets != sessions.NEUTRAL].tolist()), name
+        session_rows = list(kind(rows, targets, np.random.default_rng(0)))
+        covered = {row for one in session_rows for row in one.tolist()}
+        assert covered >= set(rows[targets != sessions.NEUTRAL].tolist()), name
         if name == "one_emotion":
-            assert all(len(set(targets[one])) == 1 for one in found)
+            assert all(len(set(targets[one])) == 1 for one in session_rows)
         if name == "mostly_neutral":
-            assert all((targets[one] != sessions.NEUTRAL).sum() <= sessions.OTHERS for one in found)
+            assert all((targets[one] != sessions.NEUTRAL).sum() <= sessions.OTHERS for one in session_rows)
 
 
 def test_clips_that_are_all_there_are_judged_with_the_others_of_their_session(recipe, clips):
@@ -155,22 +157,22 @@ def test_clips_that_are_all_there_are_judged_with_the_others_of_their_session(re
     model = adaptive.fit_heads(recipe, clips, embedder)
     embeddings = embedder.embeddings(clips)
     alone = sessions.by_themselves(model, clips, embeddings)
-    found = sessions.together(model, alone, embeddings, alone.speakers)
+    predictions = sessions.together(model, alone, embeddings, alone.speakers)
     for row, speaker in enumerate(alone.speakers):
         session = Session()
-        for other, of in enumerate(alone.speakers):
-            if of == speaker and other != row:
+        for other, session_speaker in enumerate(alone.speakers):
+            if session_speaker == speaker and other != row:
                 session.keep(model, embeddings[other])
         expected = session.judge(model, embeddings[row]).detach().numpy()
-        assert found.logits[row] == pytest.approx(expected, abs=1e-3)
-    assert found.files == alone.files
+        assert predictions.logits[row] == pytest.approx(expected, abs=1e-3)
+    assert predictions.files == alone.files
     everybody = sessions.together(model, alone, embeddings, alone.corpora)
-    assert np.abs(everybody.logits - found.logits).max() > 1e-3
+    assert np.abs(everybody.logits - predictions.logits).max() > 1e-3
 
 
 def test_a_joined_head_is_the_mean_of_its_members():
     head = build("whisper_base_adaptive", len(LABELS), hidden=8).eval().alone
-    members = [adaptive._member_of(head).eval() for _ in range(adaptive.MEMBERS)]
+    members = [adaptive._ensemble_member(head).eval() for _ in range(adaptive.MEMBERS)]
     adaptive._join(head, members)
     rows = torch.randn(3, 3072)
     torch.testing.assert_close(head(rows), torch.stack([member(rows) for member in members]).mean(0))

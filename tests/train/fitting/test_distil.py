@@ -1,4 +1,4 @@
-"""A small encoder learns to hear what a large one hears."""
+"""Distillation of a small encoder from a large one."""
 
 import logging
 from dataclasses import replace
@@ -19,7 +19,7 @@ from train.augment import from_table
 from train.corpora.splits import Split
 from train.data.cache import FeatureCache
 from train.fitting import distil
-from train.fitting.distil import BATCH_SIZE, BUCKET_BATCHES, drawn, fit_encoder, targets_of
+from train.fitting.distil import BATCH_SIZE, BUCKET_BATCHES, draw_batch, fit_encoder, teacher_components
 from train.fitting.fit import fit
 from train.recipe import Recipe, RecipeError
 from train.reports import evaluate
@@ -64,7 +64,7 @@ def cache(tmp_path_factory) -> FeatureCache:
 
 
 @pytest.fixture(scope="module")
-def taught(recipe, clips, cache, tmp_path_factory):
+def distilled(recipe, clips, cache, tmp_path_factory):
     return fit_encoder(recipe, clips, tmp_path_factory.mktemp("run"), cache)
 
 
@@ -77,15 +77,17 @@ def test_it_learns_what_the_teacher_hears(recipe, clips, cache, tmp_path, caplog
     assert losses[1] < 0.95 * losses[0]
 
 
-def test_the_same_recipe_gives_the_same_encoder_which_is_then_frozen(recipe, clips, cache, taught, tmp_path):
-    assert same(fit_encoder(recipe, clips, tmp_path, cache), taught)
-    assert not any(weight.requires_grad for weight in taught.encoder.parameters())
+def test_the_same_recipe_gives_the_same_encoder_which_is_then_frozen(
+    recipe, clips, cache, distilled, tmp_path
+):
+    assert same(fit_encoder(recipe, clips, tmp_path, cache), distilled)
+    assert not any(weight.requires_grad for weight in distilled.encoder.parameters())
     published = build("whisper_tiny_distilled", len(LABELS), hidden=16)
     published.load_pretrained(recipe.pretrained)
-    assert not same(published.encoder, taught.encoder)
+    assert not same(published.encoder, distilled.encoder)
 
 
-def test_a_killed_run_ends_as_an_unbroken_one(recipe, clips, cache, taught, tmp_path, monkeypatch):
+def test_a_killed_run_ends_as_an_unbroken_one(recipe, clips, cache, distilled, tmp_path, monkeypatch):
     class Kill(logging.Handler):
         def emit(self, record):
             if record.args[0] == 4:
@@ -97,10 +99,10 @@ def test_a_killed_run_ends_as_an_unbroken_one(recipe, clips, cache, taught, tmp_
     with pytest.raises(KeyboardInterrupt):
         fit_encoder(recipe, clips, tmp_path, cache)
     monkeypatch.undo()
-    assert same(fit_encoder(recipe, clips, tmp_path, cache), taught)
+    assert same(fit_encoder(recipe, clips, tmp_path, cache), distilled)
 
 
-def test_a_run_leaves_a_small_bundle_with_an_encoder_of_its_own(recipe, clips, cache, taught, tmp_path):
+def test_a_run_leaves_a_small_bundle_with_an_encoder_of_its_own(recipe, clips, cache, distilled, tmp_path):
     voices = sorted({clip.speaker for clip in clips})
     parts = (voices[:2], voices[2:3], voices[3:])
     train, validation, test = (tuple(clip for clip in clips if clip.speaker in part) for part in parts)
@@ -109,11 +111,11 @@ def test_a_run_leaves_a_small_bundle_with_an_encoder_of_its_own(recipe, clips, c
     assert saved.architecture == "whisper_tiny_distilled"
     assert sum(weight.numel() for weight in model.parameters()) < 2_000_000
     assert set(metrics["in_sessions"]) == {"every_emotion", "mostly_neutral", "one_emotion"}
-    found = evaluate.read(tmp_path / "run" / "predictions.csv")
+    predictions = evaluate.read(tmp_path / "run" / "predictions.csv")
     samples, lengths = pad([torch.from_numpy(s / np.float32(32767)) for s in cache.speech(test)])
     with torch.inference_mode():
-        heard = model(*FeatureExtractor(model.features)(samples, lengths)).log_softmax(-1)
-    np.testing.assert_allclose(found.logits, heard.numpy(), atol=2e-3)
+        logits = model(*FeatureExtractor(model.features)(samples, lengths)).log_softmax(-1)
+    np.testing.assert_allclose(predictions.logits, logits.numpy(), atol=2e-3)
 
 
 def test_the_strongest_cells_of_the_published_layer_are_kept(recipe):
@@ -123,28 +125,28 @@ def test_the_strongest_cells_of_the_published_layer_are_kept(recipe):
     model = build("whisper_tiny_distilled", len(LABELS))
     model.load_pretrained(recipe.pretrained)
     layer = model.encoder.layers[0]
-    kept = layer.fc1.weight.norm(dim=1) * layer.fc2.weight.norm(dim=0)
-    torch.testing.assert_close(kept.sort().values, strength.sort().values[-len(kept) :])
+    cell_strength = layer.fc1.weight.norm(dim=1) * layer.fc2.weight.norm(dim=0)
+    torch.testing.assert_close(cell_strength.sort().values, strength.sort().values[-len(cell_strength) :])
 
 
 def test_what_the_teacher_hears_is_told_by_components_of_one_scale():
     torch.manual_seed(0)
-    told = targets_of(torch.randn(2, 40, 30) * torch.logspace(-3, 3, 30) + 5)
-    assert told.shape == (2, 40, 30)
-    assert told.mean((0, 1)).abs().max() < 1e-2
-    assert told.std().item() == pytest.approx(1)
+    components = teacher_components(torch.randn(2, 40, 30) * torch.logspace(-3, 3, 30) + 5)
+    assert components.shape == (2, 40, 30)
+    assert components.mean((0, 1)).abs().max() < 1e-2
+    assert components.std().item() == pytest.approx(1)
 
 
 def test_batches_are_of_similar_length_and_follow_the_shares():
-    share, lengths = torch.tensor([1.0] * 50 + [0.0] * 50), np.arange(100) * 1000
-    seen = [drawn(share, lengths, 3, 0, step) for step in range(BUCKET_BATCHES)]
-    rows = np.stack([rows for _, rows in seen])
+    weights, lengths = torch.tensor([1.0] * 50 + [0.0] * 50), np.arange(100) * 1000
+    batches = [draw_batch(weights, lengths, 3, 0, step) for step in range(BUCKET_BATCHES)]
+    rows = np.stack([rows for _, rows in batches])
     assert rows.shape == (BUCKET_BATCHES, BATCH_SIZE)
     assert rows.max() < 50
     assert np.ptp(rows, axis=1).max() < 15  # of 50
-    assert {int(copy) for copies, _ in seen for copy in copies} == {0, 1, 2}
-    assert (drawn(share, lengths, 3, 0, 3)[1] == rows[3]).all()
-    assert (drawn(share, lengths, 3, 1, 3)[1] != rows[3]).any()
+    assert {int(copy) for copies, _ in batches for copy in copies} == {0, 1, 2}
+    assert (draw_batch(weights, lengths, 3, 0, 3)[1] == rows[3]).all()
+    assert (draw_batch(weights, lengths, 3, 1, 3)[1] != rows[3]).any()
 
 
 @pytest.mark.parametrize("lacking", ["teacher_pretrained", "teacher_epochs", "sessions"])

@@ -1,4 +1,4 @@
-"""A whole training run on generated voices: it learns, resumes, reports and ships."""
+"""A whole training run on generated voices: learning, resuming, reports, export."""
 
 import csv
 import json

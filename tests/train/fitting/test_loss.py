@@ -1,4 +1,4 @@
-"""The loss: classes that a corpus lacks, rare classes, clips that are sure already."""
+"""The loss: classes that a corpus lacks, class weights, focal loss."""
 
 from pathlib import Path
 
@@ -38,8 +38,8 @@ def test_without_masks_it_is_the_cross_entropy(smoothing, weights):
     logits, targets = batch()
     rows = torch.nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
     counts = torch.ones(5) if weights is None else weights[targets]
-    found = masked_cross_entropy(logits, targets, EVERY, smoothing, weights)
-    torch.testing.assert_close(found, (rows * counts).sum() / counts.sum())
+    loss = masked_cross_entropy(logits, targets, EVERY, smoothing, weights)
+    torch.testing.assert_close(loss, (rows * counts).sum() / counts.sum())
 
 
 def test_the_focal_loss_multiplies_each_row_by_how_unsure_it_is():
@@ -59,8 +59,8 @@ def test_the_focal_loss_of_a_row_that_is_sure_has_a_finite_slope(gamma):
 
 
 def test_equal_classes_weigh_the_same():
-    found = class_weights(clips("a", neutral=3, calm=3, sad=3), LABELS, 1.0, {})
-    torch.testing.assert_close(found, torch.ones(3))
+    weights = class_weights(clips("a", neutral=3, calm=3, sad=3), LABELS, 1.0, {})
+    torch.testing.assert_close(weights, torch.ones(3))
 
 
 def test_a_class_three_times_as_rare_weighs_three_times_as_much():

@@ -1,4 +1,4 @@
-"""Which parts of a pretrained model learn, and how fast."""
+"""Learning rates and frozen layers of pretrained models."""
 
 import pytest
 import torch
@@ -32,27 +32,27 @@ def test_parts_hold_what_is_pretrained_once_and_nothing_of_the_head(architecture
     assert all("embed_positions" in name or "mask_embedding" in name for name in left)
 
 
-def name_of(model: torch.nn.Module, wanted: torch.nn.Parameter) -> str:
-    return next(name for name, parameter in model.named_parameters() if parameter is wanted)
+def name_of(model: torch.nn.Module, target: torch.nn.Parameter) -> str:
+    return next(name for name, parameter in model.named_parameters() if parameter is target)
 
 
 @pytest.mark.parametrize("architecture", PRETRAINED)
 def test_pretrained_layers_learn_more_slowly_towards_the_input(architecture):
-    found = module(architecture, encoder_learning_rate=1e-4, layer_decay=0.5)
-    new, *groups = found._parameter_groups()
+    network = module(architecture, encoder_learning_rate=1e-4, layer_decay=0.5)
+    new, *groups = network._parameter_groups()
     assert new["lr"] == 1e-3
     stem = architecture in ("whisper_tiny", "speech_encoder")
     assert [group["lr"] for group in groups] == [1e-4 * 0.5**i for i in range(LAYERS[architecture] + stem)]
-    assert {id(p) for p in found.model.head.parameters()} <= {id(p) for p in new["params"]}
+    assert {id(p) for p in network.model.head.parameters()} <= {id(p) for p in new["params"]}
 
 
 @pytest.mark.parametrize("architecture", PRETRAINED)
 def test_frozen_layers_and_the_stem_do_not_learn(architecture):
-    found = module(architecture, frozen_layers=1)
-    stem, first, second, *_ = found.model.pretrained_parts()
+    network = module(architecture, frozen_layers=1)
+    stem, first, second, *_ = network.model.pretrained_parts()
     assert not any(p.requires_grad for part in (stem, first) for p in part.parameters())
     assert all(p.requires_grad for p in second.parameters())
-    learning = {id(p) for group in found._parameter_groups() for p in group["params"]}
+    learning = {id(p) for group in network._parameter_groups() for p in group["params"]}
     assert not any(id(p) in learning for p in first.parameters())
 
 

@@ -1,4 +1,4 @@
-"""The linear probe: what it learns, what it must not, and that a run ships it beside the tuned encoder."""
+"""The linear probe: its fit, its class mask and weights, and a run that ships it with the tuned model."""
 
 import json
 
@@ -45,10 +45,10 @@ def test_more_decay_gives_smaller_weights():
 
 def test_a_class_a_corpus_lacks_is_not_pushed_away_by_it():
     rows, targets = blobs()
-    kept = targets != 2
-    lacking = torch.ones(int(kept.sum()), 3, dtype=torch.bool)
-    lacking[:, 2] = False
-    masked = fitted(rows[kept], targets[kept], lacking)
+    remaining = targets != 2
+    allowed = torch.ones(int(remaining.sum()), 3, dtype=torch.bool)
+    allowed[:, 2] = False
+    masked = fitted(rows[remaining], targets[remaining], allowed)
     assert masked.weight[2].abs().max() < 1e-6
     assert masked.bias[2].abs() < 1e-6
 
@@ -57,8 +57,8 @@ def test_a_weightless_clip_teaches_nothing():
     rows, targets = blobs()
     wrong = torch.cat([targets, (targets + 1) % 3])
     weights = torch.cat([torch.ones(len(rows)), torch.zeros(len(rows))])
-    taught = fitted(torch.cat([rows, rows]), wrong, weights=weights)
-    torch.testing.assert_close(taught.weight, fitted(rows, targets).weight, atol=0.05, rtol=0.05)
+    weighted = fitted(torch.cat([rows, rows]), wrong, weights=weights)
+    torch.testing.assert_close(weighted.weight, fitted(rows, targets).weight, atol=0.05, rtol=0.05)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The upper layers of a session-adaptive encoder, tuned with its heads."""
+"""Fine-tuning of the upper layers of a session-adaptive encoder with its heads."""
 
 import logging
 from dataclasses import replace
@@ -105,8 +105,8 @@ def test_what_the_layers_are_given_is_what_the_encoder_gives_them(recipe, clips,
     whole = embedder.embeddings(clips[:3])
     states = embedder.states(clips[:3], 0, 2)
     with torch.inference_mode():
-        made = tune._embed(embedder.model, 2, states)
-    torch.testing.assert_close(made, whole, atol=0.05, rtol=0.05)  # the states are in bfloat16
+        embeddings = tune._embed(embedder.model, 2, states)
+    torch.testing.assert_close(embeddings, whole, atol=0.05, rtol=0.05)  # the states are in bfloat16
     again = Embedder(recipe, cache).states(clips[:3], 0, 2)
     assert all(torch.equal(one, other) for one, other in zip(states, again, strict=True))
 
@@ -115,7 +115,7 @@ def test_a_batch_holds_sessions_of_one_speaker_each():
     names = np.array(["a"] * 20 + ["b"] * 2 + ["c"] * 20)
     share = np.array([1.0] * 22 + [0.0] * 20)
     for seed in range(20):
-        copies, rows = tune.drawn(names, share, 3, np.random.default_rng(seed))
+        copies, rows = tune.draw_batch(names, share, 3, np.random.default_rng(seed))
         assert rows.shape == (tune.SPEAKERS, tune.CLIPS)
         assert all(len(set(names[session])) == 1 for session in rows)
         assert "c" not in names[rows]
@@ -129,21 +129,21 @@ def test_a_run_is_tested_with_the_tuned_encoder(recipe, clips, cache, tmp_path):
     train, validation, test = (tuple(clip for clip in clips if clip.speaker in part) for part in parts)
     fit(recipe, Split("by_hand", train, validation, test), tmp_path / "run", "cpu", cache)
     _, model = bundles.load(tmp_path / "run" / "bundle")
-    found = evaluate.read(tmp_path / "run" / "predictions.csv")
+    predictions = evaluate.read(tmp_path / "run" / "predictions.csv")
     samples, lengths = pad([torch.from_numpy(s / np.float32(32767)) for s in cache.speech(test)])
     with torch.inference_mode():
-        heard = model(*FeatureExtractor(model.features)(samples, lengths)).log_softmax(-1)
-    np.testing.assert_allclose(found.logits, heard.numpy(), atol=2e-3)
+        logits = model(*FeatureExtractor(model.features)(samples, lengths)).log_softmax(-1)
+    np.testing.assert_allclose(predictions.logits, logits.numpy(), atol=2e-3)
     assert "Fine-tuned" in (tmp_path / "run" / "README.md").read_text()
 
 
 def test_a_mask_takes_little_and_leaves_the_rest():
     torch.manual_seed(0)
     state = torch.ones(100, 4)
-    silent = [int((tune.masked(state) == 0).all(1).sum()) for _ in range(50)]
+    silent = [int((tune.mask_steps(state) == 0).all(1).sum()) for _ in range(50)]
     assert 0 < max(silent) <= tune.MASKS * tune.MASKED * 100
     assert bool((state == 1).all())
-    assert tune.masked(torch.ones(1, 4)).sum() == 4  # the shortest clip keeps its only step
+    assert tune.mask_steps(torch.ones(1, 4)).sum() == 4  # the shortest clip keeps its only step
 
 
 def test_layers_that_are_read_cannot_all_be_frozen(recipe, clips, cache, tmp_path):

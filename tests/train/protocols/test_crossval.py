@@ -1,4 +1,4 @@
-"""Each protocol says who is tested, and its summary says how."""
+"""Protocols: their splits, their summaries, and their commands."""
 
 import json
 from pathlib import Path
@@ -24,14 +24,14 @@ FOLD_KEYS = ["split", "epoch", "clips", "accuracy", "uar", "macro_f1", "ece"]
 @pytest.fixture
 def clips(tmp_path) -> list[Clip]:
     """24 RAVDESS actors and 7 of EmoDB, with a file for each of two emotions."""
-    made = []
+    clips = []
     for corpus, speakers in (("ravdess", 24), ("emodb", 7)):
         for number in range(1, speakers + 1):
             for emotion in ("happy", "sad"):
                 path = tmp_path / f"{corpus}-{number:02d}-{emotion}.wav"
                 path.write_bytes(path.name.encode())
-                made.append(Clip(corpus, path, f"{corpus}/{number:02d}", "", emotion, ""))
-    return made
+                clips.append(Clip(corpus, path, f"{corpus}/{number:02d}", "", emotion, ""))
+    return clips
 
 
 def pretend_run(split: Split, out: Path) -> None:
@@ -54,56 +54,56 @@ def pretend_run(split: Split, out: Path) -> None:
 def summary(protocol: str, clips: list[Clip], out: Path) -> dict:
     for split in splits(protocol, clips):
         pretend_run(split, out)
-    found = summarise(RECIPE, protocol, clips, out)
-    assert json.loads((out / "protocol.json").read_text()) == found
-    return found
+    result = summarise(RECIPE, protocol, clips, out)
+    assert json.loads((out / "protocol.json").read_text()) == result
+    return result
 
 
 def test_five_folds_of_ravdess_are_summarised_as_published_checkpoints_have_them(clips, tmp_path):
-    found = summary("ravdess_5fold", clips, tmp_path / "runs")
-    assert list(found) == [
+    result = summary("ravdess_5fold", clips, tmp_path / "runs")
+    assert list(result) == [
         *("selection", "trained_on", "accuracy", "uar", "macro_f1", "ece"),
         *("interval", "folds", "speakers", "genders", "command"),
     ]
-    assert found["selection"] == "validation actors"
-    assert found["interval"] == "95 %, bootstrap over the 24 actors of the pooled test predictions"
-    assert [fold["split"] for fold in found["folds"]] == [f"ravdess_fold{i}" for i in range(5)]
-    assert [list(fold) for fold in found["folds"]] == [FOLD_KEYS] * 5
-    assert list(found["accuracy"]) == ["mean", "ci95"]
-    assert found["accuracy"]["mean"] == 50
-    assert found["command"] == (
+    assert result["selection"] == "validation actors"
+    assert result["interval"] == "95 %, bootstrap over the 24 actors of the pooled test predictions"
+    assert [fold["split"] for fold in result["folds"]] == [f"ravdess_fold{i}" for i in range(5)]
+    assert [list(fold) for fold in result["folds"]] == [FOLD_KEYS] * 5
+    assert list(result["accuracy"]) == ["mean", "ci95"]
+    assert result["accuracy"]["mean"] == 50
+    assert result["command"] == (
         "python -m train crossval --recipe train/recipes/tiny_run.toml --protocol ravdess_5fold"
     )
 
 
 def test_corpora_left_out_are_summarised_as_published_checkpoints_have_them(clips, tmp_path):
-    found = summary("leave_one_corpus_out", clips, tmp_path / "runs")
-    assert list(found) == ["selection", "trained_on", "mean_uar", "ravdess", "emodb", "command"]
-    assert found["selection"] == "validation speakers"
-    assert list(found["emodb"]) == [
+    result = summary("leave_one_corpus_out", clips, tmp_path / "runs")
+    assert list(result) == ["selection", "trained_on", "mean_uar", "ravdess", "emodb", "command"]
+    assert result["selection"] == "validation speakers"
+    assert list(result["emodb"]) == [
         *("uar", "uar_ci95", "accuracy", "clips", "speakers", "trained_on", "classes"),
         *("uar_all_answers", "uar_four_classes", "epoch"),
     ]
-    assert found["emodb"]["trained_on"] == ["ravdess"]
-    assert found["emodb"]["classes"] == ["happy", "sad"]
+    assert result["emodb"]["trained_on"] == ["ravdess"]
+    assert result["emodb"]["classes"] == ["happy", "sad"]
 
 
 @pytest.mark.parametrize(("protocol", "runs"), [("speaker_kfold:5", 5), ("leave_one_speaker_out", 31)])
 def test_protocols_by_speaker_test_every_speaker(clips, tmp_path, protocol, runs):
-    found = summary(protocol, clips, tmp_path / "runs")
-    assert len(found["folds"]) == runs
-    assert len(found["speakers"]) == 31
-    assert (found["protocol"], found["speaker_dependent"]) == (protocol, False)
-    assert found["selection"] == "validation speakers"
-    assert "31 speakers" in found["interval"]
-    assert found["command"].endswith(f"--protocol {protocol}")
+    result = summary(protocol, clips, tmp_path / "runs")
+    assert len(result["folds"]) == runs
+    assert len(result["speakers"]) == 31
+    assert (result["protocol"], result["speaker_dependent"]) == (protocol, False)
+    assert result["selection"] == "validation speakers"
+    assert "31 speakers" in result["interval"]
+    assert result["command"].endswith(f"--protocol {protocol}")
 
 
 def test_a_random_split_is_stored_as_speaker_dependent(clips, tmp_path):
-    found = summary("random_by_file", clips, tmp_path / "runs")
-    assert found["speaker_dependent"] is True
-    assert found["protocol"] == "random_by_file, speaker-dependent"
-    assert found["selection"] == "validation recordings"
+    result = summary("random_by_file", clips, tmp_path / "runs")
+    assert result["speaker_dependent"] is True
+    assert result["protocol"] == "random_by_file, speaker-dependent"
+    assert result["selection"] == "validation recordings"
 
 
 def test_a_split_file_is_a_protocol_of_one_run(clips, tmp_path):
@@ -114,9 +114,9 @@ def test_a_split_file_is_a_protocol_of_one_run(clips, tmp_path):
     ]
     table = tmp_path / "mine.csv"
     table.write_text("\n".join(["part,file", *rows]))
-    found = summary(str(table), clips, tmp_path / "runs")
-    assert [fold["split"] for fold in found["folds"]] == ["mine"]
-    assert found["speaker_dependent"] is False
+    result = summary(str(table), clips, tmp_path / "runs")
+    assert [fold["split"] for fold in result["folds"]] == ["mine"]
+    assert result["speaker_dependent"] is False
     assert splits(f"speaker_dependent:{table}", clips)[0].speaker_dependent
 
 
@@ -206,8 +206,8 @@ def test_corpora_without_tables_are_trained_and_tested_by_speaker_from_the_comma
     common = ("--recipe", recipe, "--data", data, "--device", "cpu")
     result = run("crossval", *common, "--protocol", "speaker_kfold:2", "--out", out / "folds")
     assert result.exit_code == 0, result.stderr
-    found = json.loads((out / "folds" / "protocol.json").read_text())
-    assert [fold["clips"] for fold in found["folds"]] == [6, 6]
+    protocol = json.loads((out / "folds" / "protocol.json").read_text())
+    assert [fold["clips"] for fold in protocol["folds"]] == [6, 6]
 
     result = run("fit", *common, "--split", "random_by_file", "--out", out / "random")
     assert result.exit_code == 0, result.stderr

@@ -1,4 +1,4 @@
-"""Each technique's effect is the difference between two runs of equally many steps."""
+"""The effect of a technique is measured by two runs of equally many steps."""
 
 import csv
 from dataclasses import replace
@@ -29,12 +29,12 @@ epochs = 1
 
 
 def test_each_variant_has_one_technique_and_what_changes_whole_batches():
-    found = variants(RECIPE)
-    assert list(found) == ["without", "awgn", "spec_augment", "mixup"]
-    assert found["without"].augmentation == Augmentation(crop=0.5)
-    assert found["awgn"].augmentation == Augmentation(crop=0.5, multi_fold=True, awgn=Awgn(snr_db=(5, 9)))
-    assert found["mixup"].augmentation == Augmentation(crop=0.5, mixup=Mixup())
-    assert found["awgn"].name == "mine_awgn"
+    recipes = variants(RECIPE)
+    assert list(recipes) == ["without", "awgn", "spec_augment", "mixup"]
+    assert recipes["without"].augmentation == Augmentation(crop=0.5)
+    assert recipes["awgn"].augmentation == Augmentation(crop=0.5, multi_fold=True, awgn=Awgn(snr_db=(5, 9)))
+    assert recipes["mixup"].augmentation == Augmentation(crop=0.5, mixup=Mixup())
+    assert recipes["awgn"].name == "mine_awgn"
 
 
 def test_all_variants_take_equally_many_steps():

@@ -1,4 +1,4 @@
-"""The model card tells how fairly a model hears."""
+"""The model card states differences between languages and speakers."""
 
 import re
 from dataclasses import replace
@@ -16,12 +16,12 @@ def shipped():
 
 def test_languages_and_actors_are_told_with_how_far_they_lie_apart(shipped):
     text = model_card(shipped, "")
-    found = shipped.metrics["protocols"]["leave_one_corpus_out"]
-    english = (found["ravdess"]["uar"] + found["tess"]["uar"]) / 2
-    each = (english, found["emovo"]["uar"], found["nemo"]["uar"])
-    told = re.search(r"English ([\d.]+), Italian ([\d.]+), Polish ([\d.]+); ([\d.]+) points apart", text)
-    assert told
-    assert [float(number) for number in told.groups()] == pytest.approx(
+    results = shipped.metrics["protocols"]["leave_one_corpus_out"]
+    english = (results["ravdess"]["uar"] + results["tess"]["uar"]) / 2
+    each = (english, results["emovo"]["uar"], results["nemo"]["uar"])
+    match = re.search(r"English ([\d.]+), Italian ([\d.]+), Polish ([\d.]+); ([\d.]+) points apart", text)
+    assert match
+    assert [float(number) for number in match.groups()] == pytest.approx(
         [*each, max(each) - min(each)], abs=0.06
     )
     voices = shipped.metrics["protocols"]["ravdess_5fold"]["speakers"].values()

@@ -1,4 +1,4 @@
-"""Runs side by side: one table, one figure, and errors that say what to do."""
+"""Comparison of runs: table, figure, and errors that say what to do."""
 
 import csv
 import json
@@ -113,17 +113,17 @@ def test_a_report_is_kept_without_weights_and_logs(runs, tmp_path):
     (runs[0] / "bundle").mkdir()
     (runs[0] / "bundle" / "model.safetensors").write_text("weights")
     assert run(runs[0], "--keep", tmp_path / "kept").exit_code == 0
-    kept = tmp_path / "kept" / "net" / "ravdess_fold0"
-    assert sorted(path.name for path in kept.iterdir()) == [
+    copied = tmp_path / "kept" / "net" / "ravdess_fold0"
+    assert sorted(path.name for path in copied.iterdir()) == [
         *("README.md", "curves.png", "metrics.json", "predictions.csv")
     ]
-    assert json.loads((kept / "metrics.json").read_text()) == FOLD
+    assert json.loads((copied / "metrics.json").read_text()) == FOLD
 
 
 def test_a_protocol_is_kept_with_its_folds(runs, tmp_path):
     folder(runs[2] / "without_emovo", "metrics.json", FOLD)
-    kept = compare.keep(runs[2], tmp_path / "kept")
-    assert {path.relative_to(kept).as_posix() for path in kept.rglob("*.json")} == {
+    copied = compare.keep(runs[2], tmp_path / "kept")
+    assert {path.relative_to(copied).as_posix() for path in copied.rglob("*.json")} == {
         "protocol.json",
         "without_emovo/metrics.json",
     }

@@ -1,4 +1,4 @@
-"""Metrics against hand-made tables; intervals over speakers; predictions survive their file."""
+"""Metrics of small tables, intervals over speakers, and the CSV format of predictions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a run leaves: tables that add up, curves, and a card that states its protocol."""
+"""Reports of a run: tables, curves, and a card that states its protocol."""
 
 import csv
 from dataclasses import replace
@@ -16,7 +16,7 @@ from train.recipe import Recipe
 from train.reports import curves, report
 from train.reports.curves import Epoch
 from train.reports.evaluate import Predictions, confusion, measure
-from train.reports.report import OfClass, OfSpeaker, per_class, per_speaker
+from train.reports.report import ClassScores, SpeakerScores, per_class, per_speaker
 from train.reports.run_card import run_card
 
 HAPPY, SAD = LABELS.index("happy"), LABELS.index("sad")
@@ -51,20 +51,20 @@ def card(recipe: Recipe, split: Split, predictions: Predictions, folder: Path) -
 
 def test_a_row_for_each_class_that_is_meant_or_heard(predictions):
     assert per_class(predictions) == [
-        OfClass("happy", precision=100.0, recall=66.67, f1=80.0, support=3),
-        OfClass("sad", precision=50.0, recall=100.0, f1=66.67, support=1),
+        ClassScores("happy", precision=100.0, recall=66.67, f1=80.0, support=3),
+        ClassScores("sad", precision=50.0, recall=100.0, f1=66.67, support=1),
     ]
     logits = predictions.logits.copy()
     logits[0, LABELS.index("calm")] = 9.0
-    heard = per_class(replace(predictions, logits=logits))
-    assert OfClass("calm", 0.0, 0.0, 0.0, 0) in heard
+    scores = per_class(replace(predictions, logits=logits))
+    assert ClassScores("calm", 0.0, 0.0, 0.0, 0) in scores
 
 
 def test_a_row_for_each_speaker_the_best_first(predictions):
     rows = per_speaker(predictions, {"ravdess/02": "female"})
     assert rows == [
-        OfSpeaker("ravdess/01", "", clips=2, accuracy=100.0, uar=100.0),
-        OfSpeaker("ravdess/02", "female", clips=2, accuracy=50.0, uar=50.0),
+        SpeakerScores("ravdess/01", "", clips=2, accuracy=100.0, uar=100.0),
+        SpeakerScores("ravdess/02", "female", clips=2, accuracy=50.0, uar=50.0),
     ]
 
 
@@ -95,7 +95,7 @@ def test_curves_survive_their_file_also_without_validation(tmp_path):
 
 def test_the_kept_epoch_is_marked_in_every_panel():
     epochs = [Epoch(i, 1e-3, 1.0 / (i + 1), 1.0, 50.0) for i in range(3)]
-    panels = curves.figure(epochs, kept=1, title="made").axes
+    panels = curves.figure(epochs, selected=1, title="made").axes
     assert panels[0].get_title() == "loss"
     for panel in panels:
         assert [1, 1] in [list(line.get_xdata()) for line in panel.lines]

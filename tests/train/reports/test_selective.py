@@ -1,4 +1,4 @@
-"""Answering only what it is sure of makes a model right more often, if its confidence means something."""
+"""Selective prediction: accuracy rises with the confidence threshold."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A checkpoint is tested on whole corpora: by themselves, and together as `analyze` would hear them."""
+"""Evaluation of a checkpoint on whole corpora: clips by themselves and in sessions, as in `analyze`."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from train.cli import app
 from train.corpora import Clip
 from train.data.cache import FeatureCache
 from train.data.speech import FULL_SCALE
-from train.reports import evaluate, strangers
+from train.reports import cross_corpus, evaluate
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +39,17 @@ def run(*arguments: object):
 
 
 def test_a_model_that_adapts_is_tested_alone_and_together(data, adaptive, clips, tmp_path):
-    done = run(adaptive, "--data", data, "--corpus", "voices", "--out", tmp_path, "--no-cache")
-    assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)
-    entry = found["corpora"]["voices"]
-    assert (found["trained_on"], entry["trained_on"]) == ([], False)
+    result = run(adaptive, "--data", data, "--corpus", "voices", "--out", tmp_path, "--no-cache")
+    assert result.exit_code == 0, result.output
+    metrics = json.loads(result.stdout)
+    entry = metrics["corpora"]["voices"]
+    assert (metrics["trained_on"], entry["trained_on"]) == ([], False)
     assert sorted(entry["classes"]) == ["happy", "neutral", "sad"]
     alone = evaluate.read(tmp_path / "predictions.csv")
     for key, value in evaluate.measure(alone, temperature=0.1).items():
-        assert found[key] == entry["by_themselves"][key] == value
-    among = evaluate.measure(evaluate.among(alone, entry["classes"]))
-    assert entry["by_themselves"]["uar_among_its_classes"] == among["uar"]
+        assert metrics[key] == entry["by_themselves"][key] == value
+    shared_classes = evaluate.measure(evaluate.among(alone, entry["classes"]))
+    assert entry["by_themselves"]["uar_among_its_classes"] == shared_classes["uar"]
     assert {"one_voice", "alike"} < entry.keys()
     assert all(0 <= entry[way]["answered"] <= 100 for way in ("by_themselves", "one_voice", "alike"))
 
@@ -61,22 +61,22 @@ def test_together_is_what_the_recognizer_says_of_a_settled_session(adaptive, cli
     for _ in range(2):
         rows = recognizer.runtime.in_sessions(sounds, [session] * len(sounds), [True] * len(sounds))
         session.settle()
-    found, _ = strangers.measure(str(adaptive), clips)
+    metrics, _ = cross_corpus.measure(str(adaptive), clips)
     labels = [recognizer.bundle.labels[row.argmax()] for row in rows]
-    right = np.mean([label == clip.emotion for label, clip in zip(labels, clips, strict=True)])
-    assert found["corpora"]["voices"]["alike"]["accuracy"] == pytest.approx(100 * right, abs=0.01)
+    accuracy = np.mean([label == clip.emotion for label, clip in zip(labels, clips, strict=True)])
+    assert metrics["corpora"]["voices"]["alike"]["accuracy"] == pytest.approx(100 * accuracy, abs=0.01)
 
 
 def test_a_model_that_does_not_adapt_is_tested_alone(data, tmp_path):
     model = random_bundle(tmp_path / "cnn", "cnn_lstm", training_data=("voices (3 speakers)",))
-    done = run(model, "--data", data, "--corpus", "voices", "--no-cache")
-    found = json.loads(done.stdout)
-    assert found["trained_on"] == ["voices"]
-    assert "Not a test" in done.stderr
-    assert found["corpora"]["voices"].keys() == {"trained_on", "classes", "unfamiliar", "by_themselves"}
+    result = run(model, "--data", data, "--corpus", "voices", "--no-cache")
+    metrics = json.loads(result.stdout)
+    assert metrics["trained_on"] == ["voices"]
+    assert "Not a test" in result.stderr
+    assert metrics["corpora"]["voices"].keys() == {"trained_on", "classes", "unfamiliar", "by_themselves"}
 
 
 def test_an_unknown_checkpoint_is_one_line(data):
-    done = run("nobody", "--data", data, "--corpus", "voices")
-    assert done.exit_code == 1
-    assert done.stderr.startswith("error: ")
+    result = run("nobody", "--data", data, "--corpus", "voices")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
