@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
+from torch.distributions import Categorical
 
+from ser_core.audio.speech import Clip, SpeechStream
 from ser_core.checkpoint import bundle
 from ser_core.checkpoint.bundle import Bundle
 from ser_core.emotions import LABELS
 from ser_core.models import registry
+from ser_core.models.session import Session
+from ser_core.recognition.recognizer import Recognizer
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -31,6 +35,30 @@ def random_bundle(folder: Path, architecture: str = "parallel_cnn_transformer", 
     description = Bundle("random", "0.1", architecture, LABELS, model.features)
     bundle.save(folder, replace(description, **changes), model)
     return folder
+
+
+def gated_bundle(folder: Path) -> Path:
+    """`folder`/gated, an adaptive checkpoint its gate half open after four `syllables`; "plain" has none.
+
+    Both have the same random heads, which are far from indifferent.
+    """
+    described, model = bundle.load(random_bundle(folder / "plain", "whisper_base_adaptive"))
+    with torch.no_grad():
+        for head in (model.alone, model.relative):
+            head[-1].weight *= 30
+    bundle.save(folder / "plain", described, model)
+    clips, session = clips_of(4), Session()
+    Recognizer.load(folder / "plain", "cpu", "float32").segments(clips, [session] * 4, [True] * 4)
+    mean = session.state / session.state[0]
+    variation = Categorical(mean[-1 - len(LABELS) : -1]).entropy() - mean[-1]
+    bundle.save(folder / "gated", replace(described, options={"gate": [0.0, 2 * variation.item()]}), model)
+    return folder / "gated"
+
+
+def clips_of(count: int, seed: int = 3) -> list[Clip]:
+    """`count` `syllables` as the app cuts them."""
+    stream = SpeechStream()
+    return stream.push(syllables(count, seed)) + stream.flush()
 
 
 def constant_bundle(folder: Path, label: str, **changes) -> Path:

@@ -13,6 +13,7 @@ from ser_core.checkpoint.bundle import CHECKPOINTS, DEFAULT
 from train.corpora.splits import RAVDESS_TEST
 from train.export import checkpoint
 from train.reports import evaluate, report, sessions
+from train.reports.card import gate_table
 
 KEPT_IN = ROOT / "benchmarks" / "results"
 KEPT = sorted(path.parent for path in KEPT_IN.rglob("metrics.json"))
@@ -118,3 +119,35 @@ def test_no_cost_grows_faster_than_what_is_worked_on():
         slopes = growth.Growth(panel["of"], panel["timed"], points).slopes()
         assert slopes == pytest.approx(tuple(panel["slopes"].values()))
         assert max(slopes) <= growth.MOST
+
+
+@pytest.mark.parametrize("name", ["default", "small"])
+def test_a_shipped_gate_is_the_one_that_was_measured_and_the_card_shows_it(name):
+    shipped = bundles.read(name)
+    measured = json.loads((KEPT_IN / f"gate_{name}.json").read_text(encoding="utf-8"))
+    assert shipped.metrics["gate"] == measured
+    assert shipped.sha256 == measured["sha256"]
+    assert shipped.options["gate"] == measured["chosen_on_all"]
+    assert gate_table(measured) in (CHECKPOINTS / name / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_documentation_shows_what_the_gate_is_worth():
+    measured = json.loads((KEPT_IN / "gate_default.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
+    assert gate_table(measured) in page
+    assert set(measured["corpora"]).isdisjoint(
+        {"ravdess", "emovo", "nemo", "tess"}
+    )  # it was trained on these
+
+
+@pytest.mark.parametrize("name", ["default", "small"])
+def test_the_gate_keeps_sessions_of_one_emotion_and_most_of_what_others_gain(name):
+    mean = json.loads((KEPT_IN / f"gate_{name}.json").read_text(encoding="utf-8"))["mean"]
+    alone, without, gated = (
+        {kind: mean[kind][rule]["uar"] for kind in mean}
+        for rule in ("by themselves", "without the gate", "with the gate")
+    )
+    assert gated["one"] > without["one"] + 4
+    assert gated["one"] > alone["one"] - 2
+    for kind in ("every", "mixed"):
+        assert gated[kind] - alone[kind] > 0.6 * (without[kind] - alone[kind])

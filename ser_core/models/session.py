@@ -8,6 +8,12 @@ A session in which one emotion prevails would be taken for a voice that sounds l
 moved back by what the emotions heard so far explain of it, by half: all of it loses more where the first
 impression is wrong about a new language than it gains (docs/accuracy.md has the numbers).
 
+That is half of the cure. A model with a gate also asks how much the emotions of a session vary: by how many
+nats the entropy of the mean of its clips' probabilities exceeds the mean of their entropies (Jensen-Shannon
+divergence, Lin 1991, "Divergence measures based on the Shannon entropy"). Where they hardly vary, clips are
+judged by themselves, as surely as a first clip is; the more they vary, the more by how they differ from the
+mean. The first clips of a session, of which nothing can be told yet, are mostly judged by themselves.
+
 Answers grow surer as a session goes on. Of a voice and a room that nothing is known of the model is far too
 sure, and of the clip after it less so: log-probabilities with `n` clips heard are divided by
 `1 + MODESTY / n`. More would be right for recordings unlike all that it was trained on, but would understate

@@ -1,6 +1,9 @@
 """A Whisper encoder read by two small heads: a voice by itself, and a voice against its session."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +15,16 @@ from ser_core.models.whisper import MAX_STEPS, WhisperClassifier, WhisperEncoder
 
 PRINCIPAL = 64  # directions in which a sound is compared with the clips the model was fitted on
 READ_LAYERS = 3  # the top ones that are kept: what is below tells microphones apart, not emotions
+LEAST = 1e-12  # a probability below it counts as it in an entropy
+
+
+class Readings(NamedTuple):
+    """What the heads make of clips, before it is decided how much the session counts."""
+
+    alone: Tensor  # (batch, class) log-probabilities of clips by themselves
+    in_session: Tensor  # (batch, class) log-probabilities within sessions, not normalised
+    variation: Tensor  # (batch, 1) of the session's emotions, in nats, see `session`
+    clips: Tensor  # (batch, 1) heard of each session, this one included
 
 
 class WhisperAdaptive(nn.Module):
@@ -26,6 +39,10 @@ class WhisperAdaptive(nn.Module):
     heads are fitted (`train.fitting.tune`). `distilled`, for weak machines, has the stem and the lowest layer
     of whisper-tiny with half its feed-forward cells, 1.9 M parameters with its heads; it is trained to give
     what `base` hears as it was published (`train.fitting.distil`).
+
+    `gate` is `(low, high)` in nats: where the emotions of a session vary by `low` or less, clips are judged
+    by themselves, from `high` on within the session, and in between by both. None judges every clip within
+    its session. It belongs to the heads' weights: the surer they are, the more what they hear varies.
     """
 
     features = WhisperClassifier.features
@@ -40,8 +57,11 @@ class WhisperAdaptive(nn.Module):
         dropout: float,
         read_layers: int = READ_LAYERS,
         cells: int | None = None,
+        gate: Sequence[float] | None = None,
     ) -> None:
+        """Raises ValueError for a `gate` that is not `0 <= low < high <= log(num_classes)`."""
         super().__init__()
+        self.gate = None if gate is None else _checked(gate, math.log(num_classes))
         self.encoder = WhisperEncoder(width, heads, layers, cells)
         self.encoder.layer_norm = nn.Identity()  # type: ignore[assignment] # belongs behind Whisper's last layer
         self.encoder.requires_grad_(False)
@@ -66,14 +86,18 @@ class WhisperAdaptive(nn.Module):
         self.register_buffer("limit", torch.ones(1))
 
     @classmethod
-    def base(cls, num_classes: int, hidden: int = 512, dropout: float = 0.5) -> "WhisperAdaptive":
+    def base(
+        cls, num_classes: int, hidden: int = 512, dropout: float = 0.5, gate: Sequence[float] | None = None
+    ) -> "WhisperAdaptive":
         """With the lower four layers of whisper-base."""
-        return cls(num_classes, width=512, heads=8, layers=4, hidden=hidden, dropout=dropout)
+        return cls(num_classes, width=512, heads=8, layers=4, hidden=hidden, dropout=dropout, gate=gate)
 
     @classmethod
-    def distilled(cls, num_classes: int, hidden: int = 128, dropout: float = 0.3) -> "WhisperAdaptive":
+    def distilled(
+        cls, num_classes: int, hidden: int = 128, dropout: float = 0.3, gate: Sequence[float] | None = None
+    ) -> "WhisperAdaptive":
         """With the lowest layer of whisper-tiny, its feed-forward network cut to half."""
-        model = cls(num_classes, 384, 6, 1, hidden, dropout, read_layers=1, cells=768)
+        model = cls(num_classes, 384, 6, 1, hidden, dropout, read_layers=1, cells=768, gate=gate)
         model.encoder.embed_positions = _Positions(384)  # type: ignore[assignment] # computed, not stored
         return model
 
@@ -125,30 +149,47 @@ class WhisperAdaptive(nn.Module):
 
     def unheard(self) -> Tensor:
         """The state `(state_size,)` of a session that begins: nothing was heard."""
-        return self.mean.new_zeros(1 + len(self.mean) + len(self.class_offsets))
+        return self.mean.new_zeros(1 + len(self.mean) + len(self.class_offsets) + 1)
 
     def noted(self, embeddings: Tensor) -> Tensor:
         """What each of `embeddings` `(batch, size)` adds to the state of its session, `(batch, state_size)`.
 
-        A clip, its embedding, its probabilities by itself: a state is the sums of these.
+        A clip, its embedding, its probabilities by itself and their entropy: a state is the sums of these.
         """
         heard = self.read_alone(embeddings).softmax(-1)
-        return torch.cat([torch.ones_like(heard[:, :1]), embeddings, heard], dim=1)
+        return torch.cat([torch.ones_like(heard[:, :1]), embeddings, heard, _entropy(heard)], dim=1)
 
     def judge(self, embeddings: Tensor, states: Tensor, explained: float = EXPLAINED) -> Tensor:
         """Log-probabilities `(batch, class)` of clips, each against what its session held before it.
 
         `embeddings` `(batch, size)`; `states` `(batch, state_size)`; `explained`: see `session`.
         """
+        return self.decide(self.readings(embeddings, states, explained))
+
+    def readings(self, embeddings: Tensor, states: Tensor, explained: float = EXPLAINED) -> Readings:
+        """What `judge` decides by, from the same arguments."""
         alone = self.read_alone(embeddings).log_softmax(-1)
         clips = states[:, :1] + 1
         total = states[:, 1 : 1 + embeddings.shape[1]] + embeddings
-        heard = (states[:, 1 + embeddings.shape[1] :] + alone.exp()) / clips
+        heard = (states[:, 1 + embeddings.shape[1] : -1] + alone.exp()) / clips
+        entropies = states[:, -1:] + _entropy(alone.exp())
         trust = clips / (clips + TRUST_CLIPS)
         of_emotions = (heard - 1 / heard.shape[1]) @ self.class_offsets
         mean = self.mean + trust * (total / clips - explained * of_emotions - self.mean)
         against = self.read_against(embeddings, mean).log_softmax(-1)
-        return _modest(torch.where(clips > 1, (1 - trust) * alone + trust * against, alone), clips)
+        in_session = torch.where(clips > 1, (1 - trust) * alone + trust * against, alone)
+        return Readings(alone, in_session, _entropy(heard) - entropies / clips, clips)
+
+    def decide(self, readings: Readings) -> Tensor:
+        """Log-probabilities `(batch, class)`: what the gate lets through of the session, and how surely."""
+        alone, in_session, variation, clips = readings
+        if self.gate is None:
+            return _modest(in_session, clips)
+        low, high = self.gate
+        opening = ((variation - low) / (high - low)).clamp(0, 1)
+        # What is judged by itself is no surer than a first clip is.
+        as_many = clips / (opening + (1 - opening) * clips)
+        return _modest((1 - opening) * alone + opening * in_session, as_many)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Log-probabilities `(batch, class)` of clips by themselves."""
@@ -171,6 +212,21 @@ class _Positions(nn.Module):
 def _modest(logits: Tensor, clips: Tensor) -> Tensor:
     """Log-probabilities `(batch, class)` in sessions of so many `clips` `(batch, 1)`, these included."""
     return (logits / (1 + MODESTY / clips)).log_softmax(-1)
+
+
+def _entropy(probabilities: Tensor) -> Tensor:
+    """Of `probabilities` `(batch, class)` in nats, `(batch, 1)`."""
+    return -(probabilities * probabilities.clamp(min=LEAST).log()).sum(-1, keepdim=True)
+
+
+def _checked(gate: Sequence[float], most: float) -> tuple[float, float]:
+    """`gate` as two floats; ValueError where it is no `0 <= low < high <= most`."""
+    if not isinstance(gate, list | tuple) or [type(end) in (int, float) for end in gate] != [True, True]:
+        raise ValueError(f"gate must be two numbers [low, high], not {gate!r}")
+    low, high = float(gate[0]), float(gate[1])
+    if not 0 <= low < high <= most:
+        raise ValueError(f"gate {list(gate)} must be 0 <= low < high <= {most:.3f} (nats)")
+    return low, high
 
 
 def _keep_strongest(weights: dict[str, Tensor], layer: str, cells: int) -> None:

@@ -1,5 +1,6 @@
 """Computes probabilities with ONNX Runtime, without torch; `train export --onnx` makes the files."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,10 @@ from ser_core.checkpoint.bundle import Bundle, BundleError
 from ser_core.errors import DeviceError, how_to_install
 from ser_core.models.session import Session
 
-WEIGHTS_SHA256 = "weights_sha256"  # key in the file's metadata: hash of the weights that it was exported from
+# Keys in the file's metadata: hash of the weights that it was exported from, and the architecture's options
+# as JSON with sorted keys. Files from before there were options lack them, and had none.
+WEIGHTS_SHA256 = "weights_sha256"
+OPTIONS = "options"
 
 
 class OnnxRuntime:
@@ -26,7 +30,7 @@ class OnnxRuntime:
         """`file`: name of the ONNX file in the bundle's folder. Raises BundleError and DeviceError.
 
         BundleError has code `no_onnx` if the file is missing, `bad_onnx` if it is damaged, `stale_onnx` if it
-        was exported from other weights, and `no_onnxruntime` without ONNX Runtime.
+        was exported from other weights or options, and `no_onnxruntime` without ONNX Runtime.
         """
         if device not in ("auto", "cpu"):
             raise DeviceError(f"ONNX files run on the cpu here, not on {device!r}: use --runtime torch")
@@ -94,6 +98,14 @@ def _open_session(bundle: Bundle, file: str) -> Any:
         raise BundleError(
             "bad_onnx", f"{bundle.path.name}/{file} cannot be used ({error}): export it again"
         ) from None
-    if session.get_modelmeta().custom_metadata_map.get(WEIGHTS_SHA256) != bundle.sha256:
+    made_from = session.get_modelmeta().custom_metadata_map
+    if made_from.get(WEIGHTS_SHA256) != bundle.sha256:
         raise BundleError("stale_onnx", f"{bundle.path.name}/{file} is of other weights: export it again")
+    if made_from.get(OPTIONS, "{}") != options_of(bundle):
+        raise BundleError("stale_onnx", f"{bundle.path.name}/{file} has other options: export it again")
     return session
+
+
+def options_of(bundle: Bundle) -> str:
+    """The architecture's options as a file's metadata have them."""
+    return json.dumps(bundle.options, sort_keys=True)

@@ -21,7 +21,7 @@ from ser_core.checkpoint import calibration
 from ser_core.checkpoint.bundle import Bundle
 from ser_core.models.features import FeatureExtractor
 from ser_core.models.whisper_adaptive import WhisperAdaptive
-from ser_core.recognition.onnx_runtime import WEIGHTS_SHA256
+from ser_core.recognition.onnx_runtime import OPTIONS, WEIGHTS_SHA256, options_of
 from train.errors import RunError
 
 OPSET = 18
@@ -140,7 +140,7 @@ def _export(graph: Waveforms, bundle: Bundle, path: Path) -> None:
         name=bundle.name,
         version=bundle.version,
         labels=json.dumps(bundle.labels),
-        **{WEIGHTS_SHA256: bundle.sha256},
+        **{WEIGHTS_SHA256: bundle.sha256, OPTIONS: options_of(bundle)},
     )
     program.save(path)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from support import random_bundle, syllables
+from torch.distributions import Categorical
 
 from ser_core.audio.speech import Clip, SpeechStream
 from ser_core.audio.waveform import Waveform
@@ -53,7 +54,9 @@ def test_the_more_was_heard_the_less_modest_the_answer(model):
     mean = model.mean + (embedding - model.mean) / 2
     sure = []
     for clips in (2, 5, 100):
-        state = torch.cat([torch.tensor([clips - 1.0]), (clips - 1) * mean, (clips - 1) * alone[0].exp()])
+        entropy = Categorical(logits=alone[0]).entropy()[None]
+        before = torch.cat([torch.ones(1), mean, alone[0].exp(), entropy])
+        state = (clips - 1) * before
         judged = model.judge(embedding[None], state[None])
         assert judged.exp().sum().item() == pytest.approx(1)
         with pytest.MonkeyPatch.context() as patch:

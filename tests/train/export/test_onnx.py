@@ -1,13 +1,14 @@
 """ONNX files give the same results as torch, and run without torch."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support import ROOT, SAMPLE_RATE, random_bundle, syllables, write_wav
+from support import ROOT, SAMPLE_RATE, gated_bundle, random_bundle, syllables, write_wav
 from typer.testing import CliRunner
 
 from ser_core.checkpoint.bundle import ONNX, ONNX_INT8, BundleError
@@ -63,6 +64,34 @@ def test_a_settled_session_goes_as_with_torch(adaptive, tmp_path):
         probabilities.append([list(part.probabilities.values()) for one in analyses for part in one.segments])
     assert len(probabilities[0]) == 4
     assert np.array(probabilities[1]) == pytest.approx(np.array(probabilities[0]), abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def gated(tmp_path_factory) -> Path:
+    """A checkpoint with a gate, with its ONNX files; "plain" beside it has none."""
+    folder = gated_bundle(tmp_path_factory.mktemp("gated"))
+    onnx.write(folder)
+    return folder
+
+
+def test_a_session_with_a_gate_goes_as_with_torch(gated, tmp_path):
+    path = write_wav(tmp_path / "a.wav", syllables(6, seed=3))
+    exact = result_of(Recognizer.load(gated, "cpu", "float32"), path)
+    without = result_of(Recognizer.load(gated.parent / "plain", "cpu", "float32"), path)
+    assert result_of(Recognizer.load(gated, runtime="onnx"), path) == pytest.approx(exact, abs=1e-4)
+    assert np.abs(exact - without).max() > 0.01
+
+
+def test_a_file_made_before_the_gate_was_set_is_refused(gated):
+    described = json.loads((gated / "bundle.json").read_text(encoding="utf-8"))
+    changed = gated.parent / "changed"
+    shutil.copytree(gated, changed)
+    for gate in ([0.3, 0.7], None):
+        options = {"gate": gate} if gate else {}
+        (changed / "bundle.json").write_text(json.dumps(described | {"options": options}), encoding="utf-8")
+        with pytest.raises(BundleError, match="other options") as caught:
+            Recognizer.load(changed, runtime="onnx")
+        assert caught.value.code == "stale_onnx"
 
 
 def test_clips_of_any_length_by_themselves(adaptive):
