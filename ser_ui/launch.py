@@ -105,7 +105,7 @@ def load(name: str, decoder: Decoder) -> Recognizer:
     if not zero_gpu.is_here():
         return Recognizer.load(name, read=decoder.stream)
     own = Recognizer.load(name, "cpu", read=decoder.stream)
-    return zero_gpu.Borrower(own, Recognizer.load(name))
+    return zero_gpu.ZeroGpuRecognizer(own, Recognizer.load(name))
 
 
 def finished(limits: Limits, grace_s: float) -> bool:

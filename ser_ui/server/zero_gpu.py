@@ -34,6 +34,3 @@ class ZeroGpuRecognizer(Recognizer):
         """As `Recognizer.analyze`; `progress` is not called, because another process does the work."""
         analysis: Analysis = self._analyze(waveform, source)
         return analysis
-
-
-Borrower = ZeroGpuRecognizer  # the name in ser_ui/launch.py
