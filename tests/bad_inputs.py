@@ -34,12 +34,22 @@ def with_soundfile(samples: NDArray, container: str, subtype: str | None = None,
     return file.getvalue()
 
 
-def with_av(samples: NDArray, container: str, codec: str, rate: int = 48_000, **options: str) -> bytes:
+def with_av(
+    samples: NDArray,
+    container: str,
+    codec: str,
+    rate: int = 48_000,
+    bit_rate: int | None = None,
+    **options: str,
+) -> bytes:
     """`samples`, shape (channel, frame), one or two channels, as FFmpeg writes them."""
     file = io.BytesIO()
     with av.open(file, "w", format=container, options=options) as output:
         layout = "mono" if len(samples) == 1 else "stereo"
-        _encode(output, output.add_stream(codec, rate=rate, layout=layout), samples, rate)
+        track = output.add_stream(codec, rate=rate, layout=layout)
+        if bit_rate:
+            track.codec_context.bit_rate = bit_rate
+        _encode(output, track, samples, rate)
     return file.getvalue()
 
 
@@ -50,7 +60,7 @@ def _encode(output: av.container.OutputContainer, track: av.AudioStream, samples
     fifo.write(frame)
     while part := fifo.read(track.codec_context.frame_size or 1024, partial=True):
         output.mux(track.encode(part))
-    output.mux(track.encode(None))
+    output.mux([packet for packet in track.encode(None) if packet.size])  # FLAC ends with an empty one
 
 
 def wav(
@@ -161,13 +171,34 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "WebM Opus": lambda: with_av(tone(rate=48_000)[None], "webm", "libopus"),
     "WebM Opus in stereo": lambda: with_av(np.stack([tone(rate=48_000)] * 2), "webm", "libopus"),
     "WebM Opus as browsers record it": lambda: with_av(tone(rate=48_000)[None], "webm", "libopus", live="1"),
+    "WAV G.726": lambda: with_av(tone(rate=8_000)[None], "wav", "g726", 8_000),
+    "AIFF": lambda: with_soundfile(tone(), "AIFF"),
+    "AIFC mu-law": lambda: with_soundfile(tone(), "AIFF", "ULAW"),
+    "AU": lambda: with_soundfile(tone(), "AU"),
+    "CAF": lambda: with_soundfile(tone(), "CAF"),
+    "CAF lossless": lambda: with_soundfile(tone(), "CAF", "ALAC_16"),
+    "W64": lambda: with_soundfile(tone(), "W64"),
+    "Ogg FLAC": lambda: with_av(tone()[None], "ogg", "flac", RATE),
+    "MP2": lambda: with_av(tone(rate=48_000)[None], "mp2", "mp2"),
+    "AAC (ADTS)": lambda: with_av(tone(rate=48_000)[None], "adts", "aac"),
+    "WMA": lambda: with_av(tone(rate=44_100)[None], "asf", "wmav2", 44_100, 64_000),
+    "AVI": lambda: with_av(tone(rate=44_100)[None], "avi", "pcm_s16le", 44_100),
+    "MKV AAC": lambda: with_av(tone(rate=48_000)[None], "matroska", "aac"),
+    "MPEG-TS AAC": lambda: with_av(tone(rate=48_000)[None], "mpegts", "aac"),
+}
+
+
+# Coders of speech, which change the level of a tone.
+COARSE: dict[str, Callable[[], bytes]] = {
+    "AMR": lambda: with_av(tone(rate=8_000)[None], "amr", "libopencore_amrnb", 8_000, 12_200),
+    "3GP AMR": lambda: with_av(tone(rate=8_000)[None], "3gp", "libopencore_amrnb", 8_000, 12_200),
 }
 
 
 @cache
 def good(name: str) -> bytes:
     """A second of a 440 Hz tone in the format of that name."""
-    return FORMATS[name]()
+    return (FORMATS | COARSE)[name]()
 
 
 def _noise(seconds: float) -> NDArray[np.float32]:

@@ -57,11 +57,12 @@ class Part(io.RawIOBase, BinaryIO):
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Moves as `io.RawIOBase.seek`."""
+        """Moves as `io.RawIOBase.seek`, but no further back than the start.
+
+        libsndfile seeks through a callback, whose exceptions would only be printed.
+        """
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError("a place before the start of the file")
-        self._at = base + offset
+        self._at = max(base + offset, 0)
         return self._at
 
     def read(self, size: int | None = -1) -> bytes:
