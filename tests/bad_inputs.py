@@ -49,18 +49,22 @@ def with_av(
         track = output.add_stream(codec, rate=rate, layout=layout)
         if bit_rate:
             track.codec_context.bit_rate = bit_rate
-        _encode(output, track, samples, rate)
+        encode(output, track, samples, rate)
     return file.getvalue()
 
 
-def _encode(output: av.container.OutputContainer, track: av.AudioStream, samples: NDArray, rate: int) -> None:
+def encode(output: av.container.OutputContainer, track: av.AudioStream, samples: NDArray, rate: int) -> None:
+    """Writes `samples`, shape (channel, frame), to a track of one or two channels."""
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=track.layout.name)
     frame.sample_rate = rate
     fifo = av.AudioFifo()
     fifo.write(frame)
     while part := fifo.read(track.codec_context.frame_size or 1024, partial=True):
         output.mux(track.encode(part))
-    output.mux([packet for packet in track.encode(None) if packet.size])  # FLAC ends with an empty one
+    last = track.encode(None)
+    if output.format.name != "flac":  # its encoder ends with an empty packet, which no other container takes
+        last = [packet for packet in last if packet.size]
+    output.mux(last)
 
 
 def wav(
@@ -116,7 +120,7 @@ def video(sound: NDArray | None = None, rate: int = 48_000) -> bytes:
         output.mux(pictures.encode(picture))
         output.mux(pictures.encode(None))
         if track is not None:
-            _encode(output, track, sound[None], rate)
+            encode(output, track, sound[None], rate)
     return file.getvalue()
 
 

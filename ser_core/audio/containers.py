@@ -120,11 +120,10 @@ def _with_soundfile(
             read += len(samples)
             yield Block(samples, sound.samplerate)
 
-    duration_s = sound.frames / sound.samplerate
-    if size and size.declared and size.present:  # libsndfile counts what is there
-        duration_s *= max(size.declared / size.present, 1.0)
+    present = size.share if size else 1.0
     with sound:
-        yield Recording(sound.samplerate, sound.channels, duration_s, blocks(), warnings)
+        duration_s = sound.frames / sound.samplerate
+        yield Recording(sound.samplerate, sound.channels, duration_s, blocks(), warnings, present)
 
 
 def _rest(file: Part, kind: str, frames: int, sample_rate: int, warnings: list[str]) -> Iterator[Block]:

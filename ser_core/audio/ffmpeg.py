@@ -101,10 +101,9 @@ def with_av(file: Part, kind: str, warnings: list[str], size: Payload | None) ->
             declared_s = mp3_length_s(head)
         else:
             declared_s = None if _is_guess(kind, size) else _length_s(container, track)
-        if declared_s and size and size.declared and size.present:  # FFmpeg counts what is there
-            declared_s *= max(size.declared / size.present, 1.0)
         blocks = stack.enter_context(closing(_blocks(container, track, kind, warnings)))
-        yield Recording(track.rate, track.channels, declared_s, blocks, warnings)
+        present = size.share if size else 1.0
+        yield Recording(track.rate, track.channels, declared_s, blocks, warnings, present)
 
 
 def _open(file: Part, kind: str) -> av.container.InputContainer:

@@ -24,6 +24,11 @@ class Payload:
     present: int  # up to the end of the samples, whatever the header says
 
     @property
+    def share(self) -> float:
+        """How much of the declared sound is there, above 0; 1 where all is, or nothing is declared."""
+        return min(self.present / self.declared, 1.0) if self.declared and self.present > 0 else 1.0
+
+    @property
     def beyond(self) -> int:
         """Sound behind the end that the header declares."""
         return 0 if self.declared is None else max(self.present - self.declared, 0)

@@ -32,9 +32,10 @@ class Recording:
 
     sample_rate: int  # Hz, at the start
     channels: int  # at the start
-    duration_s: float | None  # as declared; None where the header does not know
+    duration_s: float | None  # by the header, or of what is there; None where nothing tells it
     blocks: Iterator[Block]
     warnings: list[str] = field(default_factory=list)  # complete when the last block was read
+    present: float = 1.0  # share of the declared bytes of sound that is there, above 0
 
 
 class Part(io.RawIOBase, BinaryIO):
