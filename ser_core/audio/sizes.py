@@ -5,6 +5,7 @@ write a size above 4 GiB. An Ogg file may hold several recordings, one behind th
 """
 
 import os
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,15 @@ from itertools import pairwise
 from typing import BinaryIO
 
 CHUNK_BYTES = 1024**2  # read at once while searching
-_UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # of WAV data that were streamed
+# Sizes that are written where a recording is streamed: 0, or the largest number of 31, 32 or 63 bits less the
+# headers. A file that has as much is taken at its word.
+_UNKNOWN_BITS = (31, 32, 63, 64)
+_HEADERS_BYTES = 4096
+# Chunks that may stand behind the sound, where its size does not tell the end of it.
+_TAIL = re.compile(rb"LIST|id3 |ID3 |bext|iXML|cue |smpl|_PMX|afsp|PEAK|COMT|NAME|AUTH|ANNO")
+_TAIL_BYTES = 4 * CHUNK_BYTES  # in which they are looked for
+_BLOCKS = (0xA1, 0xA3)
+_CLUSTER, _SEGMENT = 0x1F43B675, 0x18538067  # Matroska elements that may be of unknown size
 
 
 @dataclass(frozen=True)
@@ -41,13 +50,54 @@ def payload(file: BinaryIO, kind: str) -> Payload | None:
     if found is None:
         return None
     start, declared = found
-    if declared is None:
-        return Payload(start, None, length - start)
-    end = start + declared
-    behind = length - end
-    if behind <= 0 or _is_chunks(file, end, length, big=kind == "aiff"):
-        return Payload(start, declared, min(declared, length - start))
-    return Payload(start, declared, length - start)
+    if declared is not None and start + declared > length and _is_unknown(declared):
+        declared = None
+    big = kind == "aiff"
+    if declared is not None:
+        end = start + declared
+        if end >= length or _is_chunks(file, end, length, big):
+            return Payload(start, declared, min(declared, length - start))
+    end = _tail(file, start, length, big) if kind in ("wav", "aiff") else length
+    return Payload(start, declared, end - start)
+
+
+def matroska_is_cut(file: BinaryIO, at: int) -> bool:
+    """Whether a Matroska file ends inside an element; `at`: the content of one of its last blocks."""
+    length = file.seek(0, os.SEEK_END)
+    file.seek(max(at - 9, 0))
+    before = file.read(min(at, 9))
+    headers = (before[-1 - size_bytes :] for size_bytes in range(1, len(before)))
+    header = next(
+        (each for each in headers if each[0] in _BLOCKS and _vint_bytes(each[1]) == len(each) - 1), b""
+    )
+    if not header:
+        return False
+    at -= len(header)
+    while at < length:
+        file.seek(at)
+        head = file.read(12)
+        name_bytes = _vint_bytes(head[0])
+        if name_bytes > 4:
+            return False  # no element: garbage
+        if len(head) <= name_bytes:
+            return True
+        size_bytes = _vint_bytes(head[name_bytes])
+        if size_bytes > 8:
+            return False
+        if len(head) < name_bytes + size_bytes:
+            return True
+        name = int.from_bytes(head[:name_bytes])
+        unknown = (1 << 7 * size_bytes) - 1  # all ones
+        size = int.from_bytes(head[name_bytes : name_bytes + size_bytes]) & unknown
+        at += name_bytes + size_bytes
+        if name not in (_CLUSTER, _SEGMENT) or size != unknown:
+            at += size
+    return at > length
+
+
+def _vint_bytes(first: int) -> int:
+    """Length in bytes of a number in Matroska: the zeros in front of the first one of its bits count them."""
+    return 9 - first.bit_length()
 
 
 def ogg_links(file: BinaryIO) -> tuple[list[tuple[int, int]], bool]:
@@ -114,6 +164,20 @@ def _is_chunks(file: BinaryIO, at: int, length: int, big: bool) -> bool:
     return False
 
 
+def _tail(file: BinaryIO, start: int, length: int, big: bool) -> int:
+    """Where the chunks behind the sound begin, by their names; `length` where there are none."""
+    begin = max(start, length - _TAIL_BYTES)
+    file.seek(begin)
+    content = file.read(length - begin)
+    places = (found.start() for found in _TAIL.finditer(content))
+    return next((at for place in places if _is_chunks(file, at := begin + place, length, big)), length)
+
+
+def _is_unknown(size: int) -> bool:
+    """Whether a declared size in bytes stands for none."""
+    return size == 0 or any(0 < 2**bits - size <= _HEADERS_BYTES for bits in _UNKNOWN_BITS)
+
+
 def _wav(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
     wide = None
     for name, place, size in _chunks(file, 12, length, big=False):
@@ -121,23 +185,22 @@ def _wav(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
             file.seek(place + 8)
             wide = int.from_bytes(file.read(8), "little")
         elif name == b"data":
-            if size in _UNKNOWN_SIZES:
-                return place, wide or None
-            return place, size
+            declared = wide if wide is not None and size == 0xFFFFFFFF else size
+            return place, declared or None
     return None
 
 
 def _aiff(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
     for name, place, size in _chunks(file, 12, length, big=True):
         if name == b"SSND":
-            return place + 8, size - 8 if size > 8 and size not in _UNKNOWN_SIZES else None
+            return place + 8, size - 8 if size > 8 else None
     return None
 
 
 def _au(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
     file.seek(4)
     start, size = struct.unpack(">II", file.read(8).ljust(8, b"\0"))
-    return (start, None if size in _UNKNOWN_SIZES else size) if 24 <= start < length else None
+    return (start, size or None) if 24 <= start < length else None
 
 
 def _caf(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
