@@ -240,15 +240,23 @@ CASES = (
     ),
     Case(
         ONE_RECORDING,
-        "Ogg Opus and Vorbis",
+        "Ogg Opus then Vorbis",
         6.0,
         "",
         lambda: channels(1, 48_000, "OGG", "OPUS") + channels(2, 44_100, "OGG", "VORBIS"),
     ),
-    Case(ONE_RECORDING, "MP3 stereo, mono", 6.05, "", lambda: joined("MP3", None, (2, 44_100), (1, 44_100))),
-    Case(ONE_RECORDING, "MP3 mono, stereo", 6.05, "", lambda: joined("MP3", None, (1, 44_100), (2, 44_100))),
     Case(
-        ONE_RECORDING, "MP3 44.1, 22.05 kHz", 6.05, "", lambda: joined("MP3", None, (1, 44_100), (1, 22_050))
+        ONE_RECORDING, "MP3 stereo then mono", 6.05, "", lambda: joined("MP3", None, (2, 44_100), (1, 44_100))
+    ),
+    Case(
+        ONE_RECORDING, "MP3 mono then stereo", 6.05, "", lambda: joined("MP3", None, (1, 44_100), (2, 44_100))
+    ),
+    Case(
+        ONE_RECORDING,
+        "MP3 44.1 then 22.05 kHz",
+        6.05,
+        "",
+        lambda: joined("MP3", None, (1, 44_100), (1, 22_050)),
     ),
     Case(
         "several recordings, the last one cut off",
@@ -410,13 +418,15 @@ def table() -> str:
         title = _words(in_latin1(content)) if kind.title else ""
         cells = (_words(content), _words(cut(content)), _words(behind_id3(content)), title)
         lines.append(f"| {' | '.join((kind.container, kind.codec, *cells))} |")
-    rows: dict[tuple[str, str], list[str]] = {}  # places by defect and outcome
+    rows: dict[str, dict[str, list[str]]] = {}  # places by outcome, by defect
     for case in CASES:
-        places = rows.setdefault((case.defect, _words(case.make())), [])
+        places = rows.setdefault(case.defect, {}).setdefault(_words(case.make()), [])
         if case.where not in places:
             places.append(case.where)
-    lines += ["", "| defect | container or codec | what is read, of 3 s each |", "|---|---|---|"]
-    lines += [f"| {defect} | {', '.join(places)} | {words} |" for (defect, words), places in rows.items()]
+    lines += ["", "| defect | what is read, of 3 s each |", "|---|---|"]
+    for defect, outcomes in rows.items():
+        cells = [f"{', '.join(places)}: {words}" for words, places in outcomes.items()]
+        lines.append(f"| {defect} | {'<br>'.join(cells)} |")
     return "\n".join(lines)
 
 
