@@ -2,22 +2,8 @@
 
 import numpy as np
 import pytest
-from defects import (
-    CASES,
-    KINDS,
-    LATIN1,
-    PAGE,
-    SECONDS,
-    Case,
-    Kind,
-    behind_id3,
-    cut,
-    in_latin1,
-    outcome,
-    page_with_table,
-    sound,
-    whole,
-)
+from defect_kinds import KINDS, LATIN1, SECONDS, Kind, behind_id3, cut, in_latin1, sound, whole
+from defects import CASES, PAGE, Case, outcome, page_with_table
 
 from ser_core.audio.quality import measure
 from ser_core.audio.waveform import Waveform
