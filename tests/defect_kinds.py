@@ -1,5 +1,6 @@
 """Recordings of 3 s in every container and codec that can be made here, and the defects that all can have."""
 
+import io
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import av
 import numpy as np
+from av.stream import Disposition
 from bad_files import chunk, id3, with_ogg_checksums
 from bad_inputs import encode, with_soundfile
 from numpy.typing import NDArray
@@ -97,6 +99,34 @@ KINDS = (
     Kind("AVI", "PCM", partial(muxed, "avi", "pcm_s16le", 44_100), "Cut off"),
     Kind("MPEG-TS", "AAC", partial(muxed, "mpegts", "aac"), "No end"),
 )
+
+
+def tracks(levels: tuple[float, ...], default: int | None = None, container: str = "matroska") -> bytes:
+    """A video's sound tracks of these levels, each half a second longer than the one before."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        streams = [output.add_stream("aac", rate=48_000, layout="mono") for _ in levels]
+        for number, stream in enumerate(streams):
+            stream.disposition = Disposition.default if number == default else Disposition(0)
+        for number, (stream, level) in enumerate(zip(streams, levels, strict=True)):
+            encode(output, stream, sound(SECONDS + number / 2, 48_000, level)[None], 48_000)
+    return file.getvalue()
+
+
+def video_longer_than_its_sound() -> bytes:
+    """An MKV with pictures of 6 s and sound of 3 s."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as output:
+        pictures = output.add_stream("mpeg4", rate=1)
+        pictures.width = pictures.height = 64
+        pictures.pix_fmt = "yuv420p"
+        track = output.add_stream("aac", rate=48_000, layout="mono")
+        for number in range(6):
+            picture = av.VideoFrame.from_ndarray(np.full((96, 64), 40 * number, np.uint8), format="yuv420p")
+            output.mux(pictures.encode(picture))
+        output.mux(pictures.encode(None))
+        encode(output, track, sound(rate=48_000)[None], 48_000)
+    return file.getvalue()
 
 
 def cut(content: bytes) -> bytes:

@@ -4,7 +4,6 @@
 docs/reliability.md.
 """
 
-import io
 import struct
 import sys
 from collections.abc import Callable
@@ -12,12 +11,22 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import av
 import numpy as np
-from av.stream import Disposition
 from bad_files import chunk
-from bad_inputs import encode, wav, with_av, with_soundfile
-from defect_kinds import KINDS, LIST, PCM, SECONDS, behind_id3, cut, in_latin1, rf64, sound, whole
+from bad_inputs import wav, with_av, with_flac_length, with_soundfile
+from defect_kinds import (
+    KINDS,
+    LIST,
+    PCM,
+    behind_id3,
+    cut,
+    in_latin1,
+    rf64,
+    sound,
+    tracks,
+    video_longer_than_its_sound,
+    whole,
+)
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -27,18 +36,6 @@ from ser_core.errors import AudioError  # noqa: E402
 
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- begin: python tests/defects.py -->", "<!-- end: python tests/defects.py -->"
-
-
-def tracks(levels: tuple[float, ...], default: int | None = None, container: str = "matroska") -> bytes:
-    """A video's sound tracks of these levels, each half a second longer than the one before."""
-    file = io.BytesIO()
-    with av.open(file, "w", format=container) as output:
-        streams = [output.add_stream("aac", rate=48_000, layout="mono") for _ in levels]
-        for number, stream in enumerate(streams):
-            stream.disposition = Disposition.default if number == default else Disposition(0)
-        for number, (stream, level) in enumerate(zip(streams, levels, strict=True)):
-            encode(output, stream, sound(SECONDS + number / 2, 48_000, level)[None], 48_000)
-    return file.getvalue()
 
 
 def antiphase(container: str, second: float) -> bytes:
@@ -94,22 +91,6 @@ def streamed(share: float = 1.0) -> bytes:
     """A WebM as browsers record it: no length, no index; the first `share` of it."""
     content = with_av(sound(rate=48_000)[None], "webm", "libopus", live="1")
     return content[: int(share * len(content))]
-
-
-def video_longer_than_its_sound() -> bytes:
-    """An MKV with pictures of 6 s and sound of 3 s."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="matroska") as output:
-        pictures = output.add_stream("mpeg4", rate=1)
-        pictures.width = pictures.height = 64
-        pictures.pix_fmt = "yuv420p"
-        track = output.add_stream("aac", rate=48_000, layout="mono")
-        for number in range(6):
-            picture = av.VideoFrame.from_ndarray(np.full((96, 64), 40 * number, np.uint8), format="yuv420p")
-            output.mux(pictures.encode(picture))
-        output.mux(pictures.encode(None))
-        encode(output, track, sound(rate=48_000)[None], 48_000)
-    return file.getvalue()
 
 
 SHORT, RIGHT, LONG = len(PCM) // 2, len(PCM), 2 * len(PCM)
@@ -174,6 +155,27 @@ CASES = (
         3.0,
         "",
         lambda: pcm("MP3")[150:600] + pcm("MP3"),
+    ),
+    Case(
+        "zeros, text or the rest of a frame in front",
+        "MP3",
+        3.0,
+        "",
+        lambda: b"\xff\xfb\x90\x44" + bytes(300) + pcm("MP3"),  # as if a frame began there
+    ),
+    Case(
+        "several recordings, one behind the other: the first one's size is right",
+        "WAV",
+        6.0,
+        "Wrong size",
+        lambda: pcm("WAV") + pcm("WAV"),
+    ),
+    Case(
+        "streamed, without a length, cut off",
+        "FLAC",
+        1.54,
+        "No end",
+        lambda: cut(with_flac_length(pcm("FLAC"), 0)),
     ),
     Case("a tag behind the sound", "MP3", 3.0, "", lambda: pcm("MP3") + b"TAG" + bytes(125)),
     Case("a tag behind the sound", "MP3", 3.0, "", lambda: pcm("MP3") + b"APETAGEX" + bytes(200)),

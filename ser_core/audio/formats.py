@@ -65,16 +65,18 @@ def detect(file: BinaryIO) -> Format | None:
             break
         start += _tag_bytes(head)
         head = _head(file, start)
-    if kind := kind_of(head):
-        return Format(kind, start)
-    start += _zeros(file, start)
-    head = _head(file, start)
-    if kind := kind_of(head):
+    kind = kind_of(head)
+    if kind is None:
+        start += _zeros(file, start)
+        head = _head(file, start)
+        kind = kind_of(head)
+    # Four bytes of anything can pass for the header of an MP3 frame: others must follow.
+    if kind and (kind != "mp3" or _chained(head, 0)):
         return Format(kind, start)
     for at in range(len(head) - 4):
-        if head[at] == 0xFF and (kind := _chained(head, at)):
-            return Format(kind, start + at)
-    return None
+        if head[at] == 0xFF and (found := _chained(head, at)):
+            return Format(found, start + at)
+    return Format(kind, start) if kind else None
 
 
 def is_recording(path: str | os.PathLike[str]) -> bool:

@@ -21,6 +21,7 @@ _UNKNOWN_BITS = (31, 32, 63, 64)
 _HEADERS_BYTES = 4096
 # Name and size of a chunk, and what its place is a multiple of.
 _CHUNKS = {"wav": ("<4sI", 2), "aiff": (">4sI", 2), "caf": (">4sq", 1), "w64": ("<16sQ", 8)}
+_FILES = (b"RIFF", b"RF64", b"FORM")  # that begin another file
 # Where the size of the samples is: bytes before them (AU: the ninth of the file), how it is written, and the
 # bytes that it counts besides them.
 _SIZE_FIELDS = {"aiff": (12, ">I", 8), "au": (0, ">I", 0), "caf": (12, ">q", 4), "w64": (8, "<Q", 24)}
@@ -178,7 +179,8 @@ def _is_chunks(file: BinaryIO, at: int, length: int, kind: str) -> bool:
     for offset in (at + -at % alignment, at):  # not every program knows that chunks are aligned
         place = offset
         for name, content, size in islice(_chunks(file, offset, length, kind), MAX_CHUNKS):
-            if not all(32 <= byte < 127 for byte in name[:4]) or size < 0 or content + size > length + 1:
+            named = all(32 <= byte < 127 for byte in name[:4]) and name not in _FILES
+            if not named or size < 0 or content + size > length + 1:
                 break
             place = content + size + -size % alignment
         if place > offset and length - place < 8:
