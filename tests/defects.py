@@ -8,7 +8,7 @@ import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -289,6 +289,13 @@ CASES = (
 )
 
 
+@cache
+def made(case: Case) -> bytes:
+    """The file of `case`."""
+    return case.make()
+
+
+@cache
 def outcome(content: bytes) -> tuple[float, str]:
     """Seconds that are read and the names of the warnings, or 0 and the error's code."""
     warnings: list[str] = []
@@ -317,7 +324,7 @@ def table() -> str:
         lines.append(f"| {' | '.join((kind.container, kind.codec, *cells))} |")
     rows: dict[str, dict[str, list[str]]] = {}  # places by outcome, by defect
     for case in CASES:
-        places = rows.setdefault(case.defect, {}).setdefault(_words(case.make()), [])
+        places = rows.setdefault(case.defect, {}).setdefault(_words(made(case)), [])
         if case.where not in places:
             places.append(case.where)
     lines += ["", "| defect | what is read, of 3 s each |", "|---|---|"]

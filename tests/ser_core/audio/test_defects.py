@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from defect_kinds import KINDS, LATIN1, SECONDS, Kind, behind_id3, cut, in_latin1, sound, whole
-from defects import CASES, PAGE, Case, outcome, page_with_table
+from defects import CASES, PAGE, Case, made, outcome, page_with_table
 
 from ser_core.audio.quality import measure
 from ser_core.audio.waveform import Waveform
@@ -37,7 +37,7 @@ def test_a_title_that_is_not_utf_8_changes_nothing(kind: Kind) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.where}, {case.defect}")
 def test_a_defect_costs_no_sound_and_is_named(case: Case) -> None:
-    assert outcome(case.make()) == (pytest.approx(case.seconds, abs=0.1), case.warning)
+    assert outcome(made(case)) == (pytest.approx(case.seconds, abs=0.1), case.warning)
 
 
 @pytest.mark.parametrize("offset", [0.05, -0.3])
