@@ -3,10 +3,15 @@
 `python -m benchmarks.decoder` reads the same files in this process and through `ser_core.audio.isolated`, in
 turn, prints ms per file and writes benchmarks/results/decoder.json. It also measures how long a new worker
 takes for its first file, and what the most expensive permitted files need, compared with a worker's limits.
+
+`python -m benchmarks.decoder --before CHECKOUT` compares reading of the common formats with an older version
+of the program instead, in turn, and prints the medians.
 """
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +19,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
+import av
 import numpy as np
 import soundfile
 import typer
@@ -23,7 +29,8 @@ from ser_core.audio import decode
 from ser_core.audio.decode import DecodeLimits
 from ser_core.audio.isolated import Decoder, WorkerLimits
 
-OUT = Path(__file__).parent / "results" / "decoder.json"
+ROOT = Path(__file__).parents[1]
+OUT = ROOT / "benchmarks" / "results" / "decoder.json"
 LIMITS = DecodeLimits(max_duration_s=3600.0)  # the page's
 REPEATS = 30
 # Name: seconds, sampling rate in Hz, channels, container, subtype.
@@ -34,6 +41,24 @@ CLIPS = {
     "30 s MP3, 44.1 kHz stereo": (30, 44_100, 2, "MP3", "MPEG_LAYER_III"),
     "10 min FLAC, 16 kHz": (600, 16_000, 1, "FLAC", "PCM_16"),
 }
+# Ten minutes in the common formats, for the comparison of versions: container, codec, rate in Hz.
+COMMON = {
+    "WAV": ("wav", "pcm_s16le", 44_100),
+    "FLAC": ("flac", "flac", 44_100),
+    "Opus": ("ogg", "libopus", 48_000),
+    "MP3": ("mp3", "libmp3lame", 44_100),
+    "M4A": ("ipod", "aac", 44_100),
+    "WebM": ("webm", "libopus", 48_000),
+}
+READ = """
+import re, sys, time
+from ser_core.audio.decode import stream
+sum(map(len, stream(sys.argv[1])))  # the first time imports
+started = time.process_time()
+samples = sum(map(len, stream(sys.argv[1])))
+spent = time.process_time() - started
+print(samples, spent, int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1]) / 1024)
+"""
 WORST = {
     "10 s WAV, 384 kHz, 8 channels": (10, 384_000, 8, "WAV", "DOUBLE"),
     "10 s FLAC, 384 kHz, 8 channels": (10, 384_000, 8, "FLAC", "PCM_24"),
@@ -45,8 +70,14 @@ Clip = tuple[int, int, int, str, str]
 def main(
     out: Annotated[Path, typer.Option(help="where the figures go")] = OUT,
     repeats: Annotated[int, typer.Option(help="times that each file is read each way")] = REPEATS,
+    before: Annotated[
+        Path | None, typer.Option(help="a checkout of an older version to compare with")
+    ] = None,
 ) -> None:
     """Measures, prints and writes the results."""
+    if before:
+        compare_versions(before, repeats)
+        return
     limits = WorkerLimits()
     report: dict[str, Any] = {"machine": machine(), "repeats": repeats, "limits": vars(limits)}
     with TemporaryDirectory() as folder:
@@ -58,6 +89,45 @@ def main(
         report["worst"] = {name: worst(write(Path(folder), clip)) for name, clip in WORST.items()}
     out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     typer.echo(table(report))
+
+
+def compare_versions(before: Path, repeats: int) -> None:
+    """Prints medians of processor time in s and of peak memory in MB, of the older version and of this."""
+    typer.echo(
+        f"{'10 min of':<12}{'s before':>10}{'now':>8}{'ratio':>8}{'MB before':>12}{'now':>8}{'ratio':>8}"
+    )
+    with TemporaryDirectory() as folder:
+        for name, (container, codec, rate) in COMMON.items():
+            path = encoded(Path(folder) / name, container, codec, rate)
+            runs = [[read_in(checkout, path) for checkout in (before, ROOT)] for _ in range(repeats)]
+            figures = []
+            for i in (1, 2):
+                old, new = (median(run[version][i] for run in runs) for version in (0, 1))
+                figures.append(f"{old:>10.3f}{new:>10.3f}{new / old:>8.3f}")
+            lengths = {run[version][0] for run in runs for version in (0, 1)}
+            same = "" if len(lengths) == 1 else f"  samples: {lengths}"
+            typer.echo(f"{name:<10}{''.join(figures)}{same}")
+
+
+def encoded(path: Path, container: str, codec: str, rate: int) -> Path:
+    """Writes ten minutes of noise to `path` and returns it."""
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, (1, rate)).astype(np.float32)
+    with av.open(path, "w", format=container) as output:
+        track = output.add_stream(codec, rate=rate, layout="mono")
+        for second in range(600):
+            frame = av.AudioFrame.from_ndarray(noise, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = rate, second * rate
+            output.mux(track.encode(frame))
+        output.mux(track.encode(None))
+    return path
+
+
+def read_in(checkout: Path, path: Path) -> tuple[int, float, float]:
+    """Samples, processor time in s and peak memory in MB of reading `path` with the program in `checkout`."""
+    command = [sys.executable, "-c", READ, path]
+    answer = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True).stdout
+    samples, spent, peak = answer.split()
+    return int(samples), float(spent), float(peak)
 
 
 def write(folder: Path, clip: Clip) -> Path:

@@ -24,11 +24,15 @@ from benchmarks.speed import machine
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 from bad_files import corpus  # noqa: E402
-from bad_inputs import FORMATS, good  # noqa: E402
+from bad_inputs import COARSE, FORMATS, good  # noqa: E402
+
+from ser_core.audio.formats import kind_of  # noqa: E402
 
 OUT = ROOT / "benchmarks" / "results" / "fuzz.json"
-MAGIC = {b"RIFF": "wav", b"RF64": "wav", b"fLaC": "flac", b"OggS": "ogg", b"\x1aE\xdf\xa3": "webm"}
-FAMILIES = ("wav", "flac", "ogg", "mp3", "mp4", "webm")
+FAMILIES = (
+    *("wav", "flac", "ogg", "mp3", "mp4", "webm"),
+    *("aiff", "au", "caf", "w64", "aac", "amr", "asf", "avi", "mpegts"),
+)
 TURN_S = 120.0  # time for one format before the next
 OPTIONS = (
     "-max_len=65536",  # bytes: a second of sound in most formats
@@ -66,7 +70,7 @@ def main(
 
 def write_seeds(folder: Path) -> None:
     """Writes the good and the bad files of each format to a folder of its own."""
-    files = [*((name, good(name)) for name in FORMATS), *corpus()]
+    files = [*((name, good(name)) for name in FORMATS | COARSE), *corpus()]
     for number, (_, content) in enumerate(files):
         seeds = folder / family_of(content) / "seeds"
         seeds.mkdir(parents=True, exist_ok=True)
@@ -75,7 +79,8 @@ def write_seeds(folder: Path) -> None:
 
 def family_of(content: bytes) -> str:
     """The format of `content` by its first bytes; MP3, which has no magic number, for all others."""
-    return "mp4" if content[4:8] == b"ftyp" else MAGIC.get(content[:4], "mp3")
+    kind = kind_of(content) or "mp3"
+    return {"mov": "mp4", "matroska": "webm"}.get(kind, kind)
 
 
 def turn(folder: Path, seconds: float) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from bad_inputs import (
     BAD,
+    COARSE,
     FORMATS,
     float_wav,
     good,
@@ -39,7 +40,7 @@ def corpus() -> Iterator[tuple[str, bytes]]:
         yield path.name, path.read_bytes()
     for name, bad in BAD.items():
         yield name, bad.make()
-    for name in FORMATS:
+    for name in FORMATS | COARSE:
         for damage, content in damaged(good(name), np.random.default_rng([*name.encode()])):
             yield f"{name}, {damage}", content
     for name, make in ABSURD.items():

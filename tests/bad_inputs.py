@@ -34,24 +34,37 @@ def with_soundfile(samples: NDArray, container: str, subtype: str | None = None,
     return file.getvalue()
 
 
-def with_av(samples: NDArray, container: str, codec: str, rate: int = 48_000, **options: str) -> bytes:
-    """`samples`, shape (channel, frame), one or two channels, encoded by FFmpeg."""
+def with_av(
+    samples: NDArray,
+    container: str,
+    codec: str,
+    rate: int = 48_000,
+    bit_rate: int | None = None,
+    **options: str,
+) -> bytes:
+    """`samples`, shape (channel, frame), one or two channels, as FFmpeg writes them."""
     file = io.BytesIO()
     with av.open(file, "w", format=container, options=options) as output:
         layout = "mono" if len(samples) == 1 else "stereo"
-        _encode(output, output.add_stream(codec, rate=rate, layout=layout), samples, rate)
+        track = output.add_stream(codec, rate=rate, layout=layout)
+        if bit_rate:
+            track.codec_context.bit_rate = bit_rate
+        encode(output, track, samples, rate)
     return file.getvalue()
 
 
-def _encode(output: av.container.OutputContainer, track: av.AudioStream, samples: NDArray, rate: int) -> None:
-    """Encodes `samples`, shape (channel, frame), into `track`."""
+def encode(output: av.container.OutputContainer, track: av.AudioStream, samples: NDArray, rate: int) -> None:
+    """Writes `samples`, shape (channel, frame), to a track of one or two channels."""
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=track.layout.name)
     frame.sample_rate = rate
     fifo = av.AudioFifo()
     fifo.write(frame)
     while part := fifo.read(track.codec_context.frame_size or 1024, partial=True):
         output.mux(track.encode(part))
-    output.mux(track.encode(None))
+    last = track.encode(None)
+    if output.format.name != "flac":  # its encoder ends with an empty packet, which no other container takes
+        last = [packet for packet in last if packet.size]
+    output.mux(last)
 
 
 def wav(
@@ -107,7 +120,7 @@ def video(sound: NDArray | None = None, rate: int = 48_000) -> bytes:
         output.mux(pictures.encode(picture))
         output.mux(pictures.encode(None))
         if track is not None:
-            _encode(output, track, sound[None], rate)
+            encode(output, track, sound[None], rate)
     return file.getvalue()
 
 
@@ -162,13 +175,34 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "WebM Opus": lambda: with_av(tone(rate=48_000)[None], "webm", "libopus"),
     "WebM Opus in stereo": lambda: with_av(np.stack([tone(rate=48_000)] * 2), "webm", "libopus"),
     "WebM Opus as browsers record it": lambda: with_av(tone(rate=48_000)[None], "webm", "libopus", live="1"),
+    "WAV G.726": lambda: with_av(tone(rate=8_000)[None], "wav", "g726", 8_000),
+    "AIFF": lambda: with_soundfile(tone(), "AIFF"),
+    "AIFC mu-law": lambda: with_soundfile(tone(), "AIFF", "ULAW"),
+    "AU": lambda: with_soundfile(tone(), "AU"),
+    "CAF": lambda: with_soundfile(tone(), "CAF"),
+    "CAF lossless": lambda: with_soundfile(tone(), "CAF", "ALAC_16"),
+    "W64": lambda: with_soundfile(tone(), "W64"),
+    "Ogg FLAC": lambda: with_av(tone()[None], "ogg", "flac", RATE),
+    "MP2": lambda: with_av(tone(rate=48_000)[None], "mp2", "mp2"),
+    "AAC (ADTS)": lambda: with_av(tone(rate=48_000)[None], "adts", "aac"),
+    "WMA": lambda: with_av(tone(rate=44_100)[None], "asf", "wmav2", 44_100, 64_000),
+    "AVI": lambda: with_av(tone(rate=44_100)[None], "avi", "pcm_s16le", 44_100),
+    "MKV AAC": lambda: with_av(tone(rate=48_000)[None], "matroska", "aac"),
+    "MPEG-TS AAC": lambda: with_av(tone(rate=48_000)[None], "mpegts", "aac"),
+}
+
+
+# Coders of speech, which change the level of a tone.
+COARSE: dict[str, Callable[[], bytes]] = {
+    "AMR": lambda: with_av(tone(rate=8_000)[None], "amr", "libopencore_amrnb", 8_000, 12_200),
+    "3GP AMR": lambda: with_av(tone(rate=8_000)[None], "3gp", "libopencore_amrnb", 8_000, 12_200),
 }
 
 
 @cache
 def good(name: str) -> bytes:
     """One second of a 440 Hz tone in the format `name`."""
-    return FORMATS[name]()
+    return (FORMATS | COARSE)[name]()
 
 
 def _noise(seconds: float) -> NDArray[np.float32]:

@@ -51,7 +51,9 @@ function take(line) {
 
 function fill(number) {
     const file = files[number];
-    const cells = [make("span", file.name, { class: "name" }), ...(file.error ? [errorText(file)] : resultCells(file))];
+    const name = document.createDocumentFragment();
+    name.append(make("span", file.name, { class: "name" }), ...(file.faults ?? []).map((words) => make("p", words, { class: "why" })));
+    const cells = [name, ...(file.error ? [errorText(file)] : resultCells(file))];
     rows[number].className = file.error ? "failed" : file.state;
     rows[number].replaceChildren(...cells.map((content) => {
         const cell = make("td");

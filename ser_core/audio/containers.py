@@ -68,26 +68,33 @@ def open_recording(file: BinaryIO) -> AbstractContextManager[Recording]:
 def _open(file: Part, kind: str, warnings: list[str]) -> AbstractContextManager[Recording]:
     """The one recording in `file`, a container of one `kind`."""
     size = sizes.payload(file, kind) if kind in SIZED else None
+    if size and kind != "wav" and size.declared != size.present and size.share == 1.0:
+        file = file.part(0, size.start + size.present, sizes.true_size(kind, size))
     file.seek(0)
     if kind in SOUNDFILE:
         sound = _open_soundfile(file)
-        if sound and 0 < sound.frames < _FRAMES_UNKNOWN and not _beyond(size, sound):
+        beyond = sound is not None and _beyond(size, sound, kind)
+        if beyond and kind != "wav":
+            warnings = [*warnings, faults.WRONG_SIZE]
+        if sound and 0 < sound.frames < _FRAMES_UNKNOWN and not (beyond and kind == "wav"):
             return _with_soundfile(file, kind, sound, size, warnings)
         if sound:  # the length was never written, or is an earlier one: FFmpeg reads what is there
             sound.close()
         file.seek(0)
     if size and kind == "wav":
-        file = file.part(0, size.start + size.present)
+        # As RIFF: FFmpeg is told to read to the end, and refuses an RF64 whose 64-bit size is absurd.
+        file = file.part(0, size.start + size.present, (0, b"RIFF"))
         if size.beyond:
             warnings = [*warnings, faults.WRONG_SIZE]
     return with_av(file, kind, warnings, size)
 
 
-def _beyond(size: Payload | None, sound: soundfile.SoundFile) -> bool:
-    """Whether there is more sound than the header of `sound` says."""
+def _beyond(size: Payload | None, sound: soundfile.SoundFile, kind: str) -> bool:
+    """Whether there is more sound than the header says, of which `sound` shows all but in a WAV."""
     if size is None or not size.beyond or not size.declared:
         return False
-    return bool(size.beyond / size.declared * sound.frames / sound.samplerate >= BEHIND_S)
+    shown = size.declared if kind == "wav" else size.present
+    return bool(size.beyond / shown * sound.frames / sound.samplerate >= BEHIND_S)
 
 
 def _open_soundfile(file: BinaryIO) -> soundfile.SoundFile | None:
@@ -120,11 +127,10 @@ def _with_soundfile(
             read += len(samples)
             yield Block(samples, sound.samplerate)
 
-    duration_s = sound.frames / sound.samplerate
-    if size and size.declared and size.present:  # libsndfile counts what is there
-        duration_s *= max(size.declared / size.present, 1.0)
+    present = size.share if size else 1.0
     with sound:
-        yield Recording(sound.samplerate, sound.channels, duration_s, blocks(), warnings)
+        duration_s = sound.frames / sound.samplerate
+        yield Recording(sound.samplerate, sound.channels, duration_s, blocks(), warnings, present)
 
 
 def _rest(file: Part, kind: str, frames: int, sample_rate: int, warnings: list[str]) -> Iterator[Block]:

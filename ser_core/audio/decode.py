@@ -95,17 +95,20 @@ def _check_header(recording: Recording, limits: DecodeLimits) -> None:
     if recording.channels > limits.max_channels:
         raise faults.too_many_channels()
     if recording.duration_s is not None:
-        _check_length(recording.duration_s, limits, complete=True)
+        _check_longest(recording.duration_s, limits, complete=True)
 
 
-def _check_length(seconds: float, limits: DecodeLimits, complete: bool) -> None:
+def _check_longest(seconds: float, limits: DecodeLimits, complete: bool) -> None:
     if limits.max_duration_s is not None and seconds > limits.max_duration_s:
         raise AudioError(
             "too_long",
             f"The recording is {'' if complete else 'at least '}{_words(seconds)} long; the longest that is "
             f"accepted here is {_words(limits.max_duration_s)}. Cut it into shorter pieces.",
         )
-    if complete and seconds < limits.min_duration_s:
+
+
+def _check_shortest(seconds: float, limits: DecodeLimits) -> None:
+    if seconds < limits.min_duration_s:
         raise AudioError(
             "too_short",
             f"The recording holds {seconds:.2f} s of sound; at least {limits.min_duration_s:g} s are needed. "
@@ -122,21 +125,22 @@ def _checked(recording: Recording, limits: DecodeLimits) -> Iterator[Block]:
         if block.samples.shape[1] > limits.max_channels:
             raise faults.too_many_channels()
         read_s += block.duration_s
-        _check_length(read_s, limits, complete=False)
+        _check_longest(read_s, limits, complete=False)
         if not np.isfinite(block.samples).all():
             raise AudioError(
                 "not_finite",
                 "The recording holds samples that are not numbers (NaN or infinity). Export it again.",
             )
         yield block
-    declared_s = recording.duration_s
-    if declared_s is not None and read_s < MIN_SHARE_PRESENT * declared_s:
+    # The length is the header's, or libsndfile and FFmpeg counted it from the bytes that are there.
+    declared_s = max(recording.duration_s or 0.0, read_s / recording.present)
+    if read_s < MIN_SHARE_PRESENT * declared_s:
         if read_s < limits.min_duration_s:
             raise faults.truncated(read_s)
         if faults.NO_END in recording.warnings:
             recording.warnings.remove(faults.NO_END)  # how much is missing says more
         recording.warnings.append(faults.cut_off(read_s, declared_s))
-    _check_length(read_s, limits, complete=True)
+    _check_shortest(read_s, limits)
 
 
 class _Downmix:

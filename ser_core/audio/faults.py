@@ -14,6 +14,8 @@ CANCELLED = (
     "Channels cancel: their mean is much weaker than each of them, as when one is inverted. "
     "The strongest channel was analysed."
 )
+# What the warnings here begin with; those of `ser_core.audio.quality` are about the sound itself.
+NAMES = ("Wrong size", "Damaged", "No end", "Channels cancel", "Several tracks", "Cut off")
 _ORDINALS = ("first", "second", "third")
 
 

@@ -18,15 +18,17 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from ser_core.audio import faults
-from ser_core.audio.formats import mp3_length_s
-from ser_core.audio.sizes import Payload
+from ser_core.audio.formats import asf_length_s, avi_length_s, is_cut_mpeg_frame, mp3_length_s
+from ser_core.audio.sizes import Payload, matroska_is_cut
 from ser_core.audio.stored import Block, Part, Recording, block_frames
 from ser_core.errors import AudioError
 
 LOUDNESS_S = 60.0  # of each of several tracks, to tell which is the loudest
 MAX_TRACKS = 16
+SILENCE_POWER = 1e-9  # mean square; -90 dBFS
 UNSIZED = ("aac", "amr", "mpegts")  # containers without a length; FFmpeg guesses one
-HEAD_BYTES = 64  # in which an MP3 tells its length, if it does
+HEAD_BYTES = 16_384  # in which an MP3, AVI or WMA tells its length, if it does
+PACKET_BYTES = 188  # of MPEG-TS; 192 on discs
 
 # FFmpeg's names of the decoders that recordings of speech need, and the only ones that it may use. It looks
 # into every track to learn what it is: a cover picture of 50 kB in an MP3 took 400 MB.
@@ -97,14 +99,10 @@ def with_av(file: Part, kind: str, warnings: list[str], size: Payload | None) ->
             warnings = [*warnings, faults.one_track(number, count)]
         track = container.streams.audio[number]
         _check_codec(track)
-        if kind == "mp3":
-            declared_s = mp3_length_s(head)
-        else:
-            declared_s = None if _is_guess(kind, size) else _length_s(container, track)
-        if declared_s and size and size.declared and size.present:  # FFmpeg counts what is there
-            declared_s *= max(size.declared / size.present, 1.0)
-        blocks = stack.enter_context(closing(_blocks(container, track, kind, warnings)))
-        yield Recording(track.rate, track.channels, declared_s, blocks, warnings)
+        declared_s = None if _is_guess(kind, size) else _length_s(container, track, kind, head, number)
+        blocks = stack.enter_context(closing(_blocks(container, track, file, kind, warnings)))
+        present = size.share if size else 1.0
+        yield Recording(track.rate, track.channels, declared_s, blocks, warnings, present)
 
 
 def _open(file: Part, kind: str) -> av.container.InputContainer:
@@ -132,32 +130,45 @@ def _is_guess(kind: str, size: Payload | None) -> bool:
     return kind in UNSIZED
 
 
-def _length_s(container: av.container.InputContainer, track: av.AudioStream) -> float | None:
-    """Length in seconds by the file's header."""
+def _length_s(
+    container: av.container.InputContainer, track: av.AudioStream, kind: str, head: bytes, number: int
+) -> float | None:
+    """Length in seconds by the file's header; `number` of the sound track."""
+    # FFmpeg counts what is there of these three, or guesses.
+    if kind == "mp3":
+        return mp3_length_s(head)
+    if kind == "avi":
+        return avi_length_s(head, number)
+    if kind == "asf":
+        return asf_length_s(head)
     if track.duration and track.time_base:
         return float(track.duration * track.time_base)
-    return container.duration / 1e6 if container.duration else None  # FFmpeg counts in µs
+    if parts := re.fullmatch(r"(\d+):(\d+):([\d.]+)\s*", track.metadata.get("DURATION", "")):  # Matroska
+        return 3600 * int(parts[1]) + 60 * int(parts[2]) + float(parts[3])
+    if container.duration and len(container.streams) == 1:  # of the longest stream, perhaps the pictures
+        return container.duration / 1e6  # FFmpeg counts in µs
+    return None
 
 
 def _best_track(container: av.container.InputContainer, file: Part, kind: str) -> int:
-    """The number of the track that is marked as the default, else of the loudest."""
+    """The number of the track that is marked as the default; of the loudest if none is, or it is silent."""
     tracks = container.streams.audio[:MAX_TRACKS]
-    marked = [number for number, track in enumerate(tracks) if track.disposition & Disposition.default]
-    if len(marked) == 1:
-        return marked[0]
     power = []
     for number in range(len(tracks)):
         with _open(file, kind) as again:
-            power.append(_power(again, again.streams.audio[number]))
+            power.append(_power(again, again.streams.audio[number], file))
+    marked = [number for number, track in enumerate(tracks) if track.disposition & Disposition.default]
+    if len(marked) == 1 and power[marked[0]] > SILENCE_POWER:
+        return marked[0]
     return int(np.argmax(power))
 
 
-def _power(container: av.container.InputContainer, track: av.AudioStream) -> float:
+def _power(container: av.container.InputContainer, track: av.AudioStream, file: Part) -> float:
     """Mean square of the first `LOUDNESS_S` of a track; -1 where it cannot be read."""
     total, frames, seconds = 0.0, 0, 0.0
     try:
         _check_codec(track)
-        for block in _blocks(container, track, "", []):
+        for block in _blocks(container, track, file, "", []):
             samples = np.nan_to_num(block.samples.astype(np.float64))
             total, frames = total + float(np.square(samples).mean(axis=1).sum()), frames + len(samples)
             seconds += block.duration_s
@@ -169,7 +180,11 @@ def _power(container: av.container.InputContainer, track: av.AudioStream) -> flo
 
 
 def _blocks(
-    container: av.container.InputContainer, track: av.AudioStream, kind: str, warnings: list[str]
+    container: av.container.InputContainer,
+    track: av.AudioStream,
+    file: Part,
+    kind: str,
+    warnings: list[str],
 ) -> Generator[Block]:
     """Blocks of one audio track; video and subtitles are never decoded.
 
@@ -181,6 +196,7 @@ def _blocks(
     bad, inside = 0, 0  # packets that could not be decoded: since the last good one, and before it
     form: tuple[int, int, str] | None = None  # channels, rate, sample format
     to_float: av.AudioResampler | None = None
+    last: av.Packet[Any] | None = None
 
     def joined() -> Block:
         assert form
@@ -188,13 +204,15 @@ def _blocks(
 
     try:
         for packet in container.demux(track):
+            last = packet if packet.size else last
             try:
                 frames = packet.decode()
             except av.InvalidDataError:
                 bad += 1
                 continue
             for frame in frames:
-                bad, inside = 0, inside + bad
+                if packet.size:  # not what the decoder still held
+                    bad, inside = 0, inside + bad
                 now = (frame.layout.nb_channels, frame.sample_rate, frame.format.name)
                 if now != form:
                     if parts:
@@ -219,8 +237,18 @@ def _blocks(
     # Tags between or behind the frames of an MP3 are not damage.
     if inside > (1 if kind == "mp3" else 0):
         warnings.append(faults.DAMAGED)
-    elif bad and kind != "mp3":
+    elif (bad and kind != "mp3") or (last and _is_cut(last, file, kind)):
         warnings.append(faults.NO_END)
+
+
+def _is_cut(last: "av.Packet[Any]", file: Part, kind: str) -> bool:
+    """Whether a file ends inside something, by the last packet of a track."""
+    if kind == "mp3":
+        return is_cut_mpeg_frame(bytes(last))
+    if kind == "matroska":
+        return last.pos is not None and matroska_is_cut(file, last.pos)
+    size = file.seek(0, os.SEEK_END)
+    return kind == "mpegts" and all(size % packet for packet in (PACKET_BYTES, PACKET_BYTES + 4))
 
 
 def _check_index(file: BinaryIO) -> None:

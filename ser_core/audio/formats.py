@@ -5,6 +5,7 @@ before a recording.
 """
 
 import os
+import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -32,6 +33,9 @@ _MAGIC = (
     (b"#!AMR", "amr"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
 )
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+# The header of a sound track: scale, rate and, behind its start, length.
+_AVI_STREAM = re.compile(rb"strh.{4}auds.{16}(.{4})(.{4}).{4}(.{4})", re.DOTALL)
 _QUICKTIME = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 # kbit/s by index, of MPEG 1 layer I, II, III and of MPEG 2 layer I, layer II and III.
@@ -61,16 +65,18 @@ def detect(file: BinaryIO) -> Format | None:
             break
         start += _tag_bytes(head)
         head = _head(file, start)
-    if kind := kind_of(head):
-        return Format(kind, start)
-    start += _zeros(file, start)
-    head = _head(file, start)
-    if kind := kind_of(head):
+    kind = kind_of(head)
+    if kind is None:
+        start += _zeros(file, start)
+        head = _head(file, start)
+        kind = kind_of(head)
+    # Four bytes of anything can pass for the header of an MP3 frame: others must follow.
+    if kind and (kind != "mp3" or _chained(head, 0)):
         return Format(kind, start)
     for at in range(len(head) - 4):
-        if head[at] == 0xFF and (kind := _chained(head, at)):
-            return Format(kind, start + at)
-    return None
+        if head[at] == 0xFF and (found := _chained(head, at)):
+            return Format(found, start + at)
+    return Format(kind, start) if kind else None
 
 
 def is_recording(path: str | os.PathLike[str]) -> bool:
@@ -128,6 +134,34 @@ def mp3_length_s(head: bytes) -> float | None:
     version, layer, rate = frame[1]
     samples = 1152 if version == 3 or layer == 2 else 576
     return int.from_bytes(head[at + 8 : at + 12]) * samples / _hertz(version, rate)
+
+
+def avi_length_s(head: bytes, track: int) -> float | None:
+    """Length in seconds of a sound track of an AVI by the header of its stream; None where it is not told."""
+    found = _AVI_STREAM.findall(head)
+    if track >= len(found):
+        return None
+    scale, rate, length = (int.from_bytes(number, "little") for number in found[track])
+    return length * scale / rate if rate and length else None
+
+
+def asf_length_s(head: bytes) -> float | None:
+    """Length in seconds that the properties of a WMA or WMV tell; None where it was streamed."""
+    at = head.find(_ASF_PROPERTIES)
+    if at < 0 or len(head) < at + 92:
+        return None
+    played, preroll, flags = (
+        int.from_bytes(head[at + place : at + place + size], "little")
+        for place, size in ((64, 8), (80, 8), (88, 4))
+    )
+    seconds = played / 1e7 - preroll / 1e3  # units of 100 ns, of 1 ms
+    return seconds if seconds > 0 and not flags & 1 else None
+
+
+def is_cut_mpeg_frame(frame: bytes) -> bool:
+    """Whether a frame of MPEG audio is shorter than its header says."""
+    form = _mpeg_frame(frame[:4])
+    return form is not None and len(frame) < form[0]
 
 
 def _head(file: BinaryIO, start: int) -> bytes:

@@ -32,16 +32,20 @@ class Recording:
 
     sample_rate: int  # Hz, at the start
     channels: int  # at the start
-    duration_s: float | None  # as declared; None where the header does not know
+    duration_s: float | None  # by the header, or of what is there; None where nothing tells it
     blocks: Iterator[Block]
     warnings: list[str] = field(default_factory=list)  # complete when the last block was read
+    present: float = 1.0  # share of the declared bytes of sound that is there, above 0
 
 
 class Part(io.RawIOBase, BinaryIO):
-    """The bytes from `start` to `end` of a file, as a file."""
+    """The bytes from `start` to `end` of a file, as a file.
 
-    def __init__(self, file: BinaryIO, start: int, end: int) -> None:
-        self._file, self._start, self._size = file, start, max(end - start, 0)
+    `patch`: a place in it, and bytes that stand in for those that are there.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, end: int, patch: tuple[int, bytes] = (0, b"")) -> None:
+        self._file, self._start, self._size, self._patch = file, start, max(end - start, 0), patch
         self._at = 0
 
     def readable(self) -> bool:
@@ -57,11 +61,12 @@ class Part(io.RawIOBase, BinaryIO):
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Moves as `io.RawIOBase.seek`."""
+        """Moves as `io.RawIOBase.seek`, but no further back than the start.
+
+        libsndfile seeks through a callback, whose exceptions would only be printed.
+        """
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError("a place before the start of the file")
-        self._at = base + offset
+        self._at = max(base + offset, 0)
         return self._at
 
     def read(self, size: int | None = -1) -> bytes:
@@ -69,6 +74,11 @@ class Part(io.RawIOBase, BinaryIO):
         left = max(self._size - self._at, 0)
         self._file.seek(self._start + self._at)
         content = self._file.read(left if size is None or size < 0 else min(size, left))
+        place, patch = self._patch
+        first, last = max(place - self._at, 0), min(place + len(patch) - self._at, len(content))
+        if first < last:
+            patch = patch[self._at + first - place :][: last - first]
+            content = content[:first] + patch + content[last:]
         self._at += len(content)
         return content
 
@@ -78,9 +88,9 @@ class Part(io.RawIOBase, BinaryIO):
         buffer[: len(content)] = content
         return len(content)
 
-    def part(self, start: int, end: int) -> "Part":
-        """A part of this part."""
-        return Part(self._file, self._start + start, self._start + min(end, self._size))
+    def part(self, start: int, end: int, patch: tuple[int, bytes] = (0, b"")) -> "Part":
+        """A part of this part, without its patch."""
+        return Part(self._file, self._start + start, self._start + min(end, self._size), patch)
 
 
 def block_frames(sample_rate: int) -> int:

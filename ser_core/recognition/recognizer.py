@@ -151,14 +151,23 @@ class Recognizer:
             return np.zeros((0, len(self.bundle.labels)))
         return self.compute(lambda runtime: runtime.probabilities(clips))
 
-    def analyze(self, waveform: Waveform, source: str = "", progress: Progress | None = None) -> Analysis:
-        """The analysis of `waveform` at 16 kHz; `source` is its name. ValueError for another rate."""
+    def analyze(
+        self,
+        waveform: Waveform,
+        source: str = "",
+        progress: Progress | None = None,
+        warnings: Sequence[str] = (),
+    ) -> Analysis:
+        """The analysis of `waveform` at 16 kHz; `source` is its name, `warnings` are those of reading it.
+
+        Raises ValueError for another rate.
+        """
         if waveform.sample_rate != SAMPLE_RATE:
             raise ValueError(f"expected {SAMPLE_RATE} Hz, got {waveform.sample_rate}")
         samples = waveform.samples
         starts = range(0, len(samples), BLOCK_SAMPLES)
         blocks = (samples[start : start + BLOCK_SAMPLES] for start in starts)
-        return next(self._run([_Recording(source, blocks)], progress))
+        return next(self._run([_Recording(source, blocks, list(warnings))], progress))
 
     def analyze_file(
         self,

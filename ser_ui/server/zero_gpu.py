@@ -5,7 +5,7 @@ decoded recordings are analysed there. Live audio, several files and explanation
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ser_core.analysis import Analysis
@@ -30,7 +30,13 @@ class ZeroGpuRecognizer(Recognizer):
         gpu: Callable[..., Any] = spaces.GPU(duration=DURATION_S)
         self._analyze = gpu(lent.analyze)
 
-    def analyze(self, waveform: Waveform, source: str = "", progress: Progress | None = None) -> Analysis:
+    def analyze(
+        self,
+        waveform: Waveform,
+        source: str = "",
+        progress: Progress | None = None,
+        warnings: Sequence[str] = (),
+    ) -> Analysis:
         """As `Recognizer.analyze`; `progress` is not called, because another process does the work."""
-        analysis: Analysis = self._analyze(waveform, source)
+        analysis: Analysis = self._analyze(waveform, source, warnings=warnings)
         return analysis

@@ -211,7 +211,8 @@ def results(
     Lines are only ever appended, so that Gradio sends no more than the new ones. A model whose analysis is
     known does not run again. The line of a model that cannot be loaded has the reason. Raises AudioError.
     """
-    waveform = join(cache.own.read(compared.path, DECODE_LIMITS))
+    warnings: list[str] = []
+    waveform = join(cache.own.read(compared.path, DECODE_LIMITS, warnings))
     sound = timeline.sound(compared.path, waveform, compared.source)
     lines = _json_line(sound | {"models": compared.models, "run": secrets.token_hex(4)})
     yield lines, compared
@@ -227,6 +228,7 @@ def results(
                 waveform,
                 compared.source,
                 lambda _, seconds, name=name: on_progress(name, seconds, waveform.duration_s),
+                warnings,
             )
             compared = replace(compared, analyses={**compared.analyses, name: analysis})
         done = compared.models[: number + 1]

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import gradio as gr
 
 from ser_core.analysis import Analysis
+from ser_core.audio import faults
 from ser_core.emotions import BY_NAME, UNKNOWN_COLOR
 from ser_core.export import ONE_RECORDING, WRITERS
 from ser_core.models.session import Session
@@ -118,8 +119,19 @@ def _row(analysis: Analysis, path: str, phrases: Phrases) -> dict[str, Any]:
         "duration": round(analysis.duration, 3),
         "speech": round(sum(seconds.values()), 3),
         "seconds": {label: round(length, 3) for label, length in seconds.items()},
+        "faults": _faults(analysis, phrases),
         "audio": f"gradio_api/file={quote(path)}",
     }
+
+
+def _faults(analysis: Analysis, phrases: Phrases) -> list[str]:
+    """What is missing of a recording, or was chosen from it, in words."""
+    warnings = analysis.quality.warnings if analysis.quality else ()
+    return [
+        text.sentence(phrases.warning(warning))
+        for warning in warnings
+        if warning.partition(":")[0] in faults.NAMES
+    ]
 
 
 def _json_line(values: dict[str, Any]) -> str:

@@ -135,14 +135,15 @@ def _analyse(
         parts.microphone: None,
         parts.file_input: None,
     }
+    warnings: list[str] = []
     try:
-        waveform = join(recognizer.read(path, DECODE_LIMITS))
+        waveform = join(recognizer.read(path, DECODE_LIMITS, warnings))
     except AudioError as error:
         yield {parts.answer: text.problem(phrases.error(error), name, phrases)}
         return
     unit, total = phrases("number.seconds"), ceil(waveform.duration_s)
     analysis = recognizer.analyze(
-        waveform, name, lambda _, seconds: progress((int(seconds), total), unit=unit)
+        waveform, name, lambda _, seconds: progress((int(seconds), total), unit=unit), warnings
     )
     yield {
         parts.answer: text.verdict(analysis, phrases),

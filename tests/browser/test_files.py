@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
-from support import SAMPLE_RATE, syllables, write_wav
+from support import SAMPLE_RATE, SHARED, syllables, write_wav
 
 DONE_MS = 60_000
 EXAMPLES = sorted((Path(__file__).parents[2] / "assets" / "examples").glob("*.ogg"))[:2]
@@ -119,3 +119,18 @@ def test_all_results_are_saved_and_one_is_looked_at(files, folder):
     assert [entry["source"] for entry in saved] == names(files)
     files.get_by_role("button", name="Open 2 long.wav in Recording").click()
     expect(files.locator("#answer")).to_contain_text("2 long.wav", timeout=DONE_MS)
+
+
+@pytest.mark.skipif(not (SHARED / "faults").is_dir(), reason="needs the recordings of ../shared/faults")
+def test_what_is_missing_of_a_recording_is_said_in_words(files):
+    missing = {
+        "mp3_cut_tail.mp3": "Cut off: the file has 2.6 s of the 3.6 s that it declares.",
+        "multi_default2.mkv": "Several tracks: of 2 sound tracks the second was analysed.",
+    }
+    drop(files, [SHARED / "faults" / name for name in missing])
+    expect(progress(files)).to_have_text("2 of 2 files done", timeout=DONE_MS)
+    for name, words in missing.items():
+        expect(rows(files).filter(has_text=name)).to_contain_text(words)
+    files.get_by_role("button", name="Open mp3_cut_tail.mp3 in Recording").click()
+    expect(files.locator("#answer")).to_contain_text("mp3_cut_tail.mp3", timeout=DONE_MS)
+    expect(files.locator("#answer .quality")).to_contain_text(missing["mp3_cut_tail.mp3"])

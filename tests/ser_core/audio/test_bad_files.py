@@ -36,6 +36,7 @@ def check(content: bytes) -> str:
     return ""
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")  # printed by a callback
 def test_every_bad_file_ends_in_a_named_error_or_in_clean_samples(capfd):
     codes = [check(content) for _, content in corpus()]
     assert len(codes) > 1000
