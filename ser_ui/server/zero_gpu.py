@@ -38,5 +38,5 @@ class ZeroGpuRecognizer(Recognizer):
         warnings: Sequence[str] = (),
     ) -> Analysis:
         """As `Recognizer.analyze`; `progress` is not called, because another process does the work."""
-        analysis: Analysis = self._analyze(waveform, source, warnings=warnings)
+        analysis: Analysis = self._analyze(waveform, source, None, warnings)
         return analysis

@@ -45,9 +45,10 @@ def test_a_recording_is_analysed_on_the_lent_gpu_and_live_sound_is_not(spaces, n
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     recognizer = load(name, Decoder())
     sound = Waveform(syllables(2))
-    analysis = recognizer.analyze(sound, "a.wav", lambda *_: None)
-    assert spaces.calls == [(zero_gpu.DURATION_S, (sound, "a.wav"))]
-    assert analysis == Recognizer.load(name, "cpu").analyze(sound, "a.wav")
+    analysis = recognizer.analyze(sound, "a.wav", lambda *_: None, ["Cut off: so"])
+    assert spaces.calls == [(zero_gpu.DURATION_S, (sound, "a.wav", None, ["Cut off: so"]))]
+    assert analysis == Recognizer.load(name, "cpu").analyze(sound, "a.wav", warnings=["Cut off: so"])
+    assert analysis.quality.warnings[0] == "Cut off: so"
     recognizer.probabilities([sound.samples])
     assert len(spaces.calls) == 1
     assert recognizer.device.type == "cpu"
