@@ -74,7 +74,7 @@ def train_commands() -> dict[str, Interface]:
 
 
 def benchmark(name: str) -> Interface | None:
-    path = ROOT / "benchmarks" / f"{name}.py"
+    path = ROOT / "benchmarks" / f"{name.replace('.', '/')}.py"
     if not path.is_file():
         return None
     if "add_argument(" in path.read_text(encoding="utf-8"):

@@ -18,7 +18,7 @@ from ser_core.recognition.recognizer import Recognizer
 
 GUIDES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PAGES = [*GUIDES, ROOT / "train" / "README.md"]
-PAGES += sorted([*ROOT.glob("benchmarks/results/*.md"), *ROOT.glob("checkpoints/*/README.md")])
+PAGES += sorted([*ROOT.glob("benchmarks/*/*.md"), *ROOT.glob("checkpoints/*/README.md")])
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
