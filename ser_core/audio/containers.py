@@ -83,7 +83,9 @@ def _open(file: Part, kind: str, warnings: list[str]) -> AbstractContextManager[
         file.seek(0)
     if size and kind == "wav":
         # As RIFF: FFmpeg is told to read to the end, and refuses an RF64 whose 64-bit size is absurd.
-        file = file.part(0, size.start + size.present, (0, b"RIFF"))
+        # Without a size: behind the end that it names FFmpeg looks for chunks, through gigabytes of silence.
+        end = size.start + size.present
+        file = Part(file.part(0, end, (0, b"RIFF")), 0, end, (size.start - 4, bytes(4)))
         if size.beyond:
             warnings = [*warnings, faults.WRONG_SIZE]
     return with_av(file, kind, warnings, size)

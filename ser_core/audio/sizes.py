@@ -13,6 +13,7 @@ from itertools import islice, pairwise
 from typing import BinaryIO
 
 CHUNK_BYTES = 1024**2  # read at once while searching
+MAX_CHUNKS = 100_000  # looked at in one file: a hostile one has one in every eight bytes
 MAX_CHUNKS = 1000  # behind the sound
 MAX_TAILS = 100  # places where they may begin that are tried
 # Sizes that are written where a recording is streamed: 0, or the largest number of 31, 32 or 63 bits less the
@@ -158,7 +159,9 @@ def _chunks(file: BinaryIO, at: int, length: int, kind: str) -> Iterator[tuple[b
     """The chunks of a file from `at`: name, place of the content, declared size, which may be negative."""
     form, alignment = _CHUNKS[kind]
     head = struct.calcsize(form)
-    while at + head <= length:
+    for _ in range(MAX_CHUNKS):
+        if at + head > length:
+            return
         file.seek(at)
         name, size = struct.unpack(form, file.read(head))
         if kind == "w64":  # it counts the header

@@ -313,3 +313,18 @@ def test_a_real_clip_is_what_it_is(ravdess_angry: Path) -> None:
     waveform = decode(ravdess_angry)
     assert waveform.duration_s == pytest.approx(3.403, abs=0.001)  # metadata.csv
     assert 0.05 < np.abs(waveform.samples).max() <= 1.0
+
+
+def test_a_wav_above_4_gib_is_read_at_once_though_its_size_wrapped(tmp_path: Path) -> None:
+    path, size = tmp_path / "long.wav", 2**32 + 2 * SAMPLE_RATE * 60
+    with path.open("wb") as file:  # a sparse file: a voice, then more than a day of silence
+        file.write(wav(b"", declared=size % 2**32) + (tone(2.0) * 20_000).astype("<i2").tobytes())
+        file.truncate(44 + size)
+    warnings: list[str] = []
+    blocks = stream(path, warnings=warnings)
+    first = next(blocks)
+    assert 9 * SAMPLE_RATE < len(first) < 11 * SAMPLE_RATE
+    assert np.abs(first).max() > 0.1
+    for _ in range(12):  # behind the end that the header names, two minutes from the start
+        assert len(next(blocks)) > 0
+    blocks.close()
