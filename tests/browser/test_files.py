@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from playwright.sync_api import Page, expect
 from support import SAMPLE_RATE, SHARED, syllables, write_wav
 
 DONE_MS = 60_000
-EXAMPLES = sorted((Path(__file__).parents[2] / "assets" / "examples").glob("*.ogg"))[:2]
 MANY = 40  # more than can be analysed before Cancel is pressed
 
 
@@ -78,7 +76,7 @@ def test_the_table_sorts_by_any_column(files, folder):
     assert [name[0] for name in names(files)] == ["4", "1", "3", "2"]  # the bad one has none
 
 
-def test_files_recorded_alike_are_judged_with_each_other(files, trained):
+def test_files_recorded_alike_are_judged_with_each_other(files, trained, shared_data):
     if not trained:
         pytest.skip("random weights do not adapt")
 
@@ -89,10 +87,13 @@ def test_files_recorded_alike_are_judged_with_each_other(files, trained):
             files.get_by_role("button", name="Save all results").click()
         return [entry["summary"]["probabilities"] for entry in json.loads(download.value.path().read_text())]
 
-    separately = probabilities_of(EXAMPLES)
+    # Emotions that vary: the shipped model's gate judges recordings of one emotion by themselves.
+    voice = shared_data / "ravdess" / "Actor_05"
+    paths = [voice / f"03-01-{emotion}-02-01-01-05.flac" for emotion in ("05", "04", "06")]
+    separately = probabilities_of(paths)
     files.get_by_label("All files were recorded alike").focus()
     files.keyboard.press("Space")
-    together = probabilities_of([*EXAMPLES, EXAMPLES[0]])  # one more file, to tell them from the old results
+    together = probabilities_of([*paths, paths[0]])  # one more file, to tell them from the old results
     assert all(one != other for one, other in zip(together, separately, strict=False))
     assert together[0] == together[-1]  # the same recording, wherever it stands
 
