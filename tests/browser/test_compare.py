@@ -10,10 +10,11 @@ import re
 import numpy as np
 import pytest
 from browser.steps import choose, drop, wait_for_figures
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, TimeoutError, expect
 from support import syllables, write_wav
 
 DONE_MS = 60_000
+ATTEMPTS, ATTEMPT_MS = 5, 6000  # to choose models, until the page asks for them
 AUDIO = "document.querySelector('#comparison audio')"
 JOIN = "**/queue/join*"  # URL of the page's requests
 SYLLABLES = 3
@@ -23,9 +24,14 @@ SYLLABLES = 3
 def compare(page) -> Page:
     """The page with the tab open and two models chosen that always differ."""
     choose(page, "Compare")
-    with page.expect_response(JOIN):
-        choose_models(page, "cross", "glum")
-    return page
+    for _ in range(ATTEMPTS):
+        try:
+            with page.expect_response(JOIN, timeout=ATTEMPT_MS):
+                choose_models(page, "cross", "glum")
+            return page
+        except TimeoutError:  # the page did not yet listen to its boxes
+            choose_models(page)
+    pytest.fail("the page does not ask for the chosen models")
 
 
 @pytest.fixture
