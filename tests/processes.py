@@ -19,9 +19,13 @@ def children(parent: int, command: str) -> list[int]:
 def _is_child(stat: Path, parent: int, command: str) -> bool:
     """Whether the process of /proc/PID/stat runs `command`, started by `parent`."""
     try:
-        # The process's name, in parentheses, may contain anything.
-        state, its_parent = stat.read_text().rpartition(")")[2].split()[:2]
-        arguments = stat.with_name("cmdline").read_bytes().decode(errors="replace").split("\0")
+        while True:
+            # The process's name, in parentheses, may contain anything.
+            state, its_parent = stat.read_text().rpartition(")")[2].split()[:2]
+            if int(its_parent) != parent or state == "Z":
+                return False
+            # A process that has just been started has no arguments for a moment.
+            if arguments := stat.with_name("cmdline").read_bytes():
+                return command in arguments.decode(errors="replace").split("\0")
     except (FileNotFoundError, ProcessLookupError):  # the process has ended
         return False
-    return int(its_parent) == parent and state != "Z" and command in arguments
