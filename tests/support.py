@@ -38,7 +38,7 @@ def random_bundle(folder: Path, architecture: str = "parallel_cnn_transformer", 
 
 
 def gated_bundle(folder: Path) -> Path:
-    """`folder`/gated, an adaptive checkpoint its gate half open after four `syllables`; "plain" has none.
+    """`folder`/gated, whose gate is half open after four `syllables`; `folder`/plain, which has none.
 
     Both have the same random heads, which are far from indifferent.
     """
