@@ -122,8 +122,11 @@ def recordings(tmp_path, monkeypatch) -> Path:
 
 @needs_default
 @pytest.mark.parametrize("example", [each for each in EXAMPLES if LIVE not in each.values[0]])
-def test_every_example_runs(example, recordings):
+def test_every_example_runs(example, recordings, capsys):
+    before = set(recordings.rglob("*"))
     exec(compile(example, "example", "exec"), {})
+    written = set(recordings.rglob("*")) - before
+    assert capsys.readouterr().out or written or "assert " in example, "an example shows what it does"
 
 
 @needs_default

@@ -8,27 +8,14 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-import numpy as np
 import pytest
 from pympi import Elan
-from support import ROOT, SAMPLE_RATE, syllables, write_wav
+from support import ROOT, syllables, write_wav
 from typer.testing import CliRunner
 
 from ser_core.commands.cli import app
 from ser_core.export import WRITERS
 from ser_core.models.registry import ARCHITECTURES
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
-    """Two recordings with speech, one of them in a folder below, a silent one, and a text file."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "talk" / "more").mkdir(parents=True)
-    write_wav(tmp_path / "talk" / "a.wav", syllables(2))
-    write_wav(tmp_path / "talk" / "more" / "a.WAV", syllables(1, seed=1))
-    write_wav(tmp_path / "talk" / "quiet.wav", np.zeros(SAMPLE_RATE))
-    (tmp_path / "talk" / "notes.txt").write_text("no recording")
-    return tmp_path
 
 
 def run(*arguments):
