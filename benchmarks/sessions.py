@@ -37,7 +37,7 @@ def main(
 ) -> None:
     """Prints and writes the table."""
     settings = recipe.read(RECIPE)
-    clips = corpora.read(data, settings.corpora)
+    clips = settings.clips(data)
     cache = FeatureCache(default_folder())
     columns = ["alone", *(f"{kind} {value:g}" for value in VALUES for kind in sessions.KINDS)]
     report: dict[str, dict[str, list[float]]] = {name: {key: [] for key in columns} for name in PROTOCOLS}

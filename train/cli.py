@@ -108,7 +108,7 @@ def fit(
     """Trains one model; the same command again continues after the last finished epoch."""
     with _readable_errors():
         settings = recipes.read(recipe)
-        clips = corpora_module.read(data, settings.corpora)
+        clips = settings.clips(data)
         folder = out or Path("runs") / settings.name / protocols.folder_name(split)
         selected_split = protocols.split_named(split, clips, settings.seed)
         feature_cache = _cache(cache, no_cache)
@@ -132,7 +132,7 @@ def crossval(
     """Trains and tests every fold of a protocol; finished folds are not run again."""
     with _readable_errors():
         settings = recipes.read(recipe)
-        clips = corpora_module.read(data, settings.corpora)
+        clips = settings.clips(data)
         folder = out or Path("runs") / settings.name / protocols.folder_name(protocol)
         feature_cache = _cache(cache, no_cache)
         summary = protocols.crossval(settings, protocol, clips, folder, device, feature_cache, devices, nodes)
@@ -153,7 +153,7 @@ def effects(
     """Trains a recipe without augmentation techniques and with each one alone, and compares the runs."""
     with _readable_errors():
         settings = recipes.read(recipe)
-        clips = corpora_module.read(data, settings.corpora)
+        clips = settings.clips(data)
         selected_split = protocols.split_named(split, clips, settings.seed)
         folder = out or Path("runs") / settings.name / f"effects_{protocols.folder_name(split)}"
         runs = effect_runs.run(settings, selected_split, folder, device, _cache(cache, no_cache))

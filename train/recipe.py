@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from ser_core.models.registry import ARCHITECTURES
 from train.augment import Augmentation, from_table
-from train.corpora import CORPORA
+from train import corpora
+from train.corpora import CORPORA, Clip
 
 
 class RecipeError(Exception):
@@ -26,6 +27,8 @@ class Recipe:
     pretrained: str = ""  # weights: a file, relative to the working folder, or a published name
     options: dict[str, Any] = field(default_factory=dict)  # of the architecture
     corpora: tuple[str, ...] = CORPORA
+    left_out_speakers: tuple[str, ...] = ()  # never trained on nor tested: "crema_d/1012"
+    most_clips: dict[str, int] = field(default_factory=dict)  # of a corpus; default: all that there are
     share: dict[str, float] = field(default_factory=dict)  # of a corpus's clips per epoch; default 1
     epochs: int = 8
     batch_size: int = 16
@@ -69,6 +72,11 @@ class Recipe:
                 raise RecipeError(
                     f"share of {corpus!r} must be of a corpus of the recipe, above 0 and at most 1"
                 )
+        for corpus, most_clips in self.most_clips.items():
+            if corpus not in self.corpora or not isinstance(most_clips, int) or most_clips < 1:
+                raise RecipeError(
+                    f"most_clips of {corpus!r} must be of a corpus of the recipe, and at least 1"
+                )
         for key, most in (("class_weights", 1), ("focal_gamma", 5)):
             if not 0 <= getattr(self, key) <= most:
                 raise RecipeError(f"{key} must be from 0 to {most}, is {getattr(self, key)}")
@@ -81,6 +89,10 @@ class Recipe:
     def changes_encoder(self) -> bool:
         """Whether training changes the published encoder of a session-adaptive architecture."""
         return bool(self.teacher or self.encoder_epochs)
+
+    def clips(self, data: Path) -> list[Clip]:
+        """The clips under the folder `data` that the recipe trains on or tests; raises CorpusError."""
+        return corpora.read(data, self.corpora, self.left_out_speakers, self.most_clips)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain data, as `recipe.json` stores it."""
@@ -98,8 +110,9 @@ def read(path: Path) -> Recipe:
         raise RecipeError(f"{path}: unknown key {', '.join(unknown)}")
     try:
         raw["augmentation"] = from_table(raw.get("augmentation", {}))
-        if "corpora" in raw:
-            raw["corpora"] = tuple(raw["corpora"])
+        for key in ("corpora", "left_out_speakers"):
+            if key in raw:
+                raw[key] = tuple(raw[key])
         return Recipe(**raw)
     except (TypeError, ValueError, RecipeError) as error:
         raise RecipeError(f"{path}: {error}") from None

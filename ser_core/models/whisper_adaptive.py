@@ -116,7 +116,10 @@ class WhisperAdaptive(nn.Module):
 
     def embed(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Embeddings `(batch, size)` of log-mel `(batch, 80, frame)` with lengths in frames."""
-        states, valid = self.encoder(features, lengths)
+        return self.pool(*self.encoder(features, lengths))
+
+    def pool(self, states: Sequence[Tensor], valid: Tensor) -> Tensor:
+        """Embeddings `(batch, size)` of hidden `states`, as the encoder returns them with their mask."""
         return torch.cat([mean_and_deviation(state, valid) for state in states[-self.read_layers :]], dim=-1)
 
     def read_alone(self, embeddings: Tensor) -> Tensor:

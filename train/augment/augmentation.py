@@ -8,6 +8,7 @@ from train.augment.bandwidth import Bandwidth
 from train.augment.codec import Codec
 from train.augment.equalizer import Equalizer
 from train.augment.gain import Gain
+from train.augment.low_pass import LowPass
 from train.augment.mixup import Mixup
 from train.augment.pitch_shift import PitchShift
 from train.augment.rir import Rir
@@ -29,6 +30,7 @@ WAVEFORM_TECHNIQUES: dict[str, type[WaveformTechnique]] = {
     "awgn": Awgn,
     "tanh_distortion": TanhDistortion,
     "gain": Gain,
+    "low_pass": LowPass,
     "bandwidth": Bandwidth,
     "codec": Codec,
 }
@@ -60,6 +62,7 @@ class Augmentation:
     awgn: Awgn | None = None
     tanh_distortion: TanhDistortion | None = None
     gain: Gain | None = None
+    low_pass: LowPass | None = None
     bandwidth: Bandwidth | None = None
     codec: Codec | None = None
     spec_augment: SpecAugment | None = None

@@ -2,9 +2,12 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
 
 from ser_core.audio.formats import SUFFIXES, is_named_or_recording
 from ser_core.emotions import LABELS, canonical
@@ -12,10 +15,12 @@ from train.corpora.clip import UNKNOWN_SPEAKER, Clip, CorpusError
 from train.corpora.naming import FOLDER as LABEL_FILES
 from train.corpora.naming import Naming, namings
 from train.corpora.table import read_table
+from train.corpora.traps import without_traps
 from train.corpora.usable import clashes, similar_speakers
 
 log = logging.getLogger(__name__)
 CORPORA = ("ravdess", "emovo", "nemo", "tess")  # default of a recipe
+NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 TABLE = "metadata.csv"
 MIN_NAMED = 0.5  # share of a folder's recordings that must follow a naming scheme
 FOLDERS = "folders named after emotions"
@@ -28,16 +33,42 @@ class Reading:
     corpus: str
     how: str  # source of speaker and emotion: a table, a naming or folders
     clips: tuple[Clip, ...]
-    left_out: dict[str, int]  # class outside of LABELS -> clips
+    left_out: dict[str, int]  # class outside of LABELS, or known defect -> clips
     warnings: tuple[str, ...]  # problems to check, with the file's name
 
 
-def read(data: Path, corpora: Sequence[str] = CORPORA) -> list[Clip]:
-    """All clips of `corpora` under the folder `data`, one corpus after the other.
+def read(
+    data: Path,
+    corpora: Sequence[str] = CORPORA,
+    left_out_speakers: Sequence[str] = (),
+    most_clips: Mapping[str, int] = NO_LIMITS,
+) -> list[Clip]:
+    """The clips of `corpora` under the folder `data`, one corpus after the other.
 
-    A corpus is the folder `data/NAME` or the table `data/NAME.csv`.
+    A corpus is the folder `data/NAME` or the table `data/NAME.csv`. Of a corpus in `most_clips` so many are
+    drawn, see `drawn`. Raises CorpusError as `read_corpus` does, and for a left-out speaker who does not occur.
     """
-    return [clip for corpus in corpora for clip in read_corpus(data / corpus)]
+    clips = [clip for corpus in corpora for clip in read_corpus(data / corpus)]
+    if unknown := set(left_out_speakers) - {clip.speaker for clip in clips}:
+        raise CorpusError(f"no clip is by {min(unknown)}, who is to be left out: correct left_out_speakers")
+    clips = [clip for clip in clips if clip.speaker not in left_out_speakers]
+    for corpus, most in most_clips.items():
+        drawn_clips = set(drawn([clip for clip in clips if clip.corpus == corpus], most))
+        clips = [clip for clip in clips if clip.corpus != corpus or clip in drawn_clips]
+    return clips
+
+
+def drawn(clips: Sequence[Clip], most: int) -> list[Clip]:
+    """At most `most` of `clips`: one of each speaker's emotion after the other, in a fixed random order."""
+    rng = np.random.default_rng(0)
+    cells: dict[tuple[str, str], list[Clip]] = {}
+    for clip in clips:
+        cells.setdefault((clip.speaker, clip.emotion), []).append(clip)
+    queue = []
+    for cell in cells.values():
+        order = rng.permutation(len(cell))
+        queue += [(turn, rng.random(), cell[row]) for turn, row in enumerate(order)]
+    return [clip for _, _, clip in sorted(queue, key=lambda item: item[:2])][:most]
 
 
 def read_corpus(folder: Path) -> list[Clip]:
@@ -55,10 +86,17 @@ def read_corpus(folder: Path) -> list[Clip]:
 
 def load(folder: Path) -> Reading:
     """Reads `folder` by its `metadata.csv`, else by the naming of its files, else by folders named after
-    emotions; where there is no such folder, the table `folder`.csv.
+    emotions; where there is no such folder, the table `folder`.csv. Known traps of a corpus are left out.
 
     Raises CorpusError where none of them is there, or where a table is wrong.
     """
+    reading = _read(folder)
+    clips, left_out = without_traps(reading.corpus, reading.clips)
+    return replace(reading, clips=clips, left_out=reading.left_out | left_out)
+
+
+def _read(folder: Path) -> Reading:
+    """The clips of the corpus in `folder` with their labels as they stand there."""
     table = folder / TABLE
     if not table.is_file() and not folder.is_dir():
         table = folder if folder.suffix == ".csv" else folder.parent / f"{folder.name}.csv"

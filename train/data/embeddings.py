@@ -40,6 +40,7 @@ class Embedder:
     ) -> None:
         """With `model`, whose encoder is not the published one, embeddings are not cached."""
         self._embedding_cache = FeatureCache() if model else cache
+        self._tuned_from = recipe.frozen_layers if recipe.encoder_epochs and model is None else None
         if model is None:
             torch.manual_seed(recipe.seed)  # for the initial weights of the heads
             model = build(recipe.architecture, len(LABELS), **recipe.options)  # type: ignore[assignment]
@@ -54,13 +55,7 @@ class Embedder:
 
     def embeddings(self, clips: Sequence[Clip], copy: int = 0) -> Tensor:
         """Embeddings `(clip, size)`, float32; `copy` 0 is the recordings. Raises what `cache` raises."""
-        draws = [self._session(clip, copy) for clip in clips]
-        names = [
-            key(content_of(clip), *self._key_parts, repr(self._augmentation), json.dumps(draw))
-            if copy
-            else key(content_of(clip), *self._key_parts)
-            for clip, draw in zip(clips, draws, strict=True)
-        ]
+        names = self._names(clips, copy)
         rows = [self._embedding_cache.load(name) for name in names]
         missing = [i for i, row in enumerate(rows) if row is None]
         for i, row in self._compute([clips[i] for i in missing], copy):
@@ -70,10 +65,7 @@ class Embedder:
 
     def states(self, clips: Sequence[Clip], copy: int, layers: int) -> list[Tensor]:
         """Output of encoder layer `layers` per clip, `(step, width)`, float16; otherwise as `embeddings`."""
-        names = [
-            key(content_of(clip), *self._key_parts, repr(self._augmentation), json.dumps(draw), str(layers))
-            for clip, draw in zip(clips, [self._session(clip, copy) for clip in clips], strict=True)
-        ]
+        names = self._names(clips, copy, str(layers))
         rows = [self._embedding_cache.load(name) for name in names]
         missing = [i for i, row in enumerate(rows) if row is None]
         if missing:
@@ -87,6 +79,17 @@ class Embedder:
                 self._embedding_cache.store(names[i], state)
         return [torch.from_numpy(row) for row in rows if row is not None]
 
+    def _names(self, clips: Sequence[Clip], copy: int, *decisions: str) -> list[str]:
+        """The names of the clips' entries in the cache."""
+        augmented = [
+            (repr(self._augmentation), json.dumps(self._session(clip, copy))) if copy else ()
+            for clip in clips
+        ]
+        return [
+            key(content_of(clip), *self._key_parts, *of_copy, *decisions)
+            for clip, of_copy in zip(clips, augmented, strict=True)
+        ]
+
     def _lower(self, sounds: list[Tensor], layers: int) -> list[NDArray[np.float16]]:
         """Output of encoder layer `layers` for `sounds`, each `(n_samples,)` at 16 kHz."""
         samples, lengths = pad(sounds)
@@ -95,6 +98,12 @@ class Embedder:
             states, valid = self.model.encoder(*inputs)
         hidden = states[layers].half().cpu().numpy()
         return [row[:steps] for row, steps in zip(hidden, valid.sum(1).tolist(), strict=True)]
+
+    def _store_states(self, clips: Sequence[Clip], copy: int, states: Tensor, valid: Tensor) -> None:
+        names = self._names(clips, copy, str(self._tuned_from))
+        hidden = states.half().cpu().numpy()
+        for name, row, steps in zip(names, hidden, valid.sum(1).tolist(), strict=True):
+            self._embedding_cache.store(name, row[:steps])
 
     def augmented_speech(self, clip: Clip, speech: NDArray[np.int16], copy: int) -> Tensor:
         """The `speech` of `clip` with the augmentation of `copy`, `(n_samples,)` at 16 kHz."""
@@ -111,7 +120,7 @@ class Embedder:
         """(index, embedding) of each clip, in batches of similar length.
 
         Augmented copies are computed in bfloat16, whose error is smaller than their differences; recordings
-        in float32, as in the app.
+        in float32, as in the app. Where the encoder will be tuned, what enters its tuned layers is stored too.
         """
         speech = self._cache.speech(clips)
         order = sorted(range(len(clips)), key=lambda i: len(speech[i]))
@@ -122,5 +131,8 @@ class Embedder:
             with torch.inference_mode():
                 inputs = self.extract(samples.to(self._device), lengths.to(self._device))
                 with torch.autocast(self._device, torch.bfloat16, enabled=copy > 0):
-                    embeddings = self.model.embed(*inputs)
+                    states, valid = self.model.encoder(*inputs)
+                embeddings = self.model.pool(states, valid)
+            if self._tuned_from is not None:
+                self._store_states([clips[i] for i in rows], copy, states[self._tuned_from], valid)
             yield from zip(rows, embeddings.float().cpu().numpy(), strict=True)

@@ -92,6 +92,7 @@ def test_a_probability_is_from_0_to_1(name, p):
         ("gain", "gain_db", -60, 40),
         ("bandwidth", "low_hz", 20, 1000),
         ("bandwidth", "high_hz", 1500, 4000),
+        ("low_pass", "cutoff_hz", 2000, 8000),
         ("codec", "compression", 0, 1),
     ],
 )
