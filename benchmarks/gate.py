@@ -17,33 +17,32 @@ benchmarks/results/gate_CHECKPOINT.json. Embeddings are kept in `--cache`; witho
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import torch
 import typer
-from numpy.typing import NDArray
 
 from benchmarks import unseen
-from benchmarks.unseen import CORPORA, Embedded
+from benchmarks.simulated import KINDS, draw
+from benchmarks.unseen import Embedded
 from ser_core.checkpoint import bundle as bundles
 from ser_core.checkpoint import calibration
 from ser_core.checkpoint.bundle import Bundle
 from ser_core.emotions import LABELS
 from ser_core.models.whisper_adaptive import Readings, WhisperAdaptive
+from train.corpora.reading import drawn, read_corpus
 from train.data.cache import default_folder
 from train.reports import evaluate
 from train.reports.evaluate import Predictions
 
 OUT = Path(__file__).parent / "results"
-SHORTEST, LONGEST = 2, 41  # clips of a session; lengths are log-uniform
-COUNTED = 400  # about so many clips of a corpus, kind and seed
+CORPORA = ("crema_d", "aesdd", "ased", "emospeech_india")
+MOST_CLIPS = {"crema_d": 3000}
 CHOOSING, REPORTED = (0, 1), (10, 11, 12)  # seeds of the sessions
 NEUTRAL, CALM = LABELS.index("neutral"), LABELS.index("calm")
-SHARE_NEUTRAL = 0.7  # of mostly neutral sessions
-CONCENTRATIONS = (0.1, 0.3, 1.0)  # of the Dirichlet distribution of mixed ones
 LOWS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # nats
 WIDTHS = (0.1, 0.2, 0.3, 0.4, 0.6)
 OPTIONS = [(low, round(low + width, 1)) for low in LOWS for width in WIDTHS]
@@ -51,67 +50,7 @@ ALLOWED = 0.5  # points that a kind may lie below clips by themselves; what exce
 RULES = ("by themselves", "without the gate", "with the gate")
 ROWS = 2000  # clips judged at once
 
-Rows = NDArray[np.int64]
-Cells = dict[int, list[int]]  # label -> clips of one voice
-Shares = Callable[[Cells, np.random.Generator], dict[int, float]]
 Table = dict[str, float]  # kind -> UAR in percent
-
-
-def of_every(cells: Cells, rng: np.random.Generator) -> dict[int, float]:
-    """Each emotion of the voice as likely."""
-    return dict.fromkeys(cells, 1.0)
-
-
-def of_neutral(cells: Cells, rng: np.random.Generator) -> dict[int, float]:
-    """Mostly neutral, the others as likely."""
-    return {
-        label: SHARE_NEUTRAL if label == NEUTRAL else (1 - SHARE_NEUTRAL) / (len(cells) - 1)
-        for label in cells
-    }
-
-
-def of_one(cells: Cells, rng: np.random.Generator) -> dict[int, float]:
-    """One of those that the voice has two clips of."""
-    return {int(rng.choice([label for label, rows in cells.items() if len(rows) > 1])): 1.0}
-
-
-def of_mixed(cells: Cells, rng: np.random.Generator) -> dict[int, float]:
-    """Uneven at random."""
-    shares = rng.dirichlet([rng.choice(CONCENTRATIONS)] * len(cells))
-    return dict(zip(cells, shares + 1e-9, strict=True))
-
-
-KINDS: dict[str, Shares] = {"every": of_every, "neutral": of_neutral, "one": of_one, "mixed": of_mixed}
-
-
-def draw(clips: Embedded, kind: str, seed: int) -> Iterator[Rows]:
-    """Sessions of `kind`: clips of one voice in order, none twice. None of voices that cannot have it."""
-    rng = np.random.default_rng([seed, list(KINDS).index(kind), len(clips.targets)])
-    voices: dict[str, Cells] = {}
-    for row, (speaker, label) in enumerate(zip(clips.speakers, clips.targets.tolist(), strict=True)):
-        voices.setdefault(speaker, {}).setdefault(label, []).append(row)
-    able = [cells for _, cells in sorted(voices.items()) if _can(cells, kind)]
-    counted = 0
-    while able and counted < COUNTED:
-        length = round(np.exp(rng.uniform(np.log(SHORTEST), np.log(LONGEST))))
-        cells = able[rng.integers(len(able))]
-        shares = KINDS[kind](cells, rng)
-        left = {label: rng.permutation(cells[label]).tolist() for label in shares}
-        rows: list[int] = []
-        # A mostly neutral session ends where neutral clips do: it would no longer be one.
-        while len(rows) < length and any(left.values()) and (kind != "neutral" or left[NEUTRAL]):
-            labels = [label for label in left if left[label]]
-            weights = np.array([shares[label] for label in labels])
-            rows.append(left[labels[rng.choice(len(labels), p=weights / weights.sum())]].pop())
-        if len(rows) >= SHORTEST:
-            counted += len(rows) - 1
-            yield np.array(rows)
-
-
-def _can(cells: Cells, kind: str) -> bool:
-    if kind == "one":
-        return any(len(rows) > 1 for rows in cells.values())
-    return len(cells) > 1 and (kind != "neutral" or NEUTRAL in cells)
 
 
 class Sessions:
@@ -213,7 +152,9 @@ def main(
     reported: dict[str, dict[str, Sessions]] = {}
     turned_away: dict[str, float] = {}
     for corpus in CORPORA:
-        clips = unseen.read(corpus, data, folder, bundle, model)
+        own = read_corpus(data / corpus)
+        own = drawn(own, MOST_CLIPS.get(corpus, len(own)))
+        clips = unseen.read(corpus, own, folder, bundle, model)
         turned_away[corpus] = evaluate.percent(1 - model.familiar(clips.embeddings).double().mean().item())
         for parts, seeds in ((choosing, CHOOSING), (reported, REPORTED)):
             kinds = {kind: Sessions(bundle, model, clips, kind, seeds) for kind in KINDS}

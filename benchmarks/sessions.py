@@ -17,7 +17,7 @@ import typer
 from ser_core.checkpoint import bundle as bundles
 from ser_core.emotions import LABELS
 from ser_core.models.whisper_adaptive import WhisperAdaptive
-from train import corpora, recipe
+from train import recipe
 from train.data.cache import FeatureCache, default_folder
 from train.data.embeddings import Embedder
 from train.protocols import crossval

@@ -16,8 +16,7 @@ mean. The first clips of a session, of which nothing can be told yet, are mostly
 
 Answers grow surer as a session goes on. Of a voice and a room that nothing is known of the model is far too
 sure, and of the clip after it less so: log-probabilities with `n` clips heard are divided by
-`1 + MODESTY / n`. More would be right for recordings unlike all that it was trained on, but would understate
-what it knows of unseen voices in known rooms.
+`1 + modesty / n`, where `modesty` belongs to a checkpoint (`python -m benchmarks.left_out` fits it).
 
 Recordings that are all there already need not be judged in some order: a session that was heard once is
 settled, and each of its clips is then judged with all the others.
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 TRUST_CLIPS = 1.0  # a session of so many clips counts half, its mean and the head that reads against it
 EXPLAINED = 0.5  # share of what emotions explain of the mean that is taken back, 0 to 1
-MODESTY = 0.4  # at least 0; of the first clip, and of later ones the less the more were heard
+MODESTY = 0.4  # of checkpoints that have none of their own; at least 0, and the less the more was heard
 
 
 class SessionModel(Protocol):

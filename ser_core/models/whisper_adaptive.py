@@ -43,6 +43,8 @@ class WhisperAdaptive(nn.Module):
     `gate` is `(low, high)` in nats: where the emotions of a session vary by `low` or less, clips are judged
     by themselves, from `high` on within the session, and in between by both. None judges every clip within
     its session. It belongs to the heads' weights: the surer they are, the more what they hear varies.
+
+    With `n` clips heard, log-probabilities are divided by `1 + modesty / n`, see `session`.
     """
 
     features = WhisperClassifier.features
@@ -58,9 +60,15 @@ class WhisperAdaptive(nn.Module):
         read_layers: int = READ_LAYERS,
         cells: int | None = None,
         gate: Sequence[float] | None = None,
+        modesty: float = MODESTY,
     ) -> None:
-        """Raises ValueError for a `gate` that is not `0 <= low < high <= log(num_classes)`."""
+        """Raises ValueError for a `gate` that is not `0 <= low < high <= log(num_classes)`, and for a negative
+        `modesty`.
+        """
         super().__init__()
+        if type(modesty) not in (int, float) or not 0 <= modesty < math.inf:
+            raise ValueError(f"modesty must be a number of at least 0, not {modesty!r}")
+        self.modesty = float(modesty)
         self.gate = None if gate is None else _checked(gate, math.log(num_classes))
         self.encoder = WhisperEncoder(width, heads, layers, cells)
         self.encoder.layer_norm = nn.Identity()  # type: ignore[assignment] # belongs behind Whisper's last layer
@@ -87,17 +95,29 @@ class WhisperAdaptive(nn.Module):
 
     @classmethod
     def base(
-        cls, num_classes: int, hidden: int = 512, dropout: float = 0.5, gate: Sequence[float] | None = None
+        cls,
+        num_classes: int,
+        hidden: int = 512,
+        dropout: float = 0.5,
+        gate: Sequence[float] | None = None,
+        modesty: float = MODESTY,
     ) -> "WhisperAdaptive":
         """With the lower four layers of whisper-base."""
-        return cls(num_classes, width=512, heads=8, layers=4, hidden=hidden, dropout=dropout, gate=gate)
+        return cls(num_classes, 512, 8, 4, hidden, dropout, gate=gate, modesty=modesty)
 
     @classmethod
     def distilled(
-        cls, num_classes: int, hidden: int = 128, dropout: float = 0.3, gate: Sequence[float] | None = None
+        cls,
+        num_classes: int,
+        hidden: int = 128,
+        dropout: float = 0.3,
+        gate: Sequence[float] | None = None,
+        modesty: float = MODESTY,
     ) -> "WhisperAdaptive":
         """With the lowest layer of whisper-tiny, its feed-forward network cut to half."""
-        model = cls(num_classes, 384, 6, 1, hidden, dropout, read_layers=1, cells=768, gate=gate)
+        model = cls(
+            num_classes, 384, 6, 1, hidden, dropout, read_layers=1, cells=768, gate=gate, modesty=modesty
+        )
         model.encoder.embed_positions = _Positions(384)  # type: ignore[assignment] # computed, not stored
         return model
 
@@ -134,7 +154,7 @@ class WhisperAdaptive(nn.Module):
 
     def by_themselves(self, embeddings: Tensor) -> Tensor:
         """Log-probabilities `(batch, class)` of clips whose voices and rooms nothing else is known of."""
-        return _modest(self.read_alone(embeddings), torch.ones_like(embeddings[:, :1]))
+        return self._modest(self.read_alone(embeddings), torch.ones_like(embeddings[:, :1]))
 
     def distances(self, embeddings: Tensor) -> Tensor:
         """How far `embeddings` `(batch, size)` lie from the clips the model was fitted on, `(batch,)`.
@@ -187,12 +207,16 @@ class WhisperAdaptive(nn.Module):
         """Log-probabilities `(batch, class)`: what the gate lets through of the session, and how surely."""
         alone, in_session, variation, clips = readings
         if self.gate is None:
-            return _modest(in_session, clips)
+            return self._modest(in_session, clips)
         low, high = self.gate
         opening = ((variation - low) / (high - low)).clamp(0, 1)
         # What is judged by itself is no surer than a first clip is.
         as_many = clips / (opening + (1 - opening) * clips)
-        return _modest((1 - opening) * alone + opening * in_session, as_many)
+        return self._modest((1 - opening) * alone + opening * in_session, as_many)
+
+    def _modest(self, logits: Tensor, clips: Tensor) -> Tensor:
+        """Log-probabilities `(batch, class)` in sessions of so many `clips` `(batch, 1)`, these included."""
+        return (logits / (1 + self.modesty / clips)).log_softmax(-1)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Log-probabilities `(batch, class)` of clips by themselves."""
@@ -210,11 +234,6 @@ class _Positions(nn.Module):
         rates = LONGEST_PERIOD ** -(torch.arange(count) / (count - 1))
         angles = torch.arange(MAX_STEPS)[:, None] * rates
         self.register_buffer("weight", torch.cat([angles.sin(), angles.cos()], dim=1), persistent=False)
-
-
-def _modest(logits: Tensor, clips: Tensor) -> Tensor:
-    """Log-probabilities `(batch, class)` in sessions of so many `clips` `(batch, 1)`, these included."""
-    return (logits / (1 + MODESTY / clips)).log_softmax(-1)
 
 
 def _entropy(probabilities: Tensor) -> Tensor:

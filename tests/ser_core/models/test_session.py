@@ -60,7 +60,7 @@ def test_the_more_was_heard_the_less_modest_the_answer(model):
         judged = model.judge(embedding[None], state[None])
         assert judged.exp().sum().item() == pytest.approx(1)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(whisper_adaptive, "MODESTY", 0.0)
+            patch.setattr(model, "modesty", 0.0)
             plain = model.judge(embedding[None], state[None])
         torch.testing.assert_close(judged, (plain / (1 + MODESTY / clips)).log_softmax(-1))
         sure.append(plain.max().exp().item() - judged.max().exp().item())
