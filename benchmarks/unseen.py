@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ser_core.audio.decode import decode
 from ser_core.audio.vad import segment
-from ser_core.audio.waveform import SAMPLE_RATE, Samples
+from ser_core.audio.waveform import SAMPLE_RATE, Samples, Waveform
 from ser_core.checkpoint.bundle import Bundle
 from ser_core.emotions import LABELS
 from ser_core.models.whisper_adaptive import WhisperAdaptive
@@ -50,7 +50,7 @@ def read(corpus: str, clips: Sequence[Clip], cache: Path, bundle: Bundle, model:
         content = io.BytesIO()
         np.savez(
             content,
-            embedding=_embeddings(bundle, model, spoken).numpy(),
+            embedding=embeddings_of(bundle, model, spoken).numpy(),
             label=np.array([LABELS.index(clips[row].emotion) for row in kept]),
             speaker=np.array([clips[row].speaker for row in kept]),
         )
@@ -63,17 +63,24 @@ def read(corpus: str, clips: Sequence[Clip], cache: Path, bundle: Bundle, model:
 def _speech(clip: Clip) -> Samples | None:
     """From the first to the last speech, at full scale; None where nobody speaks."""
     waveform = decode(clip.path.read_bytes())
-    spans = segment(waveform)
-    if not spans:
-        return None
-    samples = waveform.samples[spans[0].start : spans[-1].end][: int(MAX_CLIP_S * SAMPLE_RATE)]
-    peak = float(np.abs(samples).max(initial=1e-6))
-    full: Samples = (np.round(samples / peak * FULL_SCALE) / FULL_SCALE).astype(np.float32)
+    return speech_of(waveform.samples) if segment(waveform) else None
+
+
+def speech_of(samples: Samples, clean: Samples | None = None) -> Samples:
+    """`samples` from the first to the last speech, at full scale; whole where there is none.
+
+    Where speech is, is found in `clean`, by default the same samples.
+    """
+    spans = segment(Waveform(samples if clean is None else clean, SAMPLE_RATE))
+    cut = samples[spans[0].start : spans[-1].end] if spans else samples
+    cut = cut[: int(MAX_CLIP_S * SAMPLE_RATE)]
+    peak = float(np.abs(cut).max(initial=1e-6))
+    full: Samples = (np.round(cut / peak * FULL_SCALE) / FULL_SCALE).astype(np.float32)
     return full
 
 
 @torch.inference_mode()
-def _embeddings(bundle: Bundle, model: WhisperAdaptive, speech: Sequence[Samples]) -> Tensor:
+def embeddings_of(bundle: Bundle, model: WhisperAdaptive, speech: Sequence[Samples]) -> Tensor:
     """`(clip, size)` as the app computes them on a CPU."""
     runtime = TorchRuntime(bundle, model, "cpu")
     order = sorted(range(len(speech)), key=lambda row: len(speech[row]))
