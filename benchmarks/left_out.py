@@ -33,9 +33,11 @@ from benchmarks.unseen import Embedded
 from ser_core.checkpoint import bundle as bundles
 from ser_core.models.whisper_adaptive import Readings, WhisperAdaptive
 from train import recipe as recipes
-from train.corpora import classes_of
+from train.corpora import Clip, classes_of
 from train.corpora.reading import read_corpus
+from train.corpora.splits import RAVDESS_TEST, ravdess_fold
 from train.data.cache import default_folder
+from train.recipe import Recipe
 from train.reports import evaluate, sessions
 from train.reports.evaluate import Predictions
 
@@ -49,7 +51,7 @@ TEMPERATURES = tuple(np.round(np.arange(0.8, 3.01, 0.1), 1).tolist())
 MODESTIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0)
 ALLOWED = 0.5  # points that a kind may lie below clips by themselves; what exceeds it counts twice
 THRESHOLD = 0.6  # confidence of an answer
-ROWS = 2000  # clips judged at once
+KEPT = default_folder().parent / "left_out"  # embeddings
 log = logging.getLogger(__name__)
 
 Gate = tuple[float, float]
@@ -125,27 +127,37 @@ class Fold:
                 ) / 2
         return errors
 
-    def measured(self, chosen: Chosen) -> dict[str, Any]:
-        """Clips by themselves and in sessions of each kind, with the properties `chosen`."""
+    def judged(self, chosen: Chosen) -> dict[str, tuple[Predictions, Predictions]]:
+        """By kind: clips in sessions, and the same clips by themselves, with the properties `chosen`."""
         self.model.gate, self.model.modesty = chosen.gate, chosen.modesty
-        lone = self.model.by_themselves(self.clips.embeddings)
+        lone = self.model.by_themselves(self.clips.embeddings).double().numpy()
+        count = len(self.clips.targets)
         every = Predictions(
-            tuple(map(str, range(len(self.clips.targets)))),
-            (self.clips.corpus,) * len(self.clips.targets),
+            tuple(map(str, range(count))),
+            (self.clips.corpus,) * count,
             tuple(self.clips.speakers.tolist()),
             self.clips.targets,
-            lone.double().numpy(),
+            lone,
         )
-        results: dict[str, Any] = {"by_themselves": _measured(evaluate.among(every, self.labels), chosen)}
+        among = evaluate.among(every, self.labels)
+        results = {"by_themselves": (among, among)}
         for name, kind in sessions.KINDS.items():
             if name == "mostly_neutral" and "neutral" not in self.labels:
                 continue
             within = sessions.in_sessions(self.model, every, self.clips.embeddings, kind)
             same = evaluate.rows_of(every, [int(file) for file in within.files])
-            results[name] = _measured(evaluate.among(within, self.labels), chosen) | {
-                "uar_by_themselves": evaluate.percent(_uar(evaluate.among(same, self.labels)) / 100)
-            }
+            results[name] = evaluate.among(within, self.labels), evaluate.among(same, self.labels)
         return results
+
+
+def measured(folds: Sequence[Fold], chosen: Chosen) -> dict[str, Any]:
+    """`folds` pooled: UAR, calibration and answers of clips by themselves and in sessions of each kind."""
+    parts = [fold.judged(chosen) for fold in folds]
+    results: dict[str, Any] = {}
+    for kind in parts[0]:
+        within, same = (evaluate.join([part[kind][i] for part in parts]) for i in (0, 1))
+        results[kind] = _measured(within, chosen) | {"uar_by_themselves": round(_uar(same), 2)}
+    return results
 
 
 def choose(folds: Sequence[Fold]) -> Chosen:
@@ -209,8 +221,12 @@ def main(
     }
     for corpus, fold in folds.items():
         chosen = choose([other for name, other in folds.items() if name != corpus])
-        report["corpora"][corpus] = {"chosen_on_the_others": vars(chosen)} | fold.measured(chosen)
+        report["corpora"][corpus] = {"chosen_on_the_others": vars(chosen)} | measured([fold], chosen)
         typer.echo(_line(corpus, report["corpora"][corpus]))
+    if actors := _ravdess(settings, folder / "ravdess_5fold", clips, cache):
+        chosen = choose([fold for name, fold in folds.items() if name != "ravdess"])
+        report["ravdess_5fold"] = {"chosen_on_the_others": vars(chosen)} | measured(actors, chosen)
+        typer.echo(_line("ravdess_5fold", report["ravdess_5fold"]))
     for name in ("", "_of_all"):
         corpora = ("ravdess", "emovo", "nemo", "tess") if not name else settings.corpora
         parts = [report["corpora"][corpus] for corpus in corpora if corpus in folds]
@@ -220,6 +236,21 @@ def main(
     typer.echo(f"chosen on all: {chosen_on_all}; turned away: {turned_away}")
     path = out / f"left_out_{settings.name}.json"
     path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _ravdess(settings: Recipe, folder: Path, clips: Sequence[Clip], cache: Path | None) -> list[Fold]:
+    """The test parts of the five folds by actor; empty where one is not finished."""
+    runs = [folder / f"ravdess_fold{fold}" for fold in range(len(RAVDESS_TEST))]
+    if not all((run / "metrics.json").is_file() for run in runs):
+        return []
+    folds = []
+    for number, run in enumerate(runs):
+        bundle, model = bundles.load(run / "bundle")
+        assert isinstance(model, WhisperAdaptive)
+        test = ravdess_fold(clips, number).test
+        embedded = unseen.read("ravdess", test, cache or KEPT, bundle, model)
+        folds.append(Fold(embedded, model, classes_of(test)["ravdess"]))
+    return folds
 
 
 def _mean(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
