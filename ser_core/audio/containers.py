@@ -23,22 +23,9 @@ from ser_core.errors import AudioError
 BEHIND_S = 0.1  # sound behind the declared end that is worth a word
 MAX_LINKS = 10_000  # of a chained Ogg file
 
-SOUNDFILE = (
-    "wav",
-    "flac",
-    "ogg",
-    "aiff",
-    "au",
-    "caf",
-    "w64",
-)  # which libsndfile is asked to read first
-SIZED = (
-    "wav",
-    "aiff",
-    "au",
-    "caf",
-    "w64",
-)  # whose header says how many bytes of samples there are
+# Which libsndfile is asked to read first. It takes the floats of an extensible W64 for integers.
+SOUNDFILE = ("wav", "rifx", "flac", "ogg", "aiff", "au", "caf")
+SIZED = ("wav", "rifx", "aiff", "au", "caf", "w64")  # whose header says how many bytes of samples there are
 
 # libsndfile's own numbers for headers that it refuses to open (sndfile/src/common.h, SFE_*).
 _SFE_BAD_RATE, _SFE_TOO_MANY_CHANNELS = 24, 33
@@ -81,6 +68,8 @@ def _open(file: Part, kind: str, warnings: list[str]) -> AbstractContextManager[
         if sound:  # the length was never written, or is an earlier one: FFmpeg reads what is there
             sound.close()
         file.seek(0)
+    if kind == "rifx":
+        raise faults.unsupported("The sound in this file is coded in an unknown way")
     if size and kind == "wav":
         # As RIFF: FFmpeg is told to read to the end, and refuses an RF64 whose 64-bit size is absurd.
         # Without a size: behind the end that it names FFmpeg looks for chunks, through gigabytes of silence.

@@ -33,45 +33,15 @@ PACKET_BYTES = 188  # of MPEG-TS; 192 on discs
 # FFmpeg's names of the decoders that recordings of speech need, and the only ones that it may use. It looks
 # into every track to learn what it is: a cover picture of 50 kB in an MP3 took 400 MB.
 CODECS = (
-    *(
-        "aac",
-        "alac",
-        "mp1",
-        "mp1float",
-        "mp2",
-        "mp2float",
-        "mp3",
-        "mp3float",
-        "flac",
-        "opus",
-        "libopus",
-        "vorbis",
-    ),
-    *("ac3", "eac3", "amrnb", "amrwb", "libopencore_amrnb", "libopencore_amrwb", "speex", "gsm", "gsm_ms"),
-    *(
-        "wmav1",
-        "wmav2",
-        "wmapro",
-        "wmalossless",
-        "wmavoice",
-        "adpcm_ms",
-        "adpcm_ima_wav",
-        "adpcm_ima_qt",
-        "g722",
-    ),
-    *(
-        "adpcm_g722",
-        "g726",
-        "g726le",
-        "adpcm_g726",
-        "adpcm_g726le",
-        "pcm_alaw",
-        "pcm_mulaw",
-        "pcm_u8",
-        "pcm_s8",
-    ),
+    *("aac", "aac_latm", "alac", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "flac", "opus"),
+    *("libopus", "vorbis", "ac3", "eac3", "libopencore_amrnb", "libopencore_amrwb", "amrnb", "amrwb", "speex"),
+    *("gsm", "gsm_ms", "wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice", "adpcm_ms", "adpcm_ima_wav"),
+    *("adpcm_ima_qt", "adpcm_yamaha", "g722", "adpcm_g722", "g726", "g726le", "adpcm_g726", "adpcm_g726le"),
+    *("g723_1", "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8"),
     *(f"pcm_{kind}{end}" for kind in ("s16", "s24", "s32", "f32", "f64") for end in ("le", "be")),
 )
+# FFmpeg's own decoders of AMR fail at pauses that a phone left out (DTX).
+_BETTER = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
 
 # Where the boxes of an MP4's index say how many samples there are: behind version, flags and, in the first, a
 # size that holds for all of them.
@@ -121,6 +91,17 @@ def _check_codec(track: av.AudioStream) -> None:
         raise faults.unsupported("The sound in this file is coded in an unknown way")
     if not track.rate:
         raise faults.corrupt()
+
+
+def _decoder(track: av.AudioStream) -> av.AudioCodecContext:
+    """The decoder of a track: FFmpeg's choice, or a better one."""
+    name = _BETTER.get(track.codec_context.name)
+    if name is None:
+        return track.codec_context
+    decoder = av.CodecContext.create(name, "r")
+    assert isinstance(decoder, av.AudioCodecContext)
+    decoder.sample_rate, decoder.layout = track.rate, "mono"  # the codec knows no other
+    return decoder
 
 
 def _is_guess(kind: str, size: Payload | None) -> bool:
@@ -197,6 +178,8 @@ def _blocks(
     form: tuple[int, int, str] | None = None  # channels, rate, sample format
     to_float: av.AudioResampler | None = None
     last: av.Packet[Any] | None = None
+    decoder = _decoder(track)
+    mpeg = decoder.name.startswith("mp")  # in any container; tags and padding may stand between its frames
 
     def joined() -> Block:
         assert form
@@ -206,8 +189,10 @@ def _blocks(
         for packet in container.demux(track):
             last = packet if packet.size else last
             try:
-                frames = packet.decode()
-            except av.InvalidDataError:
+                frames = decoder.decode(packet)
+            except av.FFmpegError as error:
+                if isinstance(error, MemoryError):
+                    raise
                 bad += 1
                 continue
             for frame in frames:
@@ -234,10 +219,9 @@ def _blocks(
         read = True
     if bad and not read:
         raise faults.corrupt()
-    # Tags between or behind the frames of an MP3 are not damage.
-    if inside > (1 if kind == "mp3" else 0):
+    if inside > mpeg:
         warnings.append(faults.DAMAGED)
-    elif (bad and kind != "mp3") or (last and _is_cut(last, file, kind)):
+    elif (bad and not mpeg) or (last and _is_cut(last, file, kind)):
         warnings.append(faults.NO_END)
 
 

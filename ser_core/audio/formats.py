@@ -29,6 +29,7 @@ _MAGIC = (
     (b"\x1aE\xdf\xa3", "matroska"),
     (b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb", "w64"),
     (b".snd", "au"),
+    (b"dns.", "au"),  # little-endian
     (b"caff", "caf"),
     (b"#!AMR", "amr"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
@@ -53,7 +54,7 @@ _RATES = (44_100, 48_000, 32_000)  # Hz, of MPEG 1; half of it of MPEG 2, a quar
 class Format:
     """What a file holds."""
 
-    kind: str  # FFmpeg's name of the container
+    kind: str  # FFmpeg's name of the container, or "rifx": a big-endian WAV, which FFmpeg reads wrongly
     start: int  # bytes before the recording
 
 
@@ -101,6 +102,8 @@ def is_named_or_recording(path: str | os.PathLike[str]) -> bool:
 
 def kind_of(head: bytes) -> str | None:
     """FFmpeg's name for the container that starts with `head`; None if it is not one that is read here."""
+    if head[:4] == b"RIFX" and head[8:12] == b"WAVE":
+        return "rifx"
     if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
         return "wav"
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":

@@ -21,11 +21,18 @@ MAX_TAILS = 100  # places where they may begin that are tried
 _UNKNOWN_BITS = (31, 32, 63, 64)
 _HEADERS_BYTES = 4096
 # Name and size of a chunk, and what its place is a multiple of.
-_CHUNKS = {"wav": ("<4sI", 2), "aiff": (">4sI", 2), "caf": (">4sq", 1), "w64": ("<16sQ", 8)}
-_FILES = (b"RIFF", b"RF64", b"FORM")  # that begin another file
+_CHUNKS = {"wav": ("4sI", 2), "rifx": ("4sI", 2), "aiff": ("4sI", 2), "caf": ("4sq", 1), "w64": ("16sQ", 8)}
+_LITTLE_ENDIAN = (b"RIFF", b"RF64", b"BW64", b"riff", b"dns.")  # how files begin; the others are big-endian
+_FILES = (b"RIFF", b"RIFX", b"RF64", b"FORM")  # that begin another file
 # Where the size of the samples is: bytes before them (AU: the ninth of the file), how it is written, and the
 # bytes that it counts besides them.
-_SIZE_FIELDS = {"aiff": (12, ">I", 8), "au": (0, ">I", 0), "caf": (12, ">q", 4), "w64": (8, "<Q", 24)}
+_SIZE_FIELDS = {
+    "rifx": (4, "I", 0),
+    "aiff": (12, "I", 8),
+    "au": (0, "I", 0),
+    "caf": (12, "q", 4),
+    "w64": (8, "Q", 24),
+}
 # Chunks that may stand behind the sound, where its size does not tell the end of it.
 _TAIL = re.compile(rb"LIST|id3 |ID3 |bext|iXML|cue |smpl|_PMX|afsp|PEAK|COMT|NAME|AUTH|ANNO")
 _TAIL_BYTES = 4 * CHUNK_BYTES  # in which they are looked for
@@ -40,6 +47,7 @@ class Payload:
     start: int
     declared: int | None  # None: the header does not know
     present: int  # up to the end of the samples, whatever the header says
+    order: str  # of the bytes of numbers, as `struct` names it
 
     @property
     def share(self) -> float:
@@ -55,7 +63,9 @@ class Payload:
 def payload(file: BinaryIO, kind: str) -> Payload | None:
     """Where the samples of a WAV, AIFF, AU, CAF or W64 file are; None where no header says so."""
     length = file.seek(0, os.SEEK_END)
-    found = {"wav": _wav, "aiff": _aiff, "au": _au, "caf": _caf, "w64": _w64}[kind](file, length)
+    order = _order(file)
+    find = {"wav": _wav, "rifx": _wav, "aiff": _aiff, "au": _au, "caf": _caf, "w64": _w64}[kind]
+    found = find(file, length)
     if found is None:
         return None
     start, declared = found
@@ -64,14 +74,15 @@ def payload(file: BinaryIO, kind: str) -> Payload | None:
     if declared is not None:
         end = start + declared
         if end >= length or _is_chunks(file, end, length, kind):
-            return Payload(start, declared, min(declared, length - start))
-    end = _tail(file, start, length, kind) if kind in ("wav", "aiff") else length
-    return Payload(start, declared, end - start)
+            return Payload(start, declared, min(declared, length - start), order)
+    end = _tail(file, start, length, kind) if kind in ("wav", "rifx", "aiff") else length
+    return Payload(start, declared, end - start, order)
 
 
 def true_size(kind: str, size: Payload) -> tuple[int, bytes]:
     """Where the header of an AIFF, AU, CAF or W64 declares its samples, and what it should say there."""
     back, form, counted = _SIZE_FIELDS[kind]
+    form = size.order + form
     written = min(size.present + counted, 2 ** (8 * struct.calcsize(form) - 1) - 1)
     return size.start - back if back else 8, struct.pack(form, written)
 
@@ -158,6 +169,7 @@ def _ogg_pages(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
 def _chunks(file: BinaryIO, at: int, length: int, kind: str) -> Iterator[tuple[bytes, int, int]]:
     """The chunks of a file from `at`: name, place of the content, declared size, which may be negative."""
     form, alignment = _CHUNKS[kind]
+    form = _order(file) + form
     head = struct.calcsize(form)
     for _ in range(MAX_CHUNKS):
         if at + head > length:
@@ -200,6 +212,11 @@ def _tail(file: BinaryIO, start: int, length: int, kind: str) -> int:
     return next((at for place in places if _is_chunks(file, at := begin + place, length, kind)), length)
 
 
+def _order(file: BinaryIO) -> str:
+    file.seek(0)
+    return "<" if file.read(4) in _LITTLE_ENDIAN else ">"
+
+
 def _is_unknown(size: int) -> bool:
     """Whether a declared size in bytes stands for none."""
     return size == 0 or any(0 < 2**bits - size <= _HEADERS_BYTES for bits in _UNKNOWN_BITS)
@@ -225,8 +242,9 @@ def _aiff(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
 
 
 def _au(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
+    order = _order(file)
     file.seek(4)
-    start, size = struct.unpack(">II", file.read(8).ljust(8, b"\0"))
+    start, size = struct.unpack(order + "II", file.read(8).ljust(8, b"\0"))
     return (start, size or None) if 24 <= start < length else None
 
 
