@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import soundfile
 
-from ser_core.audio import faults, formats, sizes
+from ser_core.audio import faults, formats, ogg, sizes
 from ser_core.audio.ffmpeg import with_av
 from ser_core.audio.sizes import Payload
 from ser_core.audio.stored import Block, Part, Recording, block_frames
@@ -45,10 +45,11 @@ def open_recording(file: BinaryIO) -> AbstractContextManager[Recording]:
         raise faults.unsupported()
     part = Part(file, form.start, file.seek(0, os.SEEK_END))
     if form.kind == "ogg":
-        links, whole = sizes.ogg_links(part)
-        if len(links) > 1:
-            return _chained(part, links[:MAX_LINKS], whole)
-        return _open(part, "ogg", [] if whole else [faults.NO_END])
+        found = ogg.links(part)
+        warnings = [*([] if found.whole else [faults.NO_END]), *([faults.DAMAGED] if found.damaged else [])]
+        if len(found.parts) == 1:
+            return _open(found.parts[0], "ogg", warnings)
+        return _chained(found.parts[:MAX_LINKS], warnings)
     return _open(part, form.kind, [])
 
 
@@ -75,8 +76,8 @@ def _open(file: Part, kind: str, warnings: list[str]) -> AbstractContextManager[
         # Without a size: behind the end that it names FFmpeg looks for chunks, through gigabytes of silence.
         end = size.start + size.present
         file = Part(file.part(0, end, (0, b"RIFF")), 0, end, (size.start - 4, bytes(4)))
-        if size.beyond:
-            warnings = [*warnings, faults.WRONG_SIZE]
+    if size and size.beyond and kind in ("wav", "w64"):
+        warnings = [*warnings, faults.WRONG_SIZE]
     return with_av(file, kind, warnings, size)
 
 
@@ -120,7 +121,8 @@ def _with_soundfile(
 
     present = size.share if size else 1.0
     with sound:
-        duration_s = sound.frames / sound.samplerate
+        cut = faults.NO_END in warnings  # then the last page of an Ogg counts what is missing of it
+        duration_s = None if cut else sound.frames / sound.samplerate
         yield Recording(sound.samplerate, sound.channels, duration_s, blocks(), warnings, present)
 
 
@@ -139,28 +141,27 @@ def _rest(file: Part, kind: str, frames: int, sample_rate: int, warnings: list[s
 
 
 @contextmanager
-def _chained(file: Part, links: list[tuple[int, int]], whole: bool) -> Iterator[Recording]:
+def _chained(links: list[Part], warnings: list[str]) -> Iterator[Recording]:
     """Ogg recordings one behind the other, as one."""
-    warnings: list[str] = [] if whole else [faults.NO_END]
     lost = 0
 
     def blocks() -> Generator[Block]:
         nonlocal lost
-        for start, end in links:
+        for link in links:
             try:
-                with _open(file.part(start, end), "ogg", []) as recording:
+                with _open(link, "ogg", []) as recording:
                     yield from recording.blocks
                     warnings.extend(one for one in recording.warnings if one not in warnings)
             except AudioError:
                 lost += 1
         if lost == len(links):
             raise faults.corrupt()
-        if lost:
+        if lost and faults.DAMAGED not in warnings:
             warnings.append(faults.DAMAGED)
 
-    for start, end in links:
+    for link in links:
         try:
-            with _open(file.part(start, end), "ogg", []) as first:
+            with _open(link, "ogg", []) as first:
                 sample_rate, channels = first.sample_rate, first.channels
             break
         except AudioError:

@@ -1,7 +1,7 @@
 """How much sound a file holds, by its headers and in truth.
 
 Sizes in headers can be wrong: a recorder that lost power leaves the size of an earlier state, and WAV cannot
-write a size above 4 GiB. An Ogg file may hold several recordings, one behind the other.
+write a size above 4 GiB.
 """
 
 import os
@@ -9,7 +9,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from typing import BinaryIO
 
 CHUNK_BYTES = 1024**2  # read at once while searching
@@ -124,46 +124,6 @@ def matroska_is_cut(file: BinaryIO, at: int) -> bool:
 def _vint_bytes(first: int) -> int:
     """Length in bytes of a number in Matroska: the zeros in front of the first one of its bits count them."""
     return 9 - first.bit_length()
-
-
-def ogg_links(file: BinaryIO) -> tuple[list[tuple[int, int]], bool]:
-    """The recordings that an Ogg file chains, as `(start, end)` in bytes, and whether the last one is whole.
-
-    A page that begins a stream opens a link, unless the page before it begins one too: then both are tracks
-    of the same link (RFC 3533).
-    """
-    starts: list[int] = []
-    begins, ended, end = False, False, 0
-    for at, flags, size in _ogg_pages(file):
-        if flags & 2 and not begins:
-            starts.append(at)
-        begins, ended, end = bool(flags & 2), bool(flags & 4), at + size
-    length = file.seek(0, os.SEEK_END)
-    edges = [*starts, length]
-    return list(pairwise(edges)), ended and end <= length
-
-
-def _ogg_pages(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
-    """Each page of an Ogg file: its place, its flags, and its length in bytes. Garbage between is skipped."""
-    file.seek(0)
-    buffer, base = b"", 0
-    while True:
-        chunk = file.read(CHUNK_BYTES)
-        buffer += chunk
-        at = buffer.find(b"OggS")
-        while at >= 0 and (len(buffer) - at >= 27 + 255 or not chunk):
-            header = buffer[at : at + 27]
-            if len(header) == 27 and header[4] == 0 and header[5] < 8:
-                table = buffer[at + 27 : at + 27 + header[26]]
-                size = 27 + header[26] + sum(table)
-                yield base + at, header[5], size
-                at = buffer.find(b"OggS", at + 27)
-            else:
-                at = buffer.find(b"OggS", at + 4)
-        if not chunk:
-            return
-        keep = at if at >= 0 else max(len(buffer) - 3, 0)
-        base, buffer = base + keep, buffer[keep:]
 
 
 def _chunks(file: BinaryIO, at: int, length: int, kind: str) -> Iterator[tuple[bytes, int, int]]:
