@@ -42,3 +42,18 @@ def whole_end(file: BinaryIO) -> tuple[int, bool]:
                     raise faults.corrupt()
         at = at + length if length >= 8 else size  # 0: up to the end of the file
     return size, at != size
+
+
+def heads(file: BinaryIO) -> list[int]:
+    """Where the files begin that are joined in this one: at its start, and at further boxes with a type."""
+    size, at = file.seek(0, os.SEEK_END), 0
+    found = [0]
+    while at + 8 <= size:
+        file.seek(at)
+        length, name = struct.unpack(">I4s", file.read(8))
+        if length == 1:
+            length = int.from_bytes(file.read(8))
+        if name == b"ftyp" and at:
+            found.append(at)
+        at = at + length if length >= 8 else size
+    return found

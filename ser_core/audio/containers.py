@@ -10,18 +10,19 @@ header and lets mpg123 write to stderr.
 import os
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from itertools import islice, pairwise
 from typing import BinaryIO
 
 import soundfile
 
-from ser_core.audio import faults, formats, ogg, sizes
+from ser_core.audio import boxes, faults, formats, ogg, sizes
 from ser_core.audio.ffmpeg import with_av
 from ser_core.audio.sizes import Payload
 from ser_core.audio.stored import Block, Part, Recording, block_frames
 from ser_core.errors import AudioError
 
 BEHIND_S = 0.1  # sound behind the declared end that is worth a word
-MAX_LINKS = 10_000  # of a chained Ogg file
+MAX_LINKS = 10_000  # of joined recordings
 
 # Which libsndfile is asked to read first. It takes the floats of an extensible W64 for integers.
 SOUNDFILE = ("wav", "rifx", "flac", "ogg", "aiff", "au", "caf")
@@ -49,7 +50,11 @@ def open_recording(file: BinaryIO) -> AbstractContextManager[Recording]:
         warnings = [*([] if found.whole else [faults.NO_END]), *([faults.DAMAGED] if found.damaged else [])]
         if len(found.parts) == 1:
             return _open(found.parts[0], "ogg", warnings)
-        return _chained(found.parts[:MAX_LINKS], warnings)
+        return _chained(found.parts[:MAX_LINKS], "ogg", warnings)
+    heads = boxes.heads(part) if form.kind == "mov" else formats.heads(part, form.kind)
+    if len(heads) > 1:
+        edges = pairwise([*heads, part.seek(0, os.SEEK_END)])
+        return _chained([part.part(*each) for each in islice(edges, MAX_LINKS)], form.kind, [])
     return _open(part, form.kind, [])
 
 
@@ -58,13 +63,18 @@ def _open(file: Part, kind: str, warnings: list[str]) -> AbstractContextManager[
     size = sizes.payload(file, kind) if kind in SIZED else None
     if size and kind != "wav" and size.declared != size.present and size.share == 1.0:
         file = file.part(0, size.start + size.present, sizes.true_size(kind, size))
+    if size and size.header:
+        at = size.start - len(size.header)
+        file = file.part(at, file.seek(0, os.SEEK_END), (0, size.header))
+        size = sizes.payload(file, kind)
     file.seek(0)
     if kind in SOUNDFILE:
         sound = _open_soundfile(file)
         beyond = sound is not None and _beyond(size, sound, kind)
         if beyond and kind != "wav":
             warnings = [*warnings, faults.WRONG_SIZE]
-        if sound and 0 < sound.frames < _FRAMES_UNKNOWN and not (beyond and kind == "wav"):
+        # The header of an AIFF counts the frames in another place too.
+        if sound and 0 < sound.frames < _FRAMES_UNKNOWN and not (beyond and kind in ("wav", "aiff")):
             return _with_soundfile(file, kind, sound, size, warnings)
         if sound:  # the length was never written, or is an earlier one: FFmpeg reads what is there
             sound.close()
@@ -141,15 +151,15 @@ def _rest(file: Part, kind: str, frames: int, sample_rate: int, warnings: list[s
 
 
 @contextmanager
-def _chained(links: list[Part], warnings: list[str]) -> Iterator[Recording]:
-    """Ogg recordings one behind the other, as one."""
+def _chained(links: list[Part], kind: str, warnings: list[str]) -> Iterator[Recording]:
+    """Recordings of one `kind`, one behind the other, as one."""
     lost = 0
 
     def blocks() -> Generator[Block]:
         nonlocal lost
         for link in links:
             try:
-                with _open(link, "ogg", []) as recording:
+                with _open(link, kind, []) as recording:
                     yield from recording.blocks
                     warnings.extend(one for one in recording.warnings if one not in warnings)
             except AudioError:
@@ -161,7 +171,7 @@ def _chained(links: list[Part], warnings: list[str]) -> Iterator[Recording]:
 
     for link in links:
         try:
-            with _open(link, "ogg", []) as first:
+            with _open(link, kind, []) as first:
                 sample_rate, channels = first.sample_rate, first.channels
             break
         except AudioError:

@@ -61,6 +61,8 @@ def links(file: Part) -> Links:
         if len(page) == size:
             damaged = damaged or page[22:26] != _checksum(page)
         found[-1].last, found[-1].end, found[-1].ended = at, at + size, bool(flags & _LAST)
+    if not found:
+        return Links([file], whole=False, damaged=False)
     parts, whole = [], True
     for link, end in zip(found, [*(link.start for link in found[1:]), length], strict=True):
         if link.end > end:

@@ -14,16 +14,18 @@ from typing import BinaryIO
 
 CHUNK_BYTES = 1024**2  # read at once while searching
 MAX_CHUNKS = 100_000  # looked at in one file: a hostile one has one in every eight bytes
-MAX_CHUNKS = 1000  # behind the sound
+MAX_TAIL_CHUNKS = 1000  # behind the sound
 MAX_TAILS = 100  # places where they may begin that are tried
 # Sizes that are written where a recording is streamed: 0, or the largest number of 31, 32 or 63 bits less the
 # headers. A file that has as much is taken at its word.
 _UNKNOWN_BITS = (31, 32, 63, 64)
 _HEADERS_BYTES = 4096
+_MAX_FORM_BYTES = 1000
 # Name and size of a chunk, and what its place is a multiple of.
 _CHUNKS = {"wav": ("4sI", 2), "rifx": ("4sI", 2), "aiff": ("4sI", 2), "caf": ("4sq", 1), "w64": ("16sQ", 8)}
 _LITTLE_ENDIAN = (b"RIFF", b"RF64", b"BW64", b"riff", b"dns.")  # how files begin; the others are big-endian
-_FILES = (b"RIFF", b"RIFX", b"RF64", b"FORM")  # that begin another file
+_WAV_CHUNKS = (b"fmt ", b"data", b"LIST", b"fact", b"bext", b"JUNK", b"id3 ", b"cue ")
+_FILES = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"riff", b"SSND", b"data")  # that are of another file
 # Where the size of the samples is: bytes before them (AU: the ninth of the file), how it is written, and the
 # bytes that it counts besides them.
 _SIZE_FIELDS = {
@@ -48,6 +50,7 @@ class Payload:
     declared: int | None  # None: the header does not know
     present: int  # up to the end of the samples, whatever the header says
     order: str  # of the bytes of numbers, as `struct` names it
+    header: bytes = b""  # of a WAV with chunks out of place: one to stand before the samples instead
 
     @property
     def share(self) -> float:
@@ -69,14 +72,15 @@ def payload(file: BinaryIO, kind: str) -> Payload | None:
     if found is None:
         return None
     start, declared = found
+    header = _plain_header(file, length) if kind == "wav" else b""
     if declared is not None and start + declared > length and _is_unknown(declared):
         declared = None
     if declared is not None:
         end = start + declared
         if end >= length or _is_chunks(file, end, length, kind):
-            return Payload(start, declared, min(declared, length - start), order)
+            return Payload(start, declared, min(declared, length - start), order, header)
     end = _tail(file, start, length, kind) if kind in ("wav", "rifx", "aiff") else length
-    return Payload(start, declared, end - start, order)
+    return Payload(start, declared, end - start, order, header)
 
 
 def true_size(kind: str, size: Payload) -> tuple[int, bytes]:
@@ -141,7 +145,11 @@ def _chunks(file: BinaryIO, at: int, length: int, kind: str) -> Iterator[tuple[b
         yield name, at + head, size
         if size < 0:
             return
-        at += head + size + -size % alignment
+        at += head + size
+        if size % alignment and kind in ("wav", "rifx"):  # not every program knows that chunks are aligned
+            file.seek(at)
+            at -= size % alignment * (file.read(4) in _WAV_CHUNKS)
+        at += -size % alignment
 
 
 def _is_chunks(file: BinaryIO, at: int, length: int, kind: str) -> bool:
@@ -153,8 +161,8 @@ def _is_chunks(file: BinaryIO, at: int, length: int, kind: str) -> bool:
     alignment = _CHUNKS[kind][1]
     for offset in (at + -at % alignment, at):  # not every program knows that chunks are aligned
         place = offset
-        for name, content, size in islice(_chunks(file, offset, length, kind), MAX_CHUNKS):
-            named = all(32 <= byte < 127 for byte in name[:4]) and name not in _FILES
+        for name, content, size in islice(_chunks(file, offset, length, kind), MAX_TAIL_CHUNKS):
+            named = all(32 <= byte < 127 for byte in name[:4]) and name[:4] not in _FILES
             if not named or size < 0 or content + size > length + 1:
                 break
             place = content + size + -size % alignment
@@ -179,7 +187,7 @@ def _order(file: BinaryIO) -> str:
 
 def _is_unknown(size: int) -> bool:
     """Whether a declared size in bytes stands for none."""
-    return size == 0 or any(0 < 2**bits - size <= _HEADERS_BYTES for bits in _UNKNOWN_BITS)
+    return size == 0 or any(0 < 2**bits - size <= _HEADERS_BYTES or size == 2**bits for bits in _UNKNOWN_BITS)
 
 
 def _wav(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
@@ -192,6 +200,21 @@ def _wav(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
             declared = wide if wide is not None and size == 0xFFFFFFFF else size
             return place, declared or None
     return None
+
+
+def _plain_header(file: BinaryIO, length: int) -> bytes:
+    """The head of a WAV without other chunks, where one is out of place before the samples; else nothing."""
+    form, moved = b"", False
+    for name, place, size in _chunks(file, 12, length, "wav"):
+        moved = moved or place % 2 > 0
+        file.seek(place)
+        if name == b"data":
+            declared = struct.pack("<I", size)
+            chunks = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + declared
+            return b"RIFF" + declared + b"WAVE" + chunks if form and moved else b""
+        if name == b"fmt " and size <= _MAX_FORM_BYTES:
+            form = file.read(size + size % 2)
+    return b""
 
 
 def _aiff(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
