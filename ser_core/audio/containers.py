@@ -67,8 +67,9 @@ def _open(file: Part, kind: str, warnings: list[str]) -> AbstractContextManager[
         at = size.start - len(size.header)
         file = file.part(at, file.seek(0, os.SEEK_END), (0, size.header))
         size = sizes.payload(file, kind)
+    several = kind == "ogg" and ogg.is_multiplexed(file)
     file.seek(0)
-    if kind in SOUNDFILE:
+    if kind in SOUNDFILE and not several:
         sound = _open_soundfile(file)
         beyond = sound is not None and _beyond(size, sound, kind)
         if beyond and kind != "wav":

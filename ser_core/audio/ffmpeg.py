@@ -16,7 +16,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from ser_core.audio import boxes, faults, transport
-from ser_core.audio.formats import asf_length_s, avi_length_s, is_cut_mpeg_frame, mp3_length_s
+from ser_core.audio.formats import asf_is_cut, asf_length_s, avi_length_s, is_cut_mpeg_frame, mp3_length_s
 from ser_core.audio.sizes import Payload, matroska_is_cut
 from ser_core.audio.stored import Block, Part, Recording, block_frames
 from ser_core.errors import AudioError
@@ -46,12 +46,12 @@ def with_av(file: Part, kind: str, warnings: list[str], size: Payload | None) ->
 
     Raises AudioError with code `corrupt`, `no_audio` or `unsupported_format`.
     """
-    cut = False
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    cut = kind == "asf" and asf_is_cut(file, head)
     if kind == "mov":
         end, cut = boxes.whole_end(file)
         file = file.part(0, end)
-    file.seek(0)
-    head = file.read(HEAD_BYTES)
     with ExitStack() as stack:
         container = stack.enter_context(_open(file, kind))
         number, count = 0, len(container.streams.audio)
@@ -116,7 +116,7 @@ def _length_s(
     if kind == "avi":
         return avi_length_s(head, number)
     if kind == "asf":
-        return asf_length_s(head)
+        return asf_length_s(head) if len(container.streams) == 1 else None  # of the longest stream
     if track.duration and track.time_base:
         return float(track.duration * track.time_base)
     if parts := re.fullmatch(r"(\d+):(\d+):([\d.]+)\s*", track.metadata.get("DURATION", "")):  # Matroska

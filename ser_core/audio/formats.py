@@ -41,6 +41,7 @@ _MAGIC = (
 # What else begins with a head of its own, where such files are joined.
 _HEADS = {"flac": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22"), "amr": re.compile(rb"#!AMR(?:-WB)?\n")}
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 # The header of a sound track: scale, rate and, behind its start, length.
 _AVI_STREAM = re.compile(rb"strh.{4}auds.{16}(.{4})(.{4}).{4}(.{4})", re.DOTALL)
 _SYNC = re.compile(rb"\xff[\xe2-\xff]")  # of a frame of MPEG audio
@@ -173,6 +174,13 @@ def asf_length_s(head: bytes) -> float | None:
     )
     seconds = played / 1e7 - preroll / 1e3  # units of 100 ns, of 1 ms
     return seconds if seconds > 0 and not flags & 1 else None
+
+
+def asf_is_cut(file: BinaryIO, head: bytes) -> bool:
+    """Whether a WMA or WMV that starts with `head` ends before its data do."""
+    at = head.find(_ASF_DATA)
+    size = int.from_bytes(head[at + 16 : at + 24], "little") if at >= 0 else 0
+    return at + size > file.seek(0, os.SEEK_END)
 
 
 def heads(file: BinaryIO, kind: str) -> list[int]:

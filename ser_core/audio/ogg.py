@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import BinaryIO
 
 from ser_core.audio.stored import Part
@@ -74,6 +74,12 @@ def links(file: Part) -> Links:
             parts.append(file.part(link.start, end))
         whole = whole and link.ended
     return Links(parts, whole, damaged)
+
+
+def is_multiplexed(file: BinaryIO) -> bool:
+    """Whether an Ogg file holds several tracks at once: several pages at its start begin a stream."""
+    flags = [page[5] for _, page, _ in islice(_pages(file), 2)]
+    return len(flags) == 2 and all(each & _FIRST for each in flags)
 
 
 def _whole_packets(file: BinaryIO, at: int, end: int) -> bytes:
