@@ -25,7 +25,7 @@ MIN_SHARE_PRESENT = 0.9  # of the declared length; with less, the file was cut o
 # many there are: two equal voices in one phase have 2, one of two channels alone 1, one inverted 0.
 CANCELLED_SHARE = 0.67
 CANCELLED_PIECE_S = 2.0  # in which channels are compared
-CANCELLED_LAG_S = 1 / 4_000  # changes over it are compared, without the DC and hum that channels may share
+CANCELLED_LAG_S = 1 / 4_000  # changes over it are compared as well, without the hum that channels may share
 
 
 @dataclass(frozen=True)
@@ -161,23 +161,24 @@ class _Downmix:
         mono: Samples = samples.mean(axis=1, dtype=np.float32)
         start = 0
         if self._channel is None:
-            start = self._cancelled_from(samples, mono, block.sample_rate)
+            start = self._cancelled_from(samples, block.sample_rate)
         if self._channel is not None:
             mono[start:] = samples[start:, min(self._channel, channels - 1)]
         return mono
 
-    def _cancelled_from(self, samples: Samples, mono: Samples, sample_rate: int) -> int:
+    def _cancelled_from(self, samples: Samples, sample_rate: int) -> int:
         """Where `samples`, (frame, channel), begin to cancel; 0, and no channel is chosen, where they do not."""
         lag = max(round(CANCELLED_LAG_S * sample_rate), 1)
         piece = round(CANCELLED_PIECE_S * sample_rate)
-        for start in range(0, max(len(mono) - piece // 2, 1), piece):
-            end = start + piece if len(mono) - start >= 1.5 * piece else len(mono)
-            changes = samples[start + lag : end] - samples[start : end - lag]
-            power = np.einsum("fc,fc->c", changes, changes)
-            change = mono[start + lag : end] - mono[start : end - lag]
-            if float(np.dot(change, change)) < (CANCELLED_SHARE / len(power)) ** 2 * power.max():
-                self._channel, self.warning = int(power.argmax()), faults.CANCELLED
-                return start
+        for start in range(0, max(len(samples) - piece // 2, 1), piece):
+            end = start + piece if len(samples) - start >= 1.5 * piece else len(samples)
+            for part in (samples[start:end], samples[start + lag : end] - samples[start : end - lag]):
+                part = part - part.mean(axis=0)  # (frame, channel)
+                power = np.einsum("fc,fc->c", part, part)
+                mixed = part.mean(axis=1)
+                if float(np.dot(mixed, mixed)) < (CANCELLED_SHARE / len(power)) ** 2 * power.max():
+                    self._channel, self.warning = int(power.argmax()), faults.CANCELLED
+                    return start
         return 0
 
 
