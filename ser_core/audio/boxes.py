@@ -10,7 +10,7 @@ from ser_core.audio import faults
 # Where the boxes of the index say how many samples there are: behind version, flags and, in the first, a size
 # that holds for all of them.
 _CLAIMED_SAMPLES = re.compile(rb"(?:stsz.{8}|trun.{4})(.{4})", re.DOTALL)
-# A track whose samples all last one unit of its time, as those of PCM do. FFmpeg makes an entry of each chunk.
+# A track whose samples all last one unit of its time, as those of PCM do. FFmpeg makes an entry a chunk.
 _UNITS = re.compile(rb"stts.{4}\x00\x00\x00\x01.{4}\x00\x00\x00\x01", re.DOTALL)
 HARMLESS_SAMPLES = 100_000
 

@@ -21,8 +21,8 @@ from ser_core.audio.waveform import SAMPLE_RATE, Samples, Waveform, join
 from ser_core.errors import AudioError
 
 MIN_SHARE_PRESENT = 0.9  # of the declared length; with less, the file was cut off
-# Channels cancel each other where their mean is weaker than this share of the strongest of them, divided by how
-# many there are: two equal voices in one phase have 2, one of two channels alone 1, one inverted 0.
+# Channels cancel each other where their mean is weaker than this share of the strongest of them, divided by
+# how many there are: two equal voices in one phase have 2, one of two channels alone 1, one inverted 0.
 CANCELLED_SHARE = 0.67
 CANCELLED_PIECE_S = 2.0  # in which channels are compared
 CANCELLED_LAG_S = 1 / 4_000  # changes over it are compared as well, without the hum that channels may share
@@ -167,7 +167,7 @@ class _Downmix:
         return mono
 
     def _cancelled_from(self, samples: Samples, sample_rate: int) -> int:
-        """Where `samples`, (frame, channel), begin to cancel; 0, and no channel is chosen, where they do not."""
+        """Where `samples`, (frame, channel), begin to cancel; 0 and no channel where they do not."""
         lag = max(round(CANCELLED_LAG_S * sample_rate), 1)
         piece = round(CANCELLED_PIECE_S * sample_rate)
         for start in range(0, max(len(samples) - piece // 2, 1), piece):

@@ -7,7 +7,7 @@ and opens nothing else, be it a URL, a playlist or a file that another file name
 import re
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import av.container
@@ -31,14 +31,35 @@ HEAD_BYTES = 16_384  # in which an MP3, AVI or WMA tells its length, if it does
 # into every track to learn what it is: a cover picture of 50 kB in an MP3 took 400 MB.
 CODECS = (
     *("aac", "aac_latm", "alac", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "flac", "opus"),
-    *("libopus", "vorbis", "ac3", "eac3", "libopencore_amrnb", "libopencore_amrwb", "amrnb", "amrwb", "speex"),
-    *("gsm", "gsm_ms", "wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice", "adpcm_ms", "adpcm_ima_wav"),
-    *("adpcm_ima_qt", "adpcm_yamaha", "g722", "adpcm_g722", "g726", "g726le", "adpcm_g726", "adpcm_g726le"),
+    *(
+        "libopus",
+        "vorbis",
+        "ac3",
+        "eac3",
+        "libopencore_amrnb",
+        "libopencore_amrwb",
+        "amrnb",
+        "amrwb",
+        "speex",
+    ),
+    *("speex", "gsm", "gsm_ms", "wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice", "adpcm_ms"),
+    *(
+        "adpcm_ima_wav",
+        "adpcm_ima_qt",
+        "adpcm_yamaha",
+        "g722",
+        "adpcm_g722",
+        "g726",
+        "g726le",
+        "adpcm_g726",
+        "adpcm_g726le",
+    ),
     *("g723_1", "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8"),
     *(f"pcm_{kind}{end}" for kind in ("s16", "s24", "s32", "f32", "f64") for end in ("le", "be")),
 )
 # FFmpeg's own decoders of AMR fail at pauses that a phone left out (DTX).
 _BETTER = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
+
 
 @contextmanager
 def with_av(file: Part, kind: str, warnings: list[str], size: Payload | None) -> Iterator[Recording]:

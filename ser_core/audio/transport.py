@@ -1,6 +1,6 @@
 """MPEG transport streams (ISO 13818-1): whether the last frames of a track are cut.
 
-A stream is packets of 188 bytes, on discs behind 4 bytes of time. One that begins a unit (PES) tells its length.
+A stream is packets of 188 bytes, on discs behind 4 bytes of time. The first of a unit (PES) tells its length.
 """
 
 import os

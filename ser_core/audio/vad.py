@@ -30,7 +30,7 @@ GAIN_MAX_DB = 40.0  # RAVDESS has clips that peak at -43 dBFS
 QUIET_DB = GAIN_TARGET_DB - 34.0  # frames that peak below this after the gain are not speech
 GAIN_RELEASE_DB = 6.0 * FRAME_MS / 1000  # per frame: the gain recovers by 6 dB a second after a loud sound
 
-# A DC offset would take the gain's place. Ordinary recordings stay far below OFFSET_MIN and are left as they are.
+# A DC offset would take the gain's place. Ordinary recordings stay below OFFSET_MIN and are left as they are.
 OFFSET_MIN = 0.02  # of full scale
 OFFSET_FRAMES = 33  # over which the offset is followed: a second
 
