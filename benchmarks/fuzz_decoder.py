@@ -80,7 +80,7 @@ def write_seeds(folder: Path) -> None:
 def family_of(content: bytes) -> str:
     """The format of `content` by its first bytes; MP3, which has no magic number, for all others."""
     kind = kind_of(content) or "mp3"
-    return {"mov": "mp4", "matroska": "webm"}.get(kind, kind)
+    return {"mov": "mp4", "matroska": "webm", "rifx": "wav"}.get(kind, kind)
 
 
 def turn(folder: Path, seconds: float) -> Iterator[dict[str, Any]]:

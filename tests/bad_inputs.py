@@ -27,10 +27,12 @@ def tone(
     return (level * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
 
 
-def with_soundfile(samples: NDArray, container: str, subtype: str | None = None, rate: int = RATE) -> bytes:
+def with_soundfile(
+    samples: NDArray, container: str, subtype: str | None = None, rate: int = RATE, endian: str = "FILE"
+) -> bytes:
     """`samples`, shape (frame,) or (frame, channel), encoded by soundfile."""
     file = io.BytesIO()
-    soundfile.write(file, samples, rate, format=container, subtype=subtype)
+    soundfile.write(file, samples, rate, format=container, subtype=subtype, endian=endian)
     return file.getvalue()
 
 
@@ -108,6 +110,26 @@ def surround() -> bytes:
     return file.getvalue()
 
 
+def w64_float() -> bytes:
+    """A tone as float32 in a W64 whose form is an extensible one, as FFmpeg writes it."""
+    return with_av(tone(rate=48_000)[None], "w64", "pcm_f32le", 48_000)
+
+
+def amr(wide: bool = False, seconds: float = 1.0, dtx: bool = False) -> bytes:
+    """AMR frames of random bits, every other second of pauses with `dtx`: how a phone stores speech.
+
+    A frame is 20 ms. Its first byte holds the mode: here the lowest, of 12 bytes in AMR and 17 in AMR-WB, or
+    that nothing is sent (RFC 4867).
+    """
+    rng = np.random.default_rng(0)
+    spoken = [bytes([4]) + rng.bytes(17 if wide else 12) for _ in range(50)]
+    nothing = [bytes([15 << 3 | 4])] * 50
+    frames = [
+        each for second in range(round(seconds)) for each in (nothing if dtx and second % 2 else spoken)
+    ]
+    return (b"#!AMR-WB\n" if wide else b"#!AMR\n") + b"".join(frames)
+
+
 def video(sound: NDArray | None = None, rate: int = 48_000) -> bytes:
     """An MP4 file with one grey picture, and `sound`, shape (frame,), or no sound."""
     file = io.BytesIO()
@@ -182,6 +204,11 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "CAF": lambda: with_soundfile(tone(), "CAF"),
     "CAF lossless": lambda: with_soundfile(tone(), "CAF", "ALAC_16"),
     "W64": lambda: with_soundfile(tone(), "W64"),
+    "W64 float, extensible": w64_float,
+    "WAV big-endian (RIFX)": lambda: with_soundfile(tone(), "WAV", endian="BIG"),
+    "AU little-endian": lambda: with_soundfile(tone(), "AU", endian="LITTLE"),
+    "MOV PCM": lambda: with_av(tone(rate=44_100)[None], "mov", "pcm_s16le", 44_100),
+    "MPEG-TS AAC in LATM": lambda: with_av(tone(rate=48_000)[None], "mpegts", "aac", mpegts_flags="latm"),
     "Ogg FLAC": lambda: with_av(tone()[None], "ogg", "flac", RATE),
     "MP2": lambda: with_av(tone(rate=48_000)[None], "mp2", "mp2"),
     "AAC (ADTS)": lambda: with_av(tone(rate=48_000)[None], "adts", "aac"),
@@ -195,6 +222,8 @@ FORMATS: dict[str, Callable[[], bytes]] = {
 # Coders of speech, which change the level of a tone.
 COARSE: dict[str, Callable[[], bytes]] = {
     "AMR": lambda: with_av(tone(rate=8_000)[None], "amr", "libopencore_amrnb", 8_000, 12_200),
+    "AMR-WB": lambda: amr(wide=True),
+    "AMR with pauses": lambda: amr(seconds=3, dtx=True),
     "3GP AMR": lambda: with_av(tone(rate=8_000)[None], "3gp", "libopencore_amrnb", 8_000, 12_200),
 }
 
@@ -267,7 +296,7 @@ PARTIAL = {
     "half.webm": Partial(0.5, "Cut off", lambda: _truncated(with_av(_noise(3.0)[None], "webm", "libopus"))),
     "half.wav": Partial(1.5, "Cut off", lambda: _truncated(with_soundfile(_noise(3.0), "WAV"))),
     "half.opus": Partial(
-        2.0, "No end", lambda: _truncated(with_soundfile(_noise(18.0), "OGG", "OPUS", 48_000))
+        3.0, "No end", lambda: _truncated(with_soundfile(_noise(18.0), "OGG", "OPUS", 48_000))
     ),
     "lying_length.flac": Partial(
         3.0, "Cut off", lambda: with_flac_length(with_soundfile(_noise(3.0), "FLAC"), 2**35)

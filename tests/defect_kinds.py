@@ -12,7 +12,7 @@ import av
 import numpy as np
 from av.stream import Disposition
 from bad_files import chunk, id3, with_ogg_checksums
-from bad_inputs import encode, with_soundfile
+from bad_inputs import amr, encode, with_soundfile
 from numpy.typing import NDArray
 
 SECONDS = 3.0
@@ -64,26 +64,37 @@ LIST = chunk(b"LIST", b"INFO" + chunk(b"INAM", b"A title that is no sound"))
 KINDS = (
     Kind("WAV", "PCM", partial(muxed, "wav", "pcm_s16le", 16_000), "Cut off"),
     Kind("WAV", "G.726", partial(muxed, "wav", "g726", 8_000, 32_000), "Cut off"),
+    Kind(
+        "WAV, big-endian", "PCM", lambda: with_soundfile(sound(), "WAV", endian="BIG"), "Cut off", title=False
+    ),
     Kind("RF64", "PCM", lambda: rf64(PCM, len(PCM)), "Cut off", title=False),
     Kind("AIFF", "PCM", partial(muxed, "aiff", "pcm_s16be", 16_000), "Cut off"),
     Kind("AU", "PCM", lambda: with_soundfile(sound(), "AU"), "Cut off", title=False),
     Kind("CAF", "PCM", partial(muxed, "caf", "pcm_s16le", 16_000), "Cut off"),
     Kind("CAF", "ALAC", lambda: with_soundfile(sound(), "CAF", "ALAC_16"), "Cut off", 1.54, title=False),
     Kind("W64", "PCM", partial(muxed, "w64", "pcm_s16le", 16_000), "Cut off", title=False),
+    Kind("W64", "PCM, float", partial(muxed, "w64", "pcm_f32le", 16_000), "Cut off", title=False),
     Kind("FLAC", "FLAC", partial(muxed, "flac", "flac", 16_000), "Cut off"),
-    Kind("Ogg", "Vorbis", lambda: with_soundfile(sound(), "OGG", "VORBIS"), "No end", 0.8, title=False),
-    Kind("Ogg", "Opus", partial(muxed, "ogg", "libopus"), "No end", 1.0),
-    Kind("Ogg", "FLAC", partial(muxed, "ogg", "flac", 16_000), "No end", 1.0),
+    Kind("Ogg", "Vorbis", lambda: with_soundfile(sound(), "OGG", "VORBIS"), "No end", 1.35, title=False),
+    Kind("Ogg", "Opus", partial(muxed, "ogg", "libopus"), "No end", 1.62),
+    Kind("Ogg", "FLAC", partial(muxed, "ogg", "flac", 16_000), "No end", 1.66),
     Kind("MP3", "MP3", partial(muxed, "mp3", "libmp3lame", 44_100), "Cut off"),
     Kind("MP2", "MP2", partial(muxed, "mp2", "mp2"), "No end", title=False),
     Kind("ADTS", "AAC", partial(muxed, "adts", "aac"), "No end", title=False),
     Kind("AMR", "AMR", partial(muxed, "amr", "libopencore_amrnb", 8_000, 12_200), "No end", title=False),
+    Kind("AMR", "AMR-WB", partial(amr, True, SECONDS), "No end", title=False),
     Kind("M4A, index behind", "AAC", partial(muxed, "ipod", "aac"), "corrupt", 0.0),
     Kind("M4A, index in front", "AAC", partial(muxed, "ipod", "aac", movflags="faststart"), "Cut off"),
     Kind(
         "MP4 in fragments",
         "AAC",
         partial(muxed, "mp4", "aac", movflags="frag_keyframe+empty_moov", frag_duration="500000"),
+        "Cut off",
+    ),
+    Kind(
+        "MOV, index in front",
+        "PCM",
+        partial(muxed, "mov", "pcm_s16le", 44_100, movflags="faststart"),
         "Cut off",
     ),
     Kind(

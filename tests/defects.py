@@ -6,8 +6,6 @@ docs/reliability.md.
 
 import struct
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from defect_kinds import (
     video_longer_than_its_sound,
     whole,
 )
+from defects_joined import JOINED, Case, pcm
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -44,26 +43,10 @@ def antiphase(container: str, second: float) -> bytes:
     return with_soundfile(np.stack([left, -second * left], axis=1), container)
 
 
-@dataclass(frozen=True)
-class Case:
-    """A defect of some containers and codecs, and what is read."""
-
-    defect: str
-    where: str
-    seconds: float
-    warning: str  # its name; nothing where nothing is said
-    make: Callable[[], bytes]
-
-
 def resized(content: bytes, marker: bytes, offset: int, form: str, size: int) -> bytes:
     """`content` with another declared size, so many bytes behind `marker`."""
     at = content.index(marker) + len(marker) + offset
     return content[:at] + struct.pack(form, size) + content[at + struct.calcsize(form) :]
-
-
-def pcm(container: str) -> bytes:
-    """`sound` in a container of libsndfile."""
-    return with_soundfile(sound(), container)
 
 
 def sized(container: str, data_bytes: int) -> bytes:
@@ -77,16 +60,6 @@ def sized(container: str, data_bytes: int) -> bytes:
     return resized(pcm(container), *place[:3], data_bytes + place[3])
 
 
-def channels(count: int, rate: int, container: str, codec: str | None = None) -> bytes:
-    """`sound` in so many channels alike."""
-    return with_soundfile(np.stack([sound(rate=rate)] * count, axis=1), container, codec, rate)
-
-
-def joined(container: str, codec: str | None, *forms: tuple[int, int]) -> bytes:
-    """Files of these channels and rates, one behind the other."""
-    return b"".join(channels(count, rate, container, codec) for count, rate in forms)
-
-
 def streamed(share: float = 1.0) -> bytes:
     """A WebM as browsers record it: no length, no index; the first `share` of it."""
     content = with_av(sound(rate=48_000)[None], "webm", "libopus", live="1")
@@ -94,82 +67,12 @@ def streamed(share: float = 1.0) -> bytes:
 
 
 SHORT, RIGHT, LONG = len(PCM) // 2, len(PCM), 2 * len(PCM)
-ONE_RECORDING = "several recordings, one behind the other"
 SIZE_SHORT = "declared size too short, as after a crash or above 4 GiB"
 SIZE_UNKNOWN = "declared size 0 or the largest number, as when streamed"
 SIZE_LONG = "declared size too long"
 TRACKS = "several tracks, none marked"
 CASES = (
-    Case(
-        ONE_RECORDING,
-        "Ogg Vorbis",
-        9.0,
-        "",
-        lambda: joined("OGG", "VORBIS", (1, 16_000), (2, 44_100), (1, 22_050)),
-    ),
-    Case(
-        ONE_RECORDING,
-        "Ogg Opus",
-        9.0,
-        "",
-        lambda: joined("OGG", "OPUS", (1, 48_000), (2, 24_000), (1, 16_000)),
-    ),
-    Case(
-        ONE_RECORDING,
-        "Ogg Opus then Vorbis",
-        6.0,
-        "",
-        lambda: channels(1, 48_000, "OGG", "OPUS") + channels(2, 44_100, "OGG", "VORBIS"),
-    ),
-    Case(
-        ONE_RECORDING, "MP3 stereo then mono", 6.05, "", lambda: joined("MP3", None, (2, 44_100), (1, 44_100))
-    ),
-    Case(
-        ONE_RECORDING, "MP3 mono then stereo", 6.05, "", lambda: joined("MP3", None, (1, 44_100), (2, 44_100))
-    ),
-    Case(
-        ONE_RECORDING,
-        "MP3 44.1 then 22.05 kHz",
-        6.05,
-        "",
-        lambda: joined("MP3", None, (1, 44_100), (1, 22_050)),
-    ),
-    Case(
-        "several recordings, the last one cut off",
-        "Ogg Opus",
-        5.0,
-        "No end",
-        lambda: joined("OGG", "OPUS", (1, 48_000), (1, 24_000))[:-3000],
-    ),
-    Case("zeros, text or the rest of a frame in front", "MP3", 3.0, "", lambda: bytes(5000) + pcm("MP3")),
-    Case(
-        "zeros, text or the rest of a frame in front",
-        "MP3",
-        3.0,
-        "",
-        lambda: b"HTTP/1.0 200 OK\r\n\r\n" + pcm("MP3"),
-    ),
-    Case(
-        "zeros, text or the rest of a frame in front",
-        "MP3",
-        3.0,
-        "",
-        lambda: pcm("MP3")[150:600] + pcm("MP3"),
-    ),
-    Case(
-        "zeros, text or the rest of a frame in front",
-        "MP3",
-        3.0,
-        "",
-        lambda: b"\xff\xfb\x90\x44" + bytes(300) + pcm("MP3"),  # as if a frame began there
-    ),
-    Case(
-        "several recordings, one behind the other: the first one's size is right",
-        "WAV",
-        6.0,
-        "Wrong size",
-        lambda: pcm("WAV") + pcm("WAV"),
-    ),
+    *JOINED,
     Case(
         "streamed, without a length, cut off",
         "FLAC",

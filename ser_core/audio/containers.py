@@ -10,35 +10,23 @@ header and lets mpg123 write to stderr.
 import os
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from itertools import islice, pairwise
 from typing import BinaryIO
 
 import soundfile
 
-from ser_core.audio import faults, formats, sizes
+from ser_core.audio import boxes, faults, formats, ogg, sizes
 from ser_core.audio.ffmpeg import with_av
 from ser_core.audio.sizes import Payload
 from ser_core.audio.stored import Block, Part, Recording, block_frames
 from ser_core.errors import AudioError
 
 BEHIND_S = 0.1  # sound behind the declared end that is worth a word
-MAX_LINKS = 10_000  # of a chained Ogg file
+MAX_LINKS = 10_000  # of joined recordings
 
-SOUNDFILE = (
-    "wav",
-    "flac",
-    "ogg",
-    "aiff",
-    "au",
-    "caf",
-    "w64",
-)  # which libsndfile is asked to read first
-SIZED = (
-    "wav",
-    "aiff",
-    "au",
-    "caf",
-    "w64",
-)  # whose header says how many bytes of samples there are
+# Which libsndfile is asked to read first. It takes the floats of an extensible W64 for integers.
+SOUNDFILE = ("wav", "rifx", "flac", "ogg", "aiff", "au", "caf")
+SIZED = ("wav", "rifx", "aiff", "au", "caf", "w64")  # whose header says how many bytes of samples there are
 
 # libsndfile's own numbers for headers that it refuses to open (sndfile/src/common.h, SFE_*).
 _SFE_BAD_RATE, _SFE_TOO_MANY_CHANNELS = 24, 33
@@ -58,10 +46,15 @@ def open_recording(file: BinaryIO) -> AbstractContextManager[Recording]:
         raise faults.unsupported()
     part = Part(file, form.start, file.seek(0, os.SEEK_END))
     if form.kind == "ogg":
-        links, whole = sizes.ogg_links(part)
-        if len(links) > 1:
-            return _chained(part, links[:MAX_LINKS], whole)
-        return _open(part, "ogg", [] if whole else [faults.NO_END])
+        found = ogg.links(part)
+        warnings = [*([] if found.whole else [faults.NO_END]), *([faults.DAMAGED] if found.damaged else [])]
+        if len(found.parts) == 1:
+            return _open(found.parts[0], "ogg", warnings)
+        return _chained(found.parts[:MAX_LINKS], "ogg", warnings)
+    heads = boxes.heads(part) if form.kind == "mov" else formats.heads(part, form.kind)
+    if len(heads) > 1:
+        edges = pairwise([*heads, part.seek(0, os.SEEK_END)])
+        return _chained([part.part(*each) for each in islice(edges, MAX_LINKS)], form.kind, [])
     return _open(part, form.kind, [])
 
 
@@ -70,24 +63,32 @@ def _open(file: Part, kind: str, warnings: list[str]) -> AbstractContextManager[
     size = sizes.payload(file, kind) if kind in SIZED else None
     if size and kind != "wav" and size.declared != size.present and size.share == 1.0:
         file = file.part(0, size.start + size.present, sizes.true_size(kind, size))
+    if size and size.header:
+        at = size.start - len(size.header)
+        file = file.part(at, file.seek(0, os.SEEK_END), (0, size.header))
+        size = sizes.payload(file, kind)
+    several = kind == "ogg" and ogg.is_multiplexed(file)
     file.seek(0)
-    if kind in SOUNDFILE:
+    if kind in SOUNDFILE and not several:
         sound = _open_soundfile(file)
         beyond = sound is not None and _beyond(size, sound, kind)
         if beyond and kind != "wav":
             warnings = [*warnings, faults.WRONG_SIZE]
-        if sound and 0 < sound.frames < _FRAMES_UNKNOWN and not (beyond and kind == "wav"):
+        # The header of an AIFF counts the frames in another place too.
+        if sound and 0 < sound.frames < _FRAMES_UNKNOWN and not (beyond and kind in ("wav", "aiff")):
             return _with_soundfile(file, kind, sound, size, warnings)
         if sound:  # the length was never written, or is an earlier one: FFmpeg reads what is there
             sound.close()
         file.seek(0)
+    if kind == "rifx":
+        raise faults.unsupported("The sound in this file is coded in an unknown way")
     if size and kind == "wav":
         # As RIFF: FFmpeg is told to read to the end, and refuses an RF64 whose 64-bit size is absurd.
         # Without a size: behind the end that it names FFmpeg looks for chunks, through gigabytes of silence.
         end = size.start + size.present
         file = Part(file.part(0, end, (0, b"RIFF")), 0, end, (size.start - 4, bytes(4)))
-        if size.beyond:
-            warnings = [*warnings, faults.WRONG_SIZE]
+    if size and size.beyond and kind in ("wav", "w64"):
+        warnings = [*warnings, faults.WRONG_SIZE]
     return with_av(file, kind, warnings, size)
 
 
@@ -131,7 +132,8 @@ def _with_soundfile(
 
     present = size.share if size else 1.0
     with sound:
-        duration_s = sound.frames / sound.samplerate
+        cut = faults.NO_END in warnings  # then the last page of an Ogg counts what is missing of it
+        duration_s = None if cut else sound.frames / sound.samplerate
         yield Recording(sound.samplerate, sound.channels, duration_s, blocks(), warnings, present)
 
 
@@ -150,28 +152,27 @@ def _rest(file: Part, kind: str, frames: int, sample_rate: int, warnings: list[s
 
 
 @contextmanager
-def _chained(file: Part, links: list[tuple[int, int]], whole: bool) -> Iterator[Recording]:
-    """Ogg recordings one behind the other, as one."""
-    warnings: list[str] = [] if whole else [faults.NO_END]
+def _chained(links: list[Part], kind: str, warnings: list[str]) -> Iterator[Recording]:
+    """Recordings of one `kind`, one behind the other, as one."""
     lost = 0
 
     def blocks() -> Generator[Block]:
         nonlocal lost
-        for start, end in links:
+        for link in links:
             try:
-                with _open(file.part(start, end), "ogg", []) as recording:
+                with _open(link, kind, []) as recording:
                     yield from recording.blocks
                     warnings.extend(one for one in recording.warnings if one not in warnings)
             except AudioError:
                 lost += 1
         if lost == len(links):
             raise faults.corrupt()
-        if lost:
+        if lost and faults.DAMAGED not in warnings:
             warnings.append(faults.DAMAGED)
 
-    for start, end in links:
+    for link in links:
         try:
-            with _open(file.part(start, end), "ogg", []) as first:
+            with _open(link, kind, []) as first:
                 sample_rate, channels = first.sample_rate, first.channels
             break
         except AudioError:

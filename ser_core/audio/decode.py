@@ -21,9 +21,11 @@ from ser_core.audio.waveform import SAMPLE_RATE, Samples, Waveform, join
 from ser_core.errors import AudioError
 
 MIN_SHARE_PRESENT = 0.9  # of the declared length; with less, the file was cut off
-# Channels cancel each other where their mean is so much weaker than the strongest of them, for each channel
-# there is: two equal voices in one phase have 1, one of two channels alone 0.5.
-CANCELLED_SHARE = 0.5
+# Channels cancel each other where their mean is weaker than this share of the strongest of them, divided by
+# how many there are: two equal voices in one phase have 2, one of two channels alone 1, one inverted 0.
+CANCELLED_SHARE = 0.67
+CANCELLED_PIECE_S = 2.0  # in which channels are compared
+CANCELLED_LAG_S = 1 / 4_000  # changes over it are compared as well, without the hum that channels may share
 
 
 @dataclass(frozen=True)
@@ -157,12 +159,27 @@ class _Downmix:
         if channels == 1:
             return samples[:, 0]
         mono: Samples = samples.mean(axis=1, dtype=np.float32)
+        start = 0
         if self._channel is None:
-            power = np.einsum("fc,fc->c", samples, samples)
-            if float(np.dot(mono, mono)) < (CANCELLED_SHARE / channels) ** 2 * power.max():
-                self._channel = int(power.argmax())
-                self.warning = faults.CANCELLED
-        return mono if self._channel is None else samples[:, min(self._channel, channels - 1)]
+            start = self._cancelled_from(samples, block.sample_rate)
+        if self._channel is not None:
+            mono[start:] = samples[start:, min(self._channel, channels - 1)]
+        return mono
+
+    def _cancelled_from(self, samples: Samples, sample_rate: int) -> int:
+        """Where `samples`, (frame, channel), begin to cancel; 0 and no channel where they do not."""
+        lag = max(round(CANCELLED_LAG_S * sample_rate), 1)
+        piece = round(CANCELLED_PIECE_S * sample_rate)
+        for start in range(0, max(len(samples) - piece // 2, 1), piece):
+            end = start + piece if len(samples) - start >= 1.5 * piece else len(samples)
+            for part in (samples[start:end], samples[start + lag : end] - samples[start : end - lag]):
+                part = part - part.mean(axis=0)  # (frame, channel)
+                power = np.einsum("fc,fc->c", part, part)
+                mixed = part.mean(axis=1)
+                if float(np.dot(mixed, mixed)) < (CANCELLED_SHARE / len(power)) ** 2 * power.max():
+                    self._channel, self.warning = int(power.argmax()), faults.CANCELLED
+                    return start
+        return 0
 
 
 def _resampled(blocks: Iterator[Block], mix: _Downmix) -> Iterator[Samples]:

@@ -4,12 +4,10 @@ FFmpeg reads through our file object and may use the decoders of speech recordin
 and opens nothing else, be it a URL, a playlist or a file that another file names.
 """
 
-import os
 import re
-import struct
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import av.container
@@ -17,8 +15,8 @@ import numpy as np
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from ser_core.audio import faults
-from ser_core.audio.formats import asf_length_s, avi_length_s, is_cut_mpeg_frame, mp3_length_s
+from ser_core.audio import boxes, faults, transport
+from ser_core.audio.formats import asf_is_cut, asf_length_s, avi_length_s, is_cut_mpeg_frame, mp3_length_s
 from ser_core.audio.sizes import Payload, matroska_is_cut
 from ser_core.audio.stored import Block, Part, Recording, block_frames
 from ser_core.errors import AudioError
@@ -28,54 +26,39 @@ MAX_TRACKS = 16
 SILENCE_POWER = 1e-9  # mean square; -90 dBFS
 UNSIZED = ("aac", "amr", "mpegts")  # containers without a length; FFmpeg guesses one
 HEAD_BYTES = 16_384  # in which an MP3, AVI or WMA tells its length, if it does
-PACKET_BYTES = 188  # of MPEG-TS; 192 on discs
 
 # FFmpeg's names of the decoders that recordings of speech need, and the only ones that it may use. It looks
 # into every track to learn what it is: a cover picture of 50 kB in an MP3 took 400 MB.
 CODECS = (
+    *("aac", "aac_latm", "alac", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "flac", "opus"),
     *(
-        "aac",
-        "alac",
-        "mp1",
-        "mp1float",
-        "mp2",
-        "mp2float",
-        "mp3",
-        "mp3float",
-        "flac",
-        "opus",
         "libopus",
         "vorbis",
+        "ac3",
+        "eac3",
+        "libopencore_amrnb",
+        "libopencore_amrwb",
+        "amrnb",
+        "amrwb",
+        "speex",
     ),
-    *("ac3", "eac3", "amrnb", "amrwb", "libopencore_amrnb", "libopencore_amrwb", "speex", "gsm", "gsm_ms"),
+    *("speex", "gsm", "gsm_ms", "wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice", "adpcm_ms"),
     *(
-        "wmav1",
-        "wmav2",
-        "wmapro",
-        "wmalossless",
-        "wmavoice",
-        "adpcm_ms",
         "adpcm_ima_wav",
         "adpcm_ima_qt",
+        "adpcm_yamaha",
         "g722",
-    ),
-    *(
         "adpcm_g722",
         "g726",
         "g726le",
         "adpcm_g726",
         "adpcm_g726le",
-        "pcm_alaw",
-        "pcm_mulaw",
-        "pcm_u8",
-        "pcm_s8",
     ),
+    *("g723_1", "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8"),
     *(f"pcm_{kind}{end}" for kind in ("s16", "s24", "s32", "f32", "f64") for end in ("le", "be")),
 )
-
-# Where the boxes of an MP4's index say how many samples there are: behind version, flags and, in the first, a
-# size that holds for all of them.
-_CLAIMED_SAMPLES = re.compile(rb"(?:stsz.{8}|trun.{4})(.{4})", re.DOTALL)
+# FFmpeg's own decoders of AMR fail at pauses that a phone left out (DTX).
+_BETTER = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
 
 
 @contextmanager
@@ -84,23 +67,26 @@ def with_av(file: Part, kind: str, warnings: list[str], size: Payload | None) ->
 
     Raises AudioError with code `corrupt`, `no_audio` or `unsupported_format`.
     """
-    if kind == "mov":
-        _check_index(file)
     file.seek(0)
     head = file.read(HEAD_BYTES)
+    cut = kind == "asf" and asf_is_cut(file, head)
+    if kind == "mov":
+        end, cut = boxes.whole_end(file)
+        file = file.part(0, end)
     with ExitStack() as stack:
         container = stack.enter_context(_open(file, kind))
         number, count = 0, len(container.streams.audio)
         if not count:
-            raise faults.no_audio()
+            raise faults.corrupt() if cut else faults.no_audio()
         if count > 1:
             number = _best_track(container, file, kind)
             container = stack.enter_context(_open(file, kind))  # the other one may have been read
             warnings = [*warnings, faults.one_track(number, count)]
         track = container.streams.audio[number]
         _check_codec(track)
-        declared_s = None if _is_guess(kind, size) else _length_s(container, track, kind, head, number)
-        blocks = stack.enter_context(closing(_blocks(container, track, file, kind, warnings)))
+        guess = faults.NO_END in warnings or _is_guess(kind, size)  # an Ogg without its end
+        declared_s = None if guess else _length_s(container, track, kind, head, number)
+        blocks = stack.enter_context(closing(_blocks(container, track, file, kind, warnings, cut)))
         present = size.share if size else 1.0
         yield Recording(track.rate, track.channels, declared_s, blocks, warnings, present)
 
@@ -123,6 +109,17 @@ def _check_codec(track: av.AudioStream) -> None:
         raise faults.corrupt()
 
 
+def _decoder(track: av.AudioStream) -> av.AudioCodecContext:
+    """The decoder of a track: FFmpeg's choice, or a better one."""
+    name = _BETTER.get(track.codec_context.name)
+    if name is None:
+        return track.codec_context
+    decoder = av.CodecContext.create(name, "r")
+    assert isinstance(decoder, av.AudioCodecContext)
+    decoder.sample_rate, decoder.layout = track.rate, "mono"  # the codec knows no other
+    return decoder
+
+
 def _is_guess(kind: str, size: Payload | None) -> bool:
     """Whether FFmpeg's length of a recording is no more than a guess."""
     if kind == "wav":
@@ -140,7 +137,7 @@ def _length_s(
     if kind == "avi":
         return avi_length_s(head, number)
     if kind == "asf":
-        return asf_length_s(head)
+        return asf_length_s(head) if len(container.streams) == 1 else None  # of the longest stream
     if track.duration and track.time_base:
         return float(track.duration * track.time_base)
     if parts := re.fullmatch(r"(\d+):(\d+):([\d.]+)\s*", track.metadata.get("DURATION", "")):  # Matroska
@@ -168,7 +165,7 @@ def _power(container: av.container.InputContainer, track: av.AudioStream, file: 
     total, frames, seconds = 0.0, 0, 0.0
     try:
         _check_codec(track)
-        for block in _blocks(container, track, file, "", []):
+        for block in _blocks(container, track, file, "", [], False):
             samples = np.nan_to_num(block.samples.astype(np.float64))
             total, frames = total + float(np.square(samples).mean(axis=1).sum()), frames + len(samples)
             seconds += block.duration_s
@@ -185,8 +182,9 @@ def _blocks(
     file: Part,
     kind: str,
     warnings: list[str],
+    cut: bool,
 ) -> Generator[Block]:
-    """Blocks of one audio track; video and subtitles are never decoded.
+    """Blocks of one audio track; video and subtitles are never decoded. `cut`: the file ends too soon.
 
     Packets that cannot be decoded are left out, as players do. Rate, channels and sample format may change on
     the way, where two MP3 files were joined.
@@ -197,6 +195,8 @@ def _blocks(
     form: tuple[int, int, str] | None = None  # channels, rate, sample format
     to_float: av.AudioResampler | None = None
     last: av.Packet[Any] | None = None
+    decoder = _decoder(track)
+    mpeg = decoder.name.startswith("mp")  # in any container; tags and padding may stand between its frames
 
     def joined() -> Block:
         assert form
@@ -206,8 +206,10 @@ def _blocks(
         for packet in container.demux(track):
             last = packet if packet.size else last
             try:
-                frames = packet.decode()
-            except av.InvalidDataError:
+                frames = decoder.decode(packet)
+            except av.FFmpegError as error:
+                if isinstance(error, MemoryError):
+                    raise
                 bad += 1
                 continue
             for frame in frames:
@@ -234,38 +236,16 @@ def _blocks(
         read = True
     if bad and not read:
         raise faults.corrupt()
-    # Tags between or behind the frames of an MP3 are not damage.
-    if inside > (1 if kind == "mp3" else 0):
+    if inside > mpeg:
         warnings.append(faults.DAMAGED)
-    elif (bad and kind != "mp3") or (last and _is_cut(last, file, kind)):
+    elif cut or (bad and not mpeg) or (last and _is_cut(last, track, file, kind)):
         warnings.append(faults.NO_END)
 
 
-def _is_cut(last: "av.Packet[Any]", file: Part, kind: str) -> bool:
+def _is_cut(last: "av.Packet[Any]", track: av.AudioStream, file: Part, kind: str) -> bool:
     """Whether a file ends inside something, by the last packet of a track."""
     if kind == "mp3":
         return is_cut_mpeg_frame(bytes(last))
     if kind == "matroska":
         return last.pos is not None and matroska_is_cut(file, last.pos)
-    size = file.seek(0, os.SEEK_END)
-    return kind == "mpegts" and all(size % packet for packet in (PACKET_BYTES, PACKET_BYTES + 4))
-
-
-def _check_index(file: BinaryIO) -> None:
-    """Refuses an MP4 whose index claims more samples than the file has bytes, and goes back to its start.
-
-    FFmpeg makes 24 bytes of each claimed sample before it looks for any: a damaged number of a file of 4 kB
-    takes gigabytes. A worker's limit (`ser_core.audio.isolated`) holds for what hides from this.
-    """
-    size, at = file.seek(0, os.SEEK_END), 0
-    while at + 8 <= size:
-        file.seek(at)
-        length, name = struct.unpack(">I4s", file.read(8))
-        if length == 1:  # it follows, in 64 bits
-            length = int.from_bytes(file.read(8))
-        if name in (b"moov", b"moof"):
-            index = file.read(min(length or size, size))
-            if any(int.from_bytes(claimed) > size for claimed in _CLAIMED_SAMPLES.findall(index)):
-                raise faults.corrupt()
-        at = at + length if length >= 8 else size  # 0: up to the end of the file
-    file.seek(0)
+    return kind == "mpegts" and transport.is_cut(file, track.id)

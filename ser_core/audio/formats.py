@@ -7,6 +7,7 @@ before a recording.
 import os
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import BinaryIO
 
 # How the names of recordings end; `is_named_or_recording` looks at the content as well.
@@ -20,7 +21,10 @@ HEAD_BYTES = 65_536  # enough to tell the format
 MAX_TAGS = 16  # ID3 tags one behind the other
 MAX_PADDING_BYTES = 16 * 1024**2  # zeros before a recording
 CHAIN = 4  # frames in a row, so that other data are not taken for MPEG audio
+MAX_GARBAGE_BYTES = 16 * 1024**2  # before the first frame of an MPEG stream
+MAX_SYNCS = 200_000  # places in it that look like a frame, which are tried
 TS_PACKETS = 5
+TS_SIZES = (188, 192)  # bytes of a packet; disc recorders put a time before each
 CHUNK_BYTES = 1024**2  # read at once while searching
 
 _MAGIC = (
@@ -29,13 +33,18 @@ _MAGIC = (
     (b"\x1aE\xdf\xa3", "matroska"),
     (b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb", "w64"),
     (b".snd", "au"),
+    (b"dns.", "au"),  # little-endian
     (b"caff", "caf"),
     (b"#!AMR", "amr"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
 )
+# What else begins with a head of its own, where such files are joined.
+_HEADS = {"flac": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22"), "amr": re.compile(rb"#!AMR(?:-WB)?\n")}
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 # The header of a sound track: scale, rate and, behind its start, length.
 _AVI_STREAM = re.compile(rb"strh.{4}auds.{16}(.{4})(.{4}).{4}(.{4})", re.DOTALL)
+_SYNC = re.compile(rb"\xff[\xe2-\xff]")  # of a frame of MPEG audio
 _QUICKTIME = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 # kbit/s by index, of MPEG 1 layer I, II, III and of MPEG 2 layer I, layer II and III.
@@ -53,12 +62,15 @@ _RATES = (44_100, 48_000, 32_000)  # Hz, of MPEG 1; half of it of MPEG 2, a quar
 class Format:
     """What a file holds."""
 
-    kind: str  # FFmpeg's name of the container
+    kind: str  # FFmpeg's name of the container, or "rifx": a big-endian WAV, which FFmpeg reads wrongly
     start: int  # bytes before the recording
 
 
-def detect(file: BinaryIO) -> Format | None:
-    """The format of `file`, which is left anywhere; None where it is no recording in a format read here."""
+def detect(file: BinaryIO, garbage: int = MAX_GARBAGE_BYTES) -> Format | None:
+    """The format of `file`, which is left anywhere; None where it is no recording in a format read here.
+
+    `garbage`: bytes before the first frame of an MPEG stream that are searched.
+    """
     start, head = 0, _head(file, 0)
     for _ in range(MAX_TAGS):
         if not head.startswith(b"ID3"):
@@ -73,16 +85,22 @@ def detect(file: BinaryIO) -> Format | None:
     # Four bytes of anything can pass for the header of an MP3 frame: others must follow.
     if kind and (kind != "mp3" or _chained(head, 0)):
         return Format(kind, start)
-    for at in range(len(head) - 4):
-        if head[at] == 0xFF and (found := _chained(head, at)):
-            return Format(found, start + at)
+    for size in TS_SIZES:  # of a packet; the first one may be cut
+        for at in range(size):
+            if _synced(head[at::size]):
+                return Format("mpegts", start + at)
+    file.seek(start)
+    head = file.read(garbage)
+    for found in islice(_SYNC.finditer(head), MAX_SYNCS):
+        if mpeg := _chained(head, found.start()):
+            return Format(mpeg, start + found.start())
     return Format(kind, start) if kind else None
 
 
 def is_recording(path: str | os.PathLike[str]) -> bool:
     """Whether the content of a file is a recording in a format read here. Raises OSError."""
     with open(path, "rb") as file:
-        form = detect(file)
+        form = detect(file, HEAD_BYTES)  # behind more, any file may hold some frames
         if form is None:
             return False
         # Four bytes of anything can pass for the header of an MP3 frame.
@@ -101,6 +119,8 @@ def is_named_or_recording(path: str | os.PathLike[str]) -> bool:
 
 def kind_of(head: bytes) -> str | None:
     """FFmpeg's name for the container that starts with `head`; None if it is not one that is read here."""
+    if head[:4] == b"RIFX" and head[8:12] == b"WAVE":
+        return "rifx"
     if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
         return "wav"
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
@@ -112,10 +132,8 @@ def kind_of(head: bytes) -> str | None:
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
-    for size, first in ((188, 0), (192, 4)):  # of a packet; disc recorders put a time before each
-        syncs = head[first::size][:TS_PACKETS]
-        if len(syncs) == TS_PACKETS and set(syncs) == {0x47}:
-            return "mpegts"
+    if any(_synced(head[first::size]) for size, first in zip(TS_SIZES, (0, 4), strict=True)):
+        return "mpegts"
     if _mpeg_frame(head[:4]):
         return "mp3"
     return _chained(head, 0)
@@ -158,10 +176,36 @@ def asf_length_s(head: bytes) -> float | None:
     return seconds if seconds > 0 and not flags & 1 else None
 
 
+def asf_is_cut(file: BinaryIO, head: bytes) -> bool:
+    """Whether a WMA or WMV that starts with `head` ends before its data do."""
+    at = head.find(_ASF_DATA)
+    size = int.from_bytes(head[at + 16 : at + 24], "little") if at >= 0 else 0
+    return at + size > file.seek(0, os.SEEK_END)
+
+
+def heads(file: BinaryIO, kind: str) -> list[int]:
+    """Where the recordings begin that are joined in a FLAC or AMR file; one place where it is no such."""
+    if kind not in _HEADS:
+        return [0]
+    found: dict[int, None] = {0: None}
+    file.seek(0)
+    buffer, base = b"", 0
+    while chunk := file.read(CHUNK_BYTES):
+        buffer += chunk
+        found.update((base + head.start(), None) for head in _HEADS[kind].finditer(buffer))
+        base, buffer = base + len(buffer) - len(buffer[-8:]), buffer[-8:]
+    return list(found)
+
+
 def is_cut_mpeg_frame(frame: bytes) -> bool:
     """Whether a frame of MPEG audio is shorter than its header says."""
     form = _mpeg_frame(frame[:4])
     return form is not None and len(frame) < form[0]
+
+
+def _synced(bytes_: bytes) -> bool:
+    """Whether so many packets of MPEG-TS begin with what is their mark."""
+    return bytes_[:TS_PACKETS] == b"\x47" * TS_PACKETS
 
 
 def _head(file: BinaryIO, start: int) -> bytes:

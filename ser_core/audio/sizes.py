@@ -1,7 +1,7 @@
 """How much sound a file holds, by its headers and in truth.
 
 Sizes in headers can be wrong: a recorder that lost power leaves the size of an earlier state, and WAV cannot
-write a size above 4 GiB. An Ogg file may hold several recordings, one behind the other.
+write a size above 4 GiB.
 """
 
 import os
@@ -9,23 +9,32 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from typing import BinaryIO
 
 CHUNK_BYTES = 1024**2  # read at once while searching
 MAX_CHUNKS = 100_000  # looked at in one file: a hostile one has one in every eight bytes
-MAX_CHUNKS = 1000  # behind the sound
+MAX_TAIL_CHUNKS = 1000  # behind the sound
 MAX_TAILS = 100  # places where they may begin that are tried
 # Sizes that are written where a recording is streamed: 0, or the largest number of 31, 32 or 63 bits less the
 # headers. A file that has as much is taken at its word.
 _UNKNOWN_BITS = (31, 32, 63, 64)
 _HEADERS_BYTES = 4096
+_MAX_FORM_BYTES = 1000
 # Name and size of a chunk, and what its place is a multiple of.
-_CHUNKS = {"wav": ("<4sI", 2), "aiff": (">4sI", 2), "caf": (">4sq", 1), "w64": ("<16sQ", 8)}
-_FILES = (b"RIFF", b"RF64", b"FORM")  # that begin another file
+_CHUNKS = {"wav": ("4sI", 2), "rifx": ("4sI", 2), "aiff": ("4sI", 2), "caf": ("4sq", 1), "w64": ("16sQ", 8)}
+_LITTLE_ENDIAN = (b"RIFF", b"RF64", b"BW64", b"riff", b"dns.")  # how files begin; the others are big-endian
+_WAV_CHUNKS = (b"fmt ", b"data", b"LIST", b"fact", b"bext", b"JUNK", b"id3 ", b"cue ")
+_FILES = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"riff", b"SSND", b"data")  # that are of another file
 # Where the size of the samples is: bytes before them (AU: the ninth of the file), how it is written, and the
 # bytes that it counts besides them.
-_SIZE_FIELDS = {"aiff": (12, ">I", 8), "au": (0, ">I", 0), "caf": (12, ">q", 4), "w64": (8, "<Q", 24)}
+_SIZE_FIELDS = {
+    "rifx": (4, "I", 0),
+    "aiff": (12, "I", 8),
+    "au": (0, "I", 0),
+    "caf": (12, "q", 4),
+    "w64": (8, "Q", 24),
+}
 # Chunks that may stand behind the sound, where its size does not tell the end of it.
 _TAIL = re.compile(rb"LIST|id3 |ID3 |bext|iXML|cue |smpl|_PMX|afsp|PEAK|COMT|NAME|AUTH|ANNO")
 _TAIL_BYTES = 4 * CHUNK_BYTES  # in which they are looked for
@@ -40,6 +49,8 @@ class Payload:
     start: int
     declared: int | None  # None: the header does not know
     present: int  # up to the end of the samples, whatever the header says
+    order: str  # of the bytes of numbers, as `struct` names it
+    header: bytes = b""  # of a WAV with chunks out of place: one to stand before the samples instead
 
     @property
     def share(self) -> float:
@@ -55,23 +66,27 @@ class Payload:
 def payload(file: BinaryIO, kind: str) -> Payload | None:
     """Where the samples of a WAV, AIFF, AU, CAF or W64 file are; None where no header says so."""
     length = file.seek(0, os.SEEK_END)
-    found = {"wav": _wav, "aiff": _aiff, "au": _au, "caf": _caf, "w64": _w64}[kind](file, length)
+    order = _order(file)
+    find = {"wav": _wav, "rifx": _wav, "aiff": _aiff, "au": _au, "caf": _caf, "w64": _w64}[kind]
+    found = find(file, length)
     if found is None:
         return None
     start, declared = found
+    header = _plain_header(file, length) if kind == "wav" else b""
     if declared is not None and start + declared > length and _is_unknown(declared):
         declared = None
     if declared is not None:
         end = start + declared
         if end >= length or _is_chunks(file, end, length, kind):
-            return Payload(start, declared, min(declared, length - start))
-    end = _tail(file, start, length, kind) if kind in ("wav", "aiff") else length
-    return Payload(start, declared, end - start)
+            return Payload(start, declared, min(declared, length - start), order, header)
+    end = _tail(file, start, length, kind) if kind in ("wav", "rifx", "aiff") else length
+    return Payload(start, declared, end - start, order, header)
 
 
 def true_size(kind: str, size: Payload) -> tuple[int, bytes]:
     """Where the header of an AIFF, AU, CAF or W64 declares its samples, and what it should say there."""
     back, form, counted = _SIZE_FIELDS[kind]
+    form = size.order + form
     written = min(size.present + counted, 2 ** (8 * struct.calcsize(form) - 1) - 1)
     return size.start - back if back else 8, struct.pack(form, written)
 
@@ -115,49 +130,10 @@ def _vint_bytes(first: int) -> int:
     return 9 - first.bit_length()
 
 
-def ogg_links(file: BinaryIO) -> tuple[list[tuple[int, int]], bool]:
-    """The recordings that an Ogg file chains, as `(start, end)` in bytes, and whether the last one is whole.
-
-    A page that begins a stream opens a link, unless the page before it begins one too: then both are tracks
-    of the same link (RFC 3533).
-    """
-    starts: list[int] = []
-    begins, ended, end = False, False, 0
-    for at, flags, size in _ogg_pages(file):
-        if flags & 2 and not begins:
-            starts.append(at)
-        begins, ended, end = bool(flags & 2), bool(flags & 4), at + size
-    length = file.seek(0, os.SEEK_END)
-    edges = [*starts, length]
-    return list(pairwise(edges)), ended and end <= length
-
-
-def _ogg_pages(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
-    """Each page of an Ogg file: its place, its flags, and its length in bytes. Garbage between is skipped."""
-    file.seek(0)
-    buffer, base = b"", 0
-    while True:
-        chunk = file.read(CHUNK_BYTES)
-        buffer += chunk
-        at = buffer.find(b"OggS")
-        while at >= 0 and (len(buffer) - at >= 27 + 255 or not chunk):
-            header = buffer[at : at + 27]
-            if len(header) == 27 and header[4] == 0 and header[5] < 8:
-                table = buffer[at + 27 : at + 27 + header[26]]
-                size = 27 + header[26] + sum(table)
-                yield base + at, header[5], size
-                at = buffer.find(b"OggS", at + 27)
-            else:
-                at = buffer.find(b"OggS", at + 4)
-        if not chunk:
-            return
-        keep = at if at >= 0 else max(len(buffer) - 3, 0)
-        base, buffer = base + keep, buffer[keep:]
-
-
 def _chunks(file: BinaryIO, at: int, length: int, kind: str) -> Iterator[tuple[bytes, int, int]]:
     """The chunks of a file from `at`: name, place of the content, declared size, which may be negative."""
     form, alignment = _CHUNKS[kind]
+    form = _order(file) + form
     head = struct.calcsize(form)
     for _ in range(MAX_CHUNKS):
         if at + head > length:
@@ -169,7 +145,11 @@ def _chunks(file: BinaryIO, at: int, length: int, kind: str) -> Iterator[tuple[b
         yield name, at + head, size
         if size < 0:
             return
-        at += head + size + -size % alignment
+        at += head + size
+        if size % alignment and kind in ("wav", "rifx"):  # not every program knows that chunks are aligned
+            file.seek(at)
+            at -= size % alignment * (file.read(4) in _WAV_CHUNKS)
+        at += -size % alignment
 
 
 def _is_chunks(file: BinaryIO, at: int, length: int, kind: str) -> bool:
@@ -181,8 +161,8 @@ def _is_chunks(file: BinaryIO, at: int, length: int, kind: str) -> bool:
     alignment = _CHUNKS[kind][1]
     for offset in (at + -at % alignment, at):  # not every program knows that chunks are aligned
         place = offset
-        for name, content, size in islice(_chunks(file, offset, length, kind), MAX_CHUNKS):
-            named = all(32 <= byte < 127 for byte in name[:4]) and name not in _FILES
+        for name, content, size in islice(_chunks(file, offset, length, kind), MAX_TAIL_CHUNKS):
+            named = all(32 <= byte < 127 for byte in name[:4]) and name[:4] not in _FILES
             if not named or size < 0 or content + size > length + 1:
                 break
             place = content + size + -size % alignment
@@ -200,9 +180,14 @@ def _tail(file: BinaryIO, start: int, length: int, kind: str) -> int:
     return next((at for place in places if _is_chunks(file, at := begin + place, length, kind)), length)
 
 
+def _order(file: BinaryIO) -> str:
+    file.seek(0)
+    return "<" if file.read(4) in _LITTLE_ENDIAN else ">"
+
+
 def _is_unknown(size: int) -> bool:
     """Whether a declared size in bytes stands for none."""
-    return size == 0 or any(0 < 2**bits - size <= _HEADERS_BYTES for bits in _UNKNOWN_BITS)
+    return size == 0 or any(0 < 2**bits - size <= _HEADERS_BYTES or size == 2**bits for bits in _UNKNOWN_BITS)
 
 
 def _wav(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
@@ -217,6 +202,21 @@ def _wav(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
     return None
 
 
+def _plain_header(file: BinaryIO, length: int) -> bytes:
+    """The head of a WAV without other chunks, where one is out of place before the samples; else nothing."""
+    form, moved = b"", False
+    for name, place, size in _chunks(file, 12, length, "wav"):
+        moved = moved or place % 2 > 0
+        file.seek(place)
+        if name == b"data":
+            declared = struct.pack("<I", size)
+            chunks = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + declared
+            return b"RIFF" + declared + b"WAVE" + chunks if form and moved else b""
+        if name == b"fmt " and size <= _MAX_FORM_BYTES:
+            form = file.read(size + size % 2)
+    return b""
+
+
 def _aiff(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
     for name, place, size in _chunks(file, 12, length, "aiff"):
         if name == b"SSND":
@@ -225,8 +225,9 @@ def _aiff(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
 
 
 def _au(file: BinaryIO, length: int) -> tuple[int, int | None] | None:
+    order = _order(file)
     file.seek(4)
-    start, size = struct.unpack(">II", file.read(8).ljust(8, b"\0"))
+    start, size = struct.unpack(order + "II", file.read(8).ljust(8, b"\0"))
     return (start, size or None) if 24 <= start < length else None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ser_core.audio.quality import Quality, QualityMeter
-from ser_core.audio.vad import Segmenter, Span, VadOptions
+from ser_core.audio.vad import OFFSET_MIN, Segmenter, Span, VadOptions
 from ser_core.audio.waveform import Samples as Samples
 
 
@@ -61,8 +61,12 @@ class SpeechStream:
         return None if start is None else Span(start, min(end, self.samples_read))
 
     def cut(self, span: Span) -> Clip:
-        """A clip of `span`, which lies within `open_span`; the samples are copied."""
-        return Clip(span, self._buffer.cut(span))
+        """A clip of `span`, which lies within `open_span`; the samples are copied, without a DC offset."""
+        samples = self._buffer.cut(span)
+        offset = samples.mean()
+        if abs(offset) >= OFFSET_MIN:  # it would count as level
+            samples -= offset
+        return Clip(span, samples)
 
     def quality(self) -> Quality:
         """The quality of all samples pushed so far."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK_S = 10.0  # length of the blocks a recording is read in
+MAX_PLACE = 2**60  # in a file; a header can name one further away, which C cannot count
 MAX_BLOCK_FRAMES = 480_000  # 10 s at 48 kHz; bounds memory at higher rates
 
 
@@ -61,12 +62,12 @@ class Part(io.RawIOBase, BinaryIO):
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Moves as `io.RawIOBase.seek`, but no further back than the start.
+        """Moves as `io.RawIOBase.seek`, but no further back than the start, nor to where no file reaches.
 
         libsndfile seeks through a callback, whose exceptions would only be printed.
         """
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = max(base + offset, 0)
+        self._at = min(max(base + offset, 0), MAX_PLACE)
         return self._at
 
     def read(self, size: int | None = -1) -> bytes:

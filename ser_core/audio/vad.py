@@ -30,6 +30,10 @@ GAIN_MAX_DB = 40.0  # RAVDESS has clips that peak at -43 dBFS
 QUIET_DB = GAIN_TARGET_DB - 34.0  # frames that peak below this after the gain are not speech
 GAIN_RELEASE_DB = 6.0 * FRAME_MS / 1000  # per frame: the gain recovers by 6 dB a second after a loud sound
 
+# A DC offset would take the gain's place. Ordinary recordings stay below OFFSET_MIN and are left as they are.
+OFFSET_MIN = 0.02  # of full scale
+OFFSET_FRAMES = 33  # over which the offset is followed: a second
+
 # The gate. Spectra of two frames (60 ms, 16.7 Hz a bin) resolve the harmonics of a low voice.
 WINDOW = np.hanning(2 * FRAME_SAMPLES)
 BAND_BINS = 15  # 250 Hz a band
@@ -173,6 +177,7 @@ class _FrameClassifier:
         self._webrtc = webrtcvad.Vad(aggressiveness)
         self._count = 0  # frames processed
         self._peak_db = -np.inf  # recent peak, plus the release since the first frame
+        self._offset: float | None = None  # mean of the recent samples
         self._last_frame: NDArray[np.float64] = np.zeros((1, FRAME_SAMPLES))
         self._last_bands: NDArray[np.float64] | None = None  # band powers of the last frame, dB
         self._marks = np.zeros(EVIDENCE_WINDOW, np.int64)  # 1 if peaky and moving, last frames
@@ -181,7 +186,7 @@ class _FrameClassifier:
         """(voiced, evident, level in dB) of each of `frames`, shape (frame, FRAME_SAMPLES)."""
         if not len(frames):
             return
-        samples = frames.astype(np.float64)
+        samples = self._without_offset(frames.astype(np.float64))
         pcm = self._amplified(samples)
         loud = np.max(np.abs(pcm.astype(np.int32)), axis=1) > 32767 * 10 ** (QUIET_DB / 20)
         levels = _decibels(np.mean(samples**2, axis=1))
@@ -189,6 +194,17 @@ class _FrameClassifier:
         for frame, is_loud, evident, level in zip(pcm, loud, evidence, levels, strict=True):
             voiced = self._webrtc.is_speech(frame.tobytes(), SAMPLE_RATE)  # every frame: it adapts to noise
             yield bool(is_loud and voiced), bool(evident), float(level)
+
+    def _without_offset(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`samples` (frame, sample) without the DC offset that was found so far."""
+        means = samples.mean(axis=1)
+        offsets = np.zeros((len(samples), 1))
+        for number, mean in enumerate(means.tolist()):
+            offset = mean if self._offset is None else self._offset + (mean - self._offset) / OFFSET_FRAMES
+            self._offset = offset
+            if abs(offset) >= OFFSET_MIN:
+                offsets[number] = offset
+        return samples - offsets
 
     def _amplified(self, samples: NDArray[np.float64]) -> NDArray[np.int16]:
         """`samples` (frame, sample) as int16 for webrtcvad, the recent peak brought to GAIN_TARGET_DB."""
