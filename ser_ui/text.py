@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from ser_core.analysis import Analysis, Segment, Verdict
+from ser_core.analysis import Analysis, Segment, Verdict, speaking_time
 from ser_core.emotions import NO_SPEECH, UNKNOWN, color_of
 from ser_ui.comparison import DIFFERENT, SAME, UNSURE, agreements
 from ser_ui.words import Phrases
@@ -114,14 +114,6 @@ def label_shares(segments: Sequence[Segment], phrases: Phrases) -> str:
         for label, length in seconds.items()
     ]
     return phrases("verdict.mixture", parts=", ".join(parts))
-
-
-def speaking_time(segments: Sequence[Segment]) -> dict[str, float]:
-    """Speaking time of each label in seconds, longest first."""
-    seconds: Counter[str] = Counter()
-    for segment in segments:
-        seconds[segment.label] += segment.end - segment.start
-    return dict(seconds.most_common())
 
 
 def compare_welcome(phrases: Phrases) -> str:

@@ -13,7 +13,6 @@ from typing import BinaryIO
 
 import numpy as np
 import soxr
-
 from numpy.typing import NDArray
 
 from ser_core.audio import faults

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from ser_core.commands.inputs import Input
     from ser_core.commands.notes import Notes
     from ser_core.errors import AudioError
-    from ser_core.recognition.recognizer import Progress, Recognizer
+    from ser_core.recognition.recognizer import Recognizer
+    from ser_core.recognition.recording import Progress
 
 NOT_WRITTEN = "not_written"  # code of a recording whose result file cannot be written
 HOUR_S = 3600

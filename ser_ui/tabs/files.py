@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from ser_core.analysis import Analysis
+from ser_core.analysis import Analysis, speaking_time
 from ser_core.audio import faults
 from ser_core.emotions import BY_NAME, UNKNOWN_COLOR
 from ser_core.export import ONE_RECORDING, WRITERS
@@ -110,7 +110,7 @@ def _row(analysis: Analysis, path: str, phrases: Phrases) -> dict[str, Any]:
         return {
             "error": {"code": analysis.error.code, "message": text.sentence(phrases.error(analysis.error))}
         }
-    seconds = text.speaking_time(analysis.segments)
+    seconds = speaking_time(analysis.segments)
     summary = analysis.summary
     return {
         "label": summary.label,
