@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ser_core.commands.batch.output import Output
 
 ENGINES = ("local", "ray")
-ROWS = "1"  # raised when a column changes its meaning
+ROWS = "2"  # raised when a column is added or changes its meaning
 HOUR_S = 3600
 
 
