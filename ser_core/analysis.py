@@ -35,7 +35,7 @@ class Segment(Verdict):
         None  # "A", "B", … in order of appearance, or "?"; None where voices were not told apart
     )
     channel: int | None = None  # from 1, where the channels were heard apart; each of them is a voice
-    overlap: bool = False  # another voice speaks at the same time
+    overlap: bool = False  # two voices at once are heard in most of it
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@
     arousal        float    the same
     voice          string   `A`, `B`, … in order of appearance, `?` where unsure; null where not told apart
     channel        int32    from 1, where the channels were heard apart
-    overlap        bool     another voice speaks at the same time
+    overlap        bool     two voices at once are heard in most of it
     neutral, ...   float    a column for each of the eight emotions: its probability, 0 to 1
     peak_dbfs      float    of the whole recording, as are the next four: see `ser_core.audio.quality.Quality`
     clipped        float
