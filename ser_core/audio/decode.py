@@ -204,7 +204,7 @@ def _apart(blocks: Iterator[Block], channels: int) -> Iterator[NDArray[np.float3
 
 
 def _with_channels(samples: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """`samples` (frame, channel) with `count` channels: what is missing is silent, the rest is in the last."""
+    """`samples` (frame, channel) with `count` channels: what is missing is silent, the rest in the last."""
     missing = count - samples.shape[1]
     if missing >= 0:
         return np.pad(samples, ((0, 0), (0, missing))) if missing else samples

@@ -6,8 +6,9 @@ the same blocks and raises the same errors as `decode.stream`.
 
 A worker is `python -m ser_core.audio.isolated`. It imports numpy, soxr and the decoders, not torch; nothing
 is forked. A request is a line of JSON on stdin; if the source is bytes, they follow it. The response on
-stdout is a sequence of frames (kind, length, content): STARTED, then SAMPLES (float32, mono) or CHANNELS (their
-number in a byte, then float32 with the channels of a sample together), then END (with the warnings) or ERROR.
+stdout is a sequence of frames (kind, length, content): STARTED, then SAMPLES (float32, mono) or CHANNELS
+(their number in a byte, then float32, the channels of a sample together), then END (with the warnings) or
+ERROR.
 A pipe holds no more than 64 kB, so a worker is never more than one block ahead.
 """
 

@@ -33,17 +33,15 @@ def options_of(voices: str | None, channels: str | None) -> "VoiceOptions":
     from ser_core.checkpoint.bundle import BundleError
     from ser_core.recognition.recording import VoiceOptions, diarizer_for
 
-    if channels not in (None, *CHANNELS):
-        stop(f"no choice of channels is called {channels!r}; there are {', '.join(CHANNELS)}")
-    number = _number(voices or AUTO)
-    if channels == "each" and voices not in (None, AUTO):
-        stop("--channels each makes a voice of every channel: give no --voices with it")
-    options = VoiceOptions(channels or AUTO, number)
-    if number not in (None, 1):
+    try:
+        options = VoiceOptions.named(voices or AUTO, channels or AUTO)
+    except ValueError as error:
+        stop(f"--voices and --channels: {error}")
+    if options.voices not in (None, 1):
         try:
             diarizer_for(options)
         except BundleError as error:
-            stop(f"--voices {number} cannot be told apart: {error.message}")
+            stop(f"--voices {voices} cannot be told apart: {error.message}")
     return options
 
 
@@ -51,16 +49,3 @@ def described(options: "VoiceOptions") -> dict[str, str]:
     """`options` as the heading of a journal has them."""
     voices = AUTO if options.voices is None else ONE if options.voices == 1 else str(options.voices)
     return {"voices": voices, "channels": options.heard_channels}
-
-
-def _number(voices: str) -> int | None:
-    """How many voices were asked for; None where that is to be found out."""
-    if voices in (AUTO, ONE):
-        return None if voices == AUTO else 1
-    try:
-        number = int(voices)
-    except ValueError:
-        number = 0
-    if number < 1:
-        stop(f"--voices is auto, one, or how many speak, not {voices!r}")
-    return number

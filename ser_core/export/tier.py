@@ -1,4 +1,4 @@
-"""Segments as intervals of annotation tiers, one for each voice: whole milliseconds, without overlap in a tier."""
+"""Segments as intervals of annotation tiers, one for each voice: whole milliseconds, no overlap in a tier."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

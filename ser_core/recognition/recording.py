@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ser_core.analysis import UNSURE_VOICE, Segment, voice_name
-from ser_core.audio.channels import AUTO, CHANNELS, MIX
+from ser_core.audio.channels import AUTO, CHANNELS, EACH, MIX
 from ser_core.audio.quality import Quality, worst
 from ser_core.audio.speech import Clip, Samples, SpeechStream
 from ser_core.audio.vad import Span
@@ -18,6 +18,7 @@ from ser_core.models.session import Session
 from ser_core.recognition.diarization import Diarizer, default_diarizer
 
 log = logging.getLogger(__name__)
+ONE = "one"
 Progress = Callable[[str, float], None]  # called with the source and the seconds of it that were read
 
 
@@ -38,6 +39,23 @@ class VoiceOptions:
             raise ValueError(f"channels are {', '.join(CHANNELS)}, not {self.channels!r}")
         if self.voices is not None and self.voices < 1:
             raise ValueError(f"the number of voices is at least 1, not {self.voices}")
+
+    @classmethod
+    def named(cls, voices: str = AUTO, channels: str = AUTO) -> "VoiceOptions":
+        """From what people type: `voices` is `auto`, `one` or a number. Raises ValueError.
+
+        >>> VoiceOptions.named("2")
+        VoiceOptions(channels='auto', voices=2)
+        """
+        if voices in (AUTO, ONE):
+            number = None if voices == AUTO else 1
+        elif not voices.isdecimal():
+            raise ValueError(f"voices are auto, one, or how many speak, not {voices!r}")
+        else:
+            number = int(voices)
+        if channels == EACH and number is not None:
+            raise ValueError("where each channel is a voice, nobody can say how many voices there are")
+        return cls(channels, number)
 
     @property
     def heard_channels(self) -> str:

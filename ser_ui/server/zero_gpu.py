@@ -1,8 +1,8 @@
 """Hugging Face's ZeroGPU: a Space without a GPU of its own, which borrows one for the duration of a call.
 
 `spaces.GPU` runs a function in another process that has the GPU; arguments and results are copied. Only whole
-decoded recordings are analysed there. Live audio, several files, recordings whose channels are heard apart and
-explanations stay on the CPU.
+decoded recordings are analysed there. Live audio, several files, recordings whose channels are heard apart,
+and explanations stay on the CPU.
 """
 
 import os

@@ -60,11 +60,11 @@ def test_each_voice_is_named_on_stderr(call, model):
 @pytest.mark.parametrize(
     ("asked", "complaint"),
     [
-        (("--voices", "none"), "--voices is auto, one, or how many speak"),
-        (("--voices", "0"), "--voices is auto, one, or how many speak"),
-        (("--voices", "-2"), "--voices is auto, one, or how many speak"),
-        (("--channels", "left"), "no choice of channels is called 'left'"),
-        (("--channels", "each", "--voices", "2"), "makes a voice of every channel"),
+        (("--voices", "none"), "voices are auto, one, or how many speak"),
+        (("--voices", "0"), "the number of voices is at least 1"),
+        (("--voices", "-2"), "voices are auto, one, or how many speak"),
+        (("--channels", "left"), "channels are auto, mix, each, not 'left'"),
+        (("--channels", "each", "--voices", "2"), "where each channel is a voice"),
         (("--alike", "--voices", "2"), "--alike judges all that is said in one session"),
         (("--one-voice", "--channels", "each"), "--one-voice judges all that is said in one session"),
     ],
