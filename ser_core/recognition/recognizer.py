@@ -1,8 +1,8 @@
 """Analyses recordings: streams them from disk, and batches the segments of several files.
 
 Only the open segment of a recording and the segments that wait for a full batch are held in memory: an hour
-takes no more memory than a minute. Where voices are told apart in one channel, which takes all of the
-recording, its sound is held until they are.
+takes no more memory than a minute. Where voices are told apart in one channel, which takes all of a recording,
+it is read twice: once to hear who speaks, and once to judge what each says.
 """
 
 from collections import deque
@@ -153,8 +153,12 @@ class Recognizer:
             raise ValueError(f"expected {SAMPLE_RATE} Hz, got {waveform.sample_rate}")
         samples = waveform.samples
         starts = range(0, len(samples), BLOCK_SAMPLES)
-        blocks = (samples[start : start + BLOCK_SAMPLES] for start in starts)
-        recording = Recording(source, blocks, list(warnings), options=options)
+        recording = Recording(
+            source,
+            lambda: (samples[start : start + BLOCK_SAMPLES] for start in starts),
+            list(warnings),
+            options=options,
+        )
         return next(self._run([recording], progress))
 
     def analyze_file(
@@ -235,8 +239,12 @@ class Recognizer:
         options: VoiceOptions,
     ) -> Recording:
         warnings: list[str] = []
-        blocks = self.read(file, limits, warnings, options.heard_channels)
-        return Recording(source, blocks, warnings, session, options)
+
+        def read() -> Iterator[Samples]:
+            warnings.clear()  # those of reading it before
+            return self.read(file, limits, warnings, options.heard_channels)
+
+        return Recording(source, read, warnings, session, options)
 
     def _run(self, recordings: Iterable[Recording], progress: Progress | None) -> Iterator[Analysis]:
         """The analyses of `recordings`, in their order."""

@@ -9,13 +9,13 @@ import numpy as np
 from ser_core.analysis import UNSURE_VOICE, Segment, voice_name
 from ser_core.audio.channels import AUTO, CHANNELS, EACH, MIX
 from ser_core.audio.quality import Quality, worst
-from ser_core.audio.speech import Clip, Samples, SpeechStream
+from ser_core.audio.speech import Clip, Samples, SpeechStream, cut
 from ser_core.audio.vad import Span
 from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.checkpoint.bundle import BundleError
 from ser_core.errors import AudioError
 from ser_core.models.session import Session
-from ser_core.recognition.diarization import Diarizer, default_diarizer
+from ser_core.recognition.diarization import Diarizer, LiveVoices, default_diarizer
 
 log = logging.getLogger(__name__)
 ONE = "one"
@@ -75,7 +75,7 @@ def diarizer_for(options: VoiceOptions) -> Diarizer | None:
         return None
     try:
         return default_diarizer()
-    except (BundleError, NotImplementedError) as error:  # TODO(merge): the engine
+    except BundleError as error:
         if options.voices is not None:
             raise
         log.info("voices are not told apart: %s", error)
@@ -100,7 +100,7 @@ class Recording:
     """
 
     source: str
-    blocks: Iterable[Samples]
+    read: Callable[[], Iterable[Samples]]  # its blocks, from the start
     warnings: list[str] = field(default_factory=list)  # of reading it
     session: Session | None = None
     options: VoiceOptions = ONE_VOICE
@@ -110,7 +110,7 @@ class Recording:
     apart: bool = False  # the channels are
     quality: Quality | None = None
     error: AudioError | None = None
-    _diarizer: Diarizer | None = None  # tells the voices of one channel apart
+    _told_apart: bool = False  # the voices of one channel are
     _sessions: dict[int, Session] = field(default_factory=dict)  # by number of the voice
     _judged: list[tuple[Utterance, Segment]] = field(default_factory=list)
 
@@ -122,27 +122,26 @@ class Recording:
     def utterances(self, progress: Progress | None) -> Iterator[Utterance]:
         """Yields the speech; sets `samples_read`, and at the end `quality` or `error`."""
         streams: list[SpeechStream] = []
-        heard: _Heard | None = None
+        heard: LiveVoices | None = None
         try:
-            for block in self.blocks:
+            for block in self.read():
                 channels = block[:, None] if block.ndim == 1 else block
                 if not streams:
                     streams = [SpeechStream() for _ in range(channels.shape[1])]
                     self.apart = block.ndim == 2
-                    self._diarizer = None if self.apart else diarizer_for(self.options)
-                    heard = _Heard() if self._diarizer else None
+                    diarizer = None if self.apart else diarizer_for(self.options)
+                    heard = diarizer.live() if diarizer else None
+                    self._told_apart = heard is not None
                 for number, stream in enumerate(streams):
                     clips = stream.push(np.ascontiguousarray(channels[:, number]))
                     yield from self._uttered(clips, number, heard)
-                if heard:
-                    heard.push(block)
                 self.samples_read = streams[0].samples_read
                 if progress:
                     progress(self.source, self.samples_read / SAMPLE_RATE)
             for number, stream in enumerate(streams or [SpeechStream()]):
                 yield from self._uttered(stream.flush(), number, heard)
             if heard:
-                yield from self._told_apart(heard)
+                yield from self._turns(heard)
             quality = worst([stream.quality() for stream in streams or [SpeechStream()]])
             self.quality = replace(quality, warnings=(*self.warnings, *quality.warnings))
         except AudioError as error:
@@ -154,7 +153,7 @@ class Recording:
         if self.session:
             return self.session
         number = utterance.voice
-        if number is None and self._diarizer:
+        if number is None and self._told_apart:
             return Session()
         return self._sessions.setdefault(number or 0, Session())
 
@@ -168,7 +167,7 @@ class Recording:
         judged = sorted(self._judged, key=lambda pair: (pair[1].start, pair[0].voice or 0))
         order = dict.fromkeys(utterance.voice for utterance, _ in judged if utterance.voice is not None)
         names: dict[int | None, str | None] = {number: voice_name(n) for n, number in enumerate(order)}
-        names[None] = UNSURE_VOICE if self._diarizer else None
+        names[None] = UNSURE_VOICE if self._told_apart else None
         return [
             replace(
                 segment,
@@ -179,40 +178,19 @@ class Recording:
             for utterance, segment in judged
         ]
 
-    def _uttered(self, clips: list[Clip], channel: int, heard: "_Heard | None") -> Iterator[Utterance]:
+    def _uttered(self, clips: list[Clip], channel: int, heard: LiveVoices | None) -> Iterator[Utterance]:
         """The clips of a channel, where it is known whose they are; else `heard` gets them."""
         if self.apart:
             yield from (Utterance(clip, channel) for clip in clips)
         elif heard:
-            heard.spans += [clip.span for clip in clips]
+            for clip in clips:
+                heard.hear(clip.samples, clip.span)
         else:
             yield from map(Utterance, clips)
 
-    def _told_apart(self, heard: "_Heard") -> Iterator[Utterance]:
-        assert self._diarizer
-        samples = heard.samples
-        for turn in self._diarizer.turns(samples, heard.spans, self.options.voices) if heard.spans else ():
-            clip = Clip(turn.span, samples[turn.span.start : turn.span.end])
+    def _turns(self, heard: LiveVoices) -> Iterator[Utterance]:
+        """What each voice says, once all was heard: the recording is read again."""
+        turns = heard.settle(self.options.voices)
+        clips = cut(self.read(), [turn.span for turn in turns]) if turns else ()
+        for turn, clip in zip(turns, clips, strict=False):  # a file may have been cut meanwhile
             yield Utterance(clip, turn.voice, turn.overlap)
-
-
-class _Heard:
-    """All the sound of a recording, and where there is speech in it."""
-
-    def __init__(self) -> None:
-        self.spans: list[Span] = []
-        self._length = 0
-        self._buffer = np.zeros(0, np.float32)
-
-    def push(self, block: Samples) -> None:
-        """Adds `block`, `(n_samples,)`."""
-        end = self._length + len(block)
-        if end > len(self._buffer):
-            self._buffer.resize(max(end, len(self._buffer) * 5 // 4), refcheck=False)
-        self._buffer[self._length : end] = block
-        self._length = end
-
-    @property
-    def samples(self) -> Samples:
-        """The sound so far, `(n_samples,)`."""
-        return self._buffer[: self._length]
