@@ -54,7 +54,7 @@ def times(analysis: Analysis, phrases: Phrases) -> str:
     """How long each voice speaks, and where channels were heard apart, on which; as a sentence."""
     parts = []
     for voice in analysis.voices:
-        values = {"voice": voice.name, "time": _clock(round(voice.time)), "channel": voice.channel}
+        values = {"voice": voice.name, "time": _clock(voice.time), "channel": voice.channel}
         parts.append(phrases("voices.time_channel" if voice.channel else "voices.time", **values))
     return phrases("voices.times", parts=", ".join(parts))
 
@@ -81,7 +81,8 @@ def _turn(segments: Sequence[Segment]) -> Segment | None:
         before, after = segments[:index], segments[index:]
         lasts = sum(one.end - one.start for one in after) >= MIN_AFTER_S
         prevails = _shares(after)[label] >= AFTER and _shares(before).get(label, 0.0) <= BEFORE
-        if label != UNKNOWN and lasts and prevails:
+        clear = _shares(before).get(UNKNOWN, 0.0) <= BEFORE  # else nobody knows what it was before
+        if label != UNKNOWN and clear and lasts and prevails:
             return segments[index]
     return None
 

@@ -53,7 +53,7 @@ class Voices {
 
     // A row: show this voice alone (null: all of them), its name, how it sounds, and which one to join it with.
     row(voice) {
-        const row = make("li");
+        const row = make("div");
         const choice = make("label");
         const radio = make("input", "", { type: "radio", name: "shown-voice", value: voice ?? "" });
         radio.checked = lanes.only === voice;
