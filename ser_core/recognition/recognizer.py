@@ -1,8 +1,8 @@
 """Analyses recordings: streams them from disk, and batches the segments of several files.
 
 Only the open segment of a recording and the segments that wait for a full batch are held in memory: an hour
-takes no more memory than a minute. Where voices are told apart in one channel, which takes all of a recording,
-it is read twice: once to hear who speaks, and once to judge what each says.
+takes no more memory than a minute. Where voices are told apart in one channel, which takes all of a
+recording, it is read twice: to hear who speaks, and to judge what each says.
 """
 
 from collections import deque
@@ -69,6 +69,12 @@ class Runtime(Protocol):
 
     def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
         """See `Recognizer.probabilities`; at least one clip."""
+
+    def embeddings(self, clips: Sequence[Samples]) -> NDArray[np.float32] | None:
+        """See `Recognizer.heard`."""
+
+    def judge(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> NDArray[np.float64]:
+        """Class probabilities `(clip, class)` of final clips; see `Recognizer.judged_again`."""
 
     def in_sessions(
         self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
@@ -206,13 +212,49 @@ class Recognizer:
         """
         if not clips:
             return []
-        labels, threshold = self.bundle.labels, self.bundle.threshold
         samples = [clip.samples for clip in clips]
         rows = self.compute(lambda runtime: runtime.in_sessions(samples, sessions, final)).tolist()
-        return [
-            make_segment(clip.span.start_s, clip.span.end_s, dict(zip(labels, row, strict=True)), threshold)
-            for clip, row in zip(clips, rows, strict=True)
-        ]
+        pairs = zip(clips, rows, strict=True)
+        return [self._segment(clip.span.start_s, clip.span.end_s, row) for clip, row in pairs]
+
+    def heard(
+        self, clips: Sequence[Clip], sessions: Sequence[Session]
+    ) -> tuple[list[Segment], NDArray[np.float32] | None]:
+        """As `segments` of at least one final clip, and what `judged_again` needs of each, `(clip, size)`.
+
+        None instead for a model that is not adaptive, or judges from the sound alone.
+        """
+        samples = [clip.samples for clip in clips]
+        embeddings = self.compute(lambda runtime: runtime.embeddings(samples))
+        if embeddings is None:
+            return self.segments(clips, sessions, [True] * len(clips)), None
+        rows = self._judged(embeddings, sessions)
+        pairs = zip(clips, rows, strict=True)
+        return [self._segment(clip.span.start_s, clip.span.end_s, row) for clip, row in pairs], embeddings
+
+    def judged_again(
+        self,
+        segments: Sequence[Segment],
+        embeddings: Sequence[NDArray[np.float32]],
+        sessions: Sequence[Session],
+    ) -> list[Segment]:
+        """`segments` judged in other `sessions`, from the `embeddings` `(size,)` of their clips."""
+        again: list[Segment] = []
+        for start in range(0, len(segments), PENDING_SEGMENTS):
+            part = slice(start, start + PENDING_SEGMENTS)
+            rows = self._judged(np.stack(embeddings[part]), sessions[part])
+            for segment, row in zip(segments[part], rows, strict=True):
+                judged = self._segment(segment.start, segment.end, row)
+                again.append(replace(judged, voice=segment.voice, overlap=segment.overlap))
+        return again
+
+    def _judged(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> list[list[float]]:
+        rows: list[list[float]] = self.compute(lambda runtime: runtime.judge(embeddings, sessions)).tolist()
+        return rows
+
+    def _segment(self, start_s: float, end_s: float, row: Sequence[float]) -> Segment:
+        shares = dict(zip(self.bundle.labels, row, strict=True))
+        return make_segment(start_s, end_s, shares, self.bundle.threshold)
 
     def conclude(
         self, source: str, duration_samples: int, quality: Quality | None, segments: Sequence[Segment]

@@ -10,7 +10,6 @@ from ser_core.analysis import UNSURE_VOICE, Segment, voice_name
 from ser_core.audio.channels import AUTO, CHANNELS, EACH, MIX
 from ser_core.audio.quality import Quality, worst
 from ser_core.audio.speech import Clip, Samples, SpeechStream, cut
-from ser_core.audio.vad import Span
 from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.checkpoint.bundle import BundleError
 from ser_core.errors import AudioError

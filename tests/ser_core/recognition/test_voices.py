@@ -1,5 +1,7 @@
 """Voices of a recording: each is judged with what was heard of it, and named in order of appearance."""
 
+import queue
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +9,21 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import SAMPLE_RATE, SHARED, gated_bundle, syllables
+from support import ROOT, SAMPLE_RATE, SHARED, gated_bundle, syllables
 
-from ser_core.analysis import Analysis
+from ser_core.analysis import Analysis, make_segment
 from ser_core.audio.channels import AUTO, EACH, MIX
+from ser_core.audio.isolated import Decoder
+from ser_core.audio.vad import Span
+from ser_core.audio.waveform import Waveform
+from ser_core.recognition.diarization import Turn, default_diarizer
+from ser_core.recognition.live import Ended, Failed, LiveSegment, LiveSession, settled
+from ser_core.recognition.live_engine import LiveEngine
 from ser_core.recognition.recognizer import Recognizer
 from ser_core.recognition.recording import ONE_VOICE, VoiceOptions
 
 FAULTS = SHARED / "faults"
+ASSETS = ROOT / "assets"
 needs_faults = pytest.mark.skipif(not FAULTS.is_dir(), reason="needs the recordings of ../shared/faults")
 APART = VoiceOptions(EACH)
 
@@ -124,3 +133,71 @@ def test_turns_of_a_call_have_their_channel():
 def test_options_that_are_none(channels, voices):
     with pytest.raises(ValueError, match=r"channels are|number of voices"):
         VoiceOptions(channels, voices)
+
+
+def live_analysis(recognizer: Recognizer, samples: np.ndarray) -> tuple[list, Analysis]:
+    """The final segments in their order, and the analysis, of a live session that tells voices apart."""
+    events: queue.Queue = queue.Queue()
+    engine = LiveEngine(recognizer)
+    session = LiveSession(engine, SAMPLE_RATE, events.put, "a.wav", default_diarizer())
+    for start in range(0, len(samples), 1600):
+        session.wait_for_room()
+        session.push(samples[start : start + 1600])
+    session.finish()
+    finals = []
+    while not isinstance(event := events.get(timeout=60), Ended):
+        assert not isinstance(event, Failed)
+        if isinstance(event, LiveSegment) and event.final:
+            finals.append(event)
+    engine.close()
+    return finals, event.analysis
+
+
+@pytest.fixture(scope="module")
+def conversation() -> np.ndarray:
+    """The example: two persons who alternate."""
+    samples, _ = soundfile.read(ASSETS / "examples" / "conversation.ogg", dtype="float32")
+    return samples
+
+
+def test_a_conversation_has_two_voices_that_alternate(recognizer, conversation):
+    analysis = recognizer.analyze(Waveform(conversation), options=VoiceOptions())
+    assert [one.voice for one in analysis.segments] == ["A", "B"] * 4
+    assert {one.channel for one in analysis.segments} == {None}
+
+
+def test_live_and_file_agree_on_a_conversation(recognizer, conversation):
+    finals, live = live_analysis(recognizer, conversation)
+    file = recognizer.analyze(Waveform(conversation), "a.wav", options=VoiceOptions())
+    assert [one.number for one in finals] == list(range(len(finals)))
+    assert [(one.start, one.end, one.voice) for one in live.segments] == [
+        (one.start, one.end, one.voice) for one in file.segments
+    ]
+    np.testing.assert_allclose(judged(live), judged(file), atol=1e-4)
+    assert [voice.name for voice in live.voices] == ["A", "B"]
+
+
+def test_a_file_is_read_again_for_what_each_voice_says(recognizer, conversation, tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, conversation, SAMPLE_RATE, subtype="FLOAT")
+    at_once = recognizer.analyze(Waveform(conversation), "a.wav", options=VoiceOptions())
+    with Decoder() as decoder:
+        isolated = Recognizer(recognizer.runtime, decoder.stream)
+        assert isolated.analyze_file(path, "a.wav", options=VoiceOptions()) == at_once
+
+
+def test_the_number_of_voices_can_be_said(recognizer, conversation):
+    three = recognizer.analyze(Waveform(conversation), options=VoiceOptions(MIX, 3))
+    assert {one.voice for one in three.segments} - {"?"} == {"A", "B", "C"}
+
+
+def test_settled_voices_are_those_of_most_of_a_segment():
+    said = [replace(make_segment(start, start + 1, {"sad": 1.0}, 0.5), voice="A") for start in (0, 2, 4)]
+    turns = [
+        Turn(Span(0, SAMPLE_RATE), 0, False),
+        Turn(Span(2 * SAMPLE_RATE, 2 * SAMPLE_RATE + 4000), 0, False),
+        Turn(Span(2 * SAMPLE_RATE + 4000, 3 * SAMPLE_RATE), 1, False),
+        Turn(Span(4 * SAMPLE_RATE, 5 * SAMPLE_RATE), None, False),
+    ]
+    assert [one.voice for one in settled(said, turns)] == ["A", "B", "?"]
+    assert settled(said, []) == said
