@@ -130,6 +130,7 @@ async function showSummary(analysis) {
     if (received || sound.seconds > MIN_UNSENT_S) {
         session.name = `live ${new Date().toLocaleString("sv").replaceAll(":", ".")}`; // 2026-11-21 10.32.05
         if (received) session.analysis = { ...(analysis ?? assembled()), source: `${session.name}.wav` };
+        if (analysis?.voices.length && connection.serverSessions === 1) settleVoices(analysis.segments);
         const box = part("summary");
         received ? showResult(box) : showUnheard(box);
         part("announcer").textContent = phrase("live.ended", { result: box.querySelector("h2").textContent });
@@ -143,6 +144,15 @@ async function showSummary(analysis) {
     }
     enter("idle");
     draw();
+}
+
+// Shows the segments as they are once all voices are settled.
+function settleVoices(segments) {
+    session.finals = segments.map((segment, key) => ({ ...segment, key, final: true }));
+    session.segments = session.finals;
+    part("history").replaceChildren();
+    session.finals.forEach((segment, i) => addRow(part("history"), i + 1, segment, colorOf(segment.label), play));
+    part("history").classList.toggle("voices", severalVoices());
 }
 
 // The analysis of a session whose connection was broken, from the segments of all connections.
