@@ -1,6 +1,6 @@
 """Whether two channels are told to carry different speech: made recordings whose answer is known.
 
-    python benchmarks/channels.py
+    python -m benchmarks.channels
 
 Speech is of RAVDESS (../shared/data/ravdess). Calls hold a voice on each channel, by turns, at once, or at
 once with an echo of the other. Stereo recordings hold the same voices on both channels: softer and later in

@@ -73,7 +73,7 @@ class SpeechStream:
 
 
 def cut(blocks: Iterable[Samples], spans: Iterable[Span]) -> Iterator[Clip]:
-    """The clips of `spans`, in order and without overlap, of sound that comes in `blocks`, `(n_samples,)` each.
+    """The clips of `spans`, in order and without overlap, from `blocks` of sound, `(n_samples,)` each.
 
     >>> [len(clip.samples) for clip in cut([np.zeros(9, np.float32)] * 2, [Span(3, 5), Span(8, 12)])]
     [2, 4]

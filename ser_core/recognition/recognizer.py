@@ -159,12 +159,11 @@ class Recognizer:
             raise ValueError(f"expected {SAMPLE_RATE} Hz, got {waveform.sample_rate}")
         samples = waveform.samples
         starts = range(0, len(samples), BLOCK_SAMPLES)
-        recording = Recording(
-            source,
-            lambda: (samples[start : start + BLOCK_SAMPLES] for start in starts),
-            list(warnings),
-            options=options,
-        )
+
+        def read(_: list[str]) -> Iterator[Samples]:
+            return (samples[start : start + BLOCK_SAMPLES] for start in starts)
+
+        recording = Recording(source, read, list(warnings), options=options)
         return next(self._run([recording], progress))
 
     def analyze_file(
@@ -280,13 +279,10 @@ class Recognizer:
         session: Session | None,
         options: VoiceOptions,
     ) -> Recording:
-        warnings: list[str] = []
-
-        def read() -> Iterator[Samples]:
-            warnings.clear()  # those of reading it before
+        def read(warnings: list[str]) -> Iterator[Samples]:
             return self.read(file, limits, warnings, options.heard_channels)
 
-        return Recording(source, read, warnings, session, options)
+        return Recording(source, read, [], session, options)
 
     def _run(self, recordings: Iterable[Recording], progress: Progress | None) -> Iterator[Analysis]:
         """The analyses of `recordings`, in their order."""

@@ -99,7 +99,7 @@ class Recording:
     """
 
     source: str
-    read: Callable[[], Iterable[Samples]]  # its blocks, from the start
+    read: Callable[[list[str]], Iterable[Samples]]  # its blocks, from the start; adds to the warnings
     warnings: list[str] = field(default_factory=list)  # of reading it
     session: Session | None = None
     options: VoiceOptions = ONE_VOICE
@@ -123,7 +123,7 @@ class Recording:
         streams: list[SpeechStream] = []
         heard: LiveVoices | None = None
         try:
-            for block in self.read():
+            for block in self.read(self.warnings):
                 channels = block[:, None] if block.ndim == 1 else block
                 if not streams:
                     streams = [SpeechStream() for _ in range(channels.shape[1])]
@@ -190,6 +190,7 @@ class Recording:
     def _turns(self, heard: LiveVoices) -> Iterator[Utterance]:
         """What each voice says, once all was heard: the recording is read again."""
         turns = heard.settle(self.options.voices)
-        clips = cut(self.read(), [turn.span for turn in turns]) if turns else ()
-        for turn, clip in zip(turns, clips, strict=False):  # a file may have been cut meanwhile
+        clips = cut(self.read([]), [turn.span for turn in turns]) if turns else ()
+        # Clips first, so that all is read. There are fewer where a file was cut meanwhile.
+        for clip, turn in zip(clips, turns, strict=False):
             yield Utterance(clip, turn.voice, turn.overlap)

@@ -227,7 +227,7 @@ def _sample_rate(message: str | bytes) -> int:
 
 
 def _diarizer(message: str | bytes) -> Diarizer | None:
-    """What tells voices apart, if a first message asks for it: `"voices": "auto"`. Raises SocketError."""
+    """What tells voices apart, if `voices` of a first message is `auto`. Raises SocketError."""
     voices = _json_object(message).get("voices", ONE) if isinstance(message, str) else ONE
     if voices not in (AUTO, ONE):
         raise SocketError("bad_start", 'Live, `voices` is "auto" or "one".')

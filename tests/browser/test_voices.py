@@ -1,4 +1,4 @@
-"""Voices on the page: a lane each, names, joining, giving a segment away, one voice alone, and what is saved."""
+"""Voices on the page: a lane each, names, joining, giving a segment away, one shown alone, what is saved."""
 
 import csv
 import io
