@@ -134,9 +134,7 @@ def make(data: Path, corpus: str, voices: int, number: int) -> Conversation:
         sound.append(gap)
         at += len(gap)
     noise = rng.normal(0, 1e-4, at).astype(np.float32)  # -80 dBFS: pauses are not digital silence
-    return Conversation(
-        f"{corpus}_{voices}_{number}", corpus, np.concatenate(sound) + noise, tuple(talks)
-    )
+    return Conversation(f"{corpus}_{voices}_{number}", corpus, np.concatenate(sound) + noise, tuple(talks))
 
 
 def plan(data: Path) -> list[tuple[str, int, int]]:

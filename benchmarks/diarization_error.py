@@ -42,7 +42,7 @@ def score(
         for edge in (start, end):
             at = edge // STEP
             inside[max(0, at - COLLAR_STEPS) : at + COLLAR_STEPS] = False
-    overlaps = (reference[:, inside].astype(float) @ answer[:, inside].T.astype(float))  # (true, found)
+    overlaps = reference[:, inside].astype(float) @ answer[:, inside].T.astype(float)  # (true, found)
     rows, columns = linear_sum_assignment(-overlaps)
     matched = np.zeros(steps, int)
     for row, column in zip(rows, columns, strict=True):

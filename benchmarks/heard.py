@@ -68,7 +68,9 @@ def hear(
 
 def read_rttm(path: Path, end_s: float) -> list[tuple[int, int, int]]:
     """The truth of a file of NIST's Rich Transcription Time Marked format, cut at the recording's end."""
-    rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("SPEAKER")]
+    rows = [
+        line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("SPEAKER")
+    ]
     numbers: dict[str, int] = {}
     truth = []
     for row in rows:

@@ -213,7 +213,9 @@ def show(result: dict) -> None:
     """Prints the tables."""
     for title in ("voices_found", "number_told"):
         print(f"\nmade conversations, {title.replace('_', ' ')}: % of recordings or of time")
-        print(f"{'voices':8}{'files':>7}{'right':>8}{'median':>8}{'no collar':>11}{'?':>6}{'number':>8}{'error':>7}")
+        print(
+            f"{'voices':8}{'files':>7}{'right':>8}{'median':>8}{'no collar':>11}{'?':>6}{'number':>8}{'error':>7}"
+        )
         for number, row in result["made"][title].items():
             print(
                 f"{number:8}{row['recordings']:7}{row['right']:8}{row['right_median']:8}"
@@ -223,7 +225,9 @@ def show(result: dict) -> None:
     for corpus, rows in result["made"]["by_corpus"].items():
         cells = (f"{n}: {row['right']:5} / {row['number_right']:5}" for n, row in rows.items())
         print(f"{corpus:10}" + "   ".join(cells))
-    print(f"\nreal recordings\n{'file':26}{'scored s':>9}{'error':>7}{'one at a time':>15}{'voices':>9}{'told':>7}")
+    print(
+        f"\nreal recordings\n{'file':26}{'scored s':>9}{'error':>7}{'one at a time':>15}{'voices':>9}{'told':>7}"
+    )
     for name, row in result["real"]["files"].items():
         print(
             f"{name:26}{row['scored_s']:9}{row['error']:7}{row['error_without_overlap']:15}"

@@ -68,10 +68,10 @@ def load(path: Path | None = None) -> "tuple[VoiceSegmentation, CAMPlusPlus]":
     try:
         weights = {key: value.float() for key, value in load_file(path / WEIGHTS).items()}
         for prefix, network in ((SEGMENTATION, segmentation), (SPEAKER, speaker)):
-            own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
-            counters = {
-                key: value for key, value in network.state_dict().items() if key.endswith("_tracked")
+            own = {
+                key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
             }
+            counters = {key: value for key, value in network.state_dict().items() if key.endswith("_tracked")}
             network.load_state_dict({**counters, **own})
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[: bundle.MAX_REASON]

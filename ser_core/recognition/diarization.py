@@ -136,7 +136,6 @@ class LiveVoices:
         return max(self._known, key=lambda item: float(vector @ item[1]) / float(np.linalg.norm(item[1])))[0]
 
 
-@cache
 def default_diarizer() -> Diarizer:
     """The diarizer of the shipped checkpoint, loaded once.
 
@@ -144,10 +143,15 @@ def default_diarizer() -> Diarizer:
     `wrong_weights`.
     """
     with _loading:
-        return Diarizer(*checkpoint.load())
+        return _load()
 
 
 _loading = threading.Lock()
+
+
+@cache
+def _load() -> Diarizer:
+    return Diarizer(*checkpoint.load())
 
 
 def _matched(

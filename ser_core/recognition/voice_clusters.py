@@ -27,7 +27,10 @@ MAX_GROUPS = 24  # into which speech is cut to find that many voices of MIN_VOIC
 MAX_POINTS = 2000  # pieces that are compared pair by pair; of more, means of similar pieces in each stretch
 STRETCH = 1000  # pieces in such a stretch
 CAP_S = 10.0  # more speech of a voice than this says no more about whether it is one
-ALIKE, TRUST_S2 = 0.55, 9.0  # cosine of two pieces of one voice, and how firmly it is held to (seconds squared)
+ALIKE, TRUST_S2 = (
+    0.55,
+    9.0,
+)  # cosine of two pieces of one voice, and how firmly it is held to (seconds squared)
 UNSURE = 0.02  # cosine by which a piece must be nearer to its voice than to the next
 
 
@@ -35,12 +38,12 @@ UNSURE = 0.02  # cosine by which a piece must be nearer to its voice than to the
 class NumberWeights:
     """Weights of what speaks for a number of voices; fitted by benchmarks/voices.py."""
 
-    silhouette: float = 13.5
-    alike: float = -3.1  # the mean cosine between the two most similar voices
-    uniform: float = 10.2  # the mean cosine within the least uniform voice
-    log_voices: float = -0.2
-    one: float = -0.7  # there is a single voice
-    log_shortest: float = 3.2  # seconds of the voice that speaks least, at most CAP_S
+    silhouette: float = 10.02
+    alike: float = -10.33  # the mean cosine between the two most similar voices
+    uniform: float = 17.31  # the mean cosine within the least uniform voice
+    log_voices: float = 0.34
+    one: float = 0.65  # there is a single voice
+    log_shortest: float = 3.74  # seconds of the voice that speaks least, at most CAP_S
 
     def as_array(self) -> Floats:
         """In the order of `evidence`."""

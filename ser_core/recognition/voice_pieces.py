@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from ser_core.audio.vad import Span
 from ser_core.audio.waveform import SAMPLE_RATE, Samples
 from ser_core.models.campplus import HOP_SAMPLES, WINDOW_SAMPLES, CAMPlusPlus, fbank
-from ser_core.models.voice_segmentation import POWERSET, WINDOW_S, VoiceSegmentation
 from ser_core.models.voice_segmentation import HOP_SAMPLES as FRAME_SAMPLES
+from ser_core.models.voice_segmentation import POWERSET, WINDOW_S, VoiceSegmentation
 
 WINDOW = int(WINDOW_S * SAMPLE_RATE)
 MIN_WINDOW = SAMPLE_RATE // 2  # shorter sound is not segmented
@@ -53,6 +53,8 @@ class PieceStream:
         self._segmentation, self._speaker = segmentation, speaker
         self._sounds: list[Samples] = []
         self._spans: list[Span] = []
+        # Of the current window: vectors by their first and last sample, for when it is heard again.
+        self._vectors: dict[tuple[int, int], NDArray[np.float32]] = {}
         self._spans_before, self._windows_before = 0, 0
 
     def hear(self, samples: Samples, span: Span) -> list[Piece]:
@@ -69,7 +71,7 @@ class PieceStream:
         pieces = self.peek()
         self._spans_before += len(self._spans)
         self._windows_before += 1
-        self._sounds, self._spans = [], []
+        self._sounds, self._spans, self._vectors = [], [], {}
         return pieces
 
     def peek(self, last: int | None = None) -> list[Piece]:
@@ -125,11 +127,12 @@ class PieceStream:
         """The vector, of length 1, of samples `start` to `stop` of the window."""
         if features is None or stop - start < MIN_EMBEDDED:
             return None
-        first = -(-start // HOP_SAMPLES)
-        own = features[first : (stop - WINDOW_SAMPLES) // HOP_SAMPLES + 1]
-        vector = self._speaker((own - own.mean(0))[None])[0]
-        unit: NDArray[np.float32] = (vector / vector.norm().clamp(min=1e-6)).numpy()
-        return unit
+        if (start, stop) not in self._vectors:
+            first = -(-start // HOP_SAMPLES)
+            own = features[first : (stop - WINDOW_SAMPLES) // HOP_SAMPLES + 1]
+            vector = self._speaker((own - own.mean(0))[None])[0]
+            self._vectors[start, stop] = (vector / vector.norm().clamp(min=1e-6)).numpy()
+        return self._vectors[start, stop]
 
 
 def _frame(sample: int, frames: int) -> int:
