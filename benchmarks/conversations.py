@@ -91,7 +91,7 @@ def speech_of(path: Path) -> tuple[NDArray[np.float32], list[Span]]:
 def clips_in_turn(
     by_emotion: dict[str, list[Path]], rng: np.random.Generator
 ) -> Iterator[tuple[str, NDArray[np.float32], list[Span]]]:
-    """(emotion, sound, speech in it) of clips of one speaker without end: each round through all emotions is shuffled."""
+    """(emotion, sound, speech in it) of clips of one speaker, without end; emotions in shuffled rounds."""
     while True:
         for emotion in rng.permutation(list(by_emotion)).tolist():
             paths = by_emotion[emotion]

@@ -1,4 +1,4 @@
-"""What the networks hear in a recording, kept in files, so that other parameters need no network; see voices.py."""
+"""What the networks hear in a recording, kept in files; see voices.py."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ VERSION = 1  # of what the networks hear; raised when `voice_pieces` changes it
 
 @dataclass(frozen=True)
 class Heard:
-    """A recording as the clustering gets it, and the truth: stretches in samples, with the number of a voice."""
+    """A recording as the clustering gets it, and the truth: (start, end, voice), in samples."""
 
     name: str
     corpus: str

@@ -7,8 +7,8 @@ prints tables and writes benchmarks/results/voices.json. Recordings:
 made   200 conversations of two to four voices and 70 of one voice through all its emotions for two minutes,
        made of clips of emotional corpora (conversations.py). The weights that choose the number of voices are
        fitted on the other corpora than the one that is reported.
-real   excerpts of AMI meetings whose marks are complete, and five more files. They choose nothing; the weights
-       are those fitted on all that was made, which are the ones in use.
+real   excerpts of AMI meetings whose marks are complete, and five more files. They choose nothing; their
+       weights are those fitted on all that was made, which are the ones in use.
 
 Error: missed speech, false alarm and speech of the wrong voice, in % of the true speech, 0.25 s around each
 true start and end not counted (collar). "Right": time with the right voice in % of that in which one voice
@@ -214,7 +214,8 @@ def show(result: dict) -> None:
     for title in ("voices_found", "number_told"):
         print(f"\nmade conversations, {title.replace('_', ' ')}: % of recordings or of time")
         print(
-            f"{'voices':8}{'files':>7}{'right':>8}{'median':>8}{'no collar':>11}{'?':>6}{'number':>8}{'error':>7}"
+            f"{'voices':8}{'files':>7}{'right':>8}{'median':>8}{'no collar':>11}"
+            f"{'?':>6}{'number':>8}{'error':>7}"
         )
         for number, row in result["made"][title].items():
             print(
@@ -226,7 +227,8 @@ def show(result: dict) -> None:
         cells = (f"{n}: {row['right']:5} / {row['number_right']:5}" for n, row in rows.items())
         print(f"{corpus:10}" + "   ".join(cells))
     print(
-        f"\nreal recordings\n{'file':26}{'scored s':>9}{'error':>7}{'one at a time':>15}{'voices':>9}{'told':>7}"
+        f"\nreal recordings\n{'file':26}{'scored s':>9}{'error':>7}"
+        f"{'one at a time':>15}{'voices':>9}{'told':>7}"
     )
     for name, row in result["real"]["files"].items():
         print(

@@ -1,6 +1,7 @@
 """The shipped networks that tell voices apart: `checkpoints/voices`, no emotion model.
 
-Its description is `voices.json`, so that lists of emotion models leave it out. `train.export.voices` makes it.
+Its description is `voices.json`, so that lists of emotion models leave it out. `train.export.voices`
+makes it.
 """
 
 import hashlib

@@ -60,7 +60,8 @@ class CAMPlusPlus(nn.Module):
         x = self.head(features.transpose(1, 2)[:, None])
         for part in self.xvector.values():
             x = part(x)
-        return x
+        out: Tensor = x
+        return out
 
 
 class Head(nn.Module):
@@ -98,7 +99,8 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, 32, band, frame)` to `(batch, 32, band / stride, frame)`."""
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        return F.relu(y + self.shortcut(x))
+        out: Tensor = F.relu(y + self.shortcut(x))
+        return out
 
 
 class Normalised(nn.Module):
@@ -223,8 +225,8 @@ def fold(model: CAMPlusPlus) -> CAMPlusPlus:
     for module in model.modules():
         if isinstance(module, DenseLayer):
             module.linear1 = fusion.fuse_conv_bn_eval(module.linear1, module.nonlinear2.batchnorm)
-            module.nonlinear2.batchnorm = nn.Identity()
+            module.nonlinear2.batchnorm = nn.Identity()  # type: ignore[assignment]
         elif isinstance(module, TDNN):
             module.linear = fusion.fuse_conv_bn_eval(module.linear, module.nonlinear.batchnorm)
-            module.nonlinear.batchnorm = nn.Identity()
+            module.nonlinear.batchnorm = nn.Identity()  # type: ignore[assignment]
     return model

@@ -123,8 +123,10 @@ class LiveVoices:
         for voice, name in names.items():
             own = [p for p, v in zip(pieces, found, strict=True) if v == voice and p.embedding is not None]
             if own:
-                vectors = [piece.embedding * _length(piece) for piece in own]  # type: ignore[operator]
-                self._known.append((name, np.sum(vectors, axis=0)))
+                vectors = np.array([p.embedding for p in own]) * np.array(
+                    [[_length(p)] for p in own], np.float32
+                )
+                self._known.append((name, vectors.sum(axis=0)))
         tail = found[len(found) - len(latest) :]
         return [None if voice is None else names[voice] for voice in tail]
 

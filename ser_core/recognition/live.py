@@ -2,7 +2,7 @@
 
 Segmenter, features and model are the same as for files. When a session ends, its final segments and its
 `Analysis` equal those of the same audio as a file. Audio is held in memory only, and only until its segment
-is recognised.
+is recognised; with voices, the last seconds of speech until the session ends.
 
 Voices are told apart on a thread of their own when a segment has ended, and each is judged in the session of
 its voice. At the end all voices are settled anew, as in a file, and the segments named by them and judged
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import log10
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ from ser_core.recognition.live_engine import MAX_WAITING, Job, LiveEngine, LiveE
 LEVEL_SAMPLES = SAMPLE_RATE // 10  # a level every 100 ms
 PROVISIONAL_SAMPLES = SAMPLE_RATE // 2  # a provisional result every 500 ms of speech
 NOTICE_SAMPLES = 5 * SAMPLE_RATE  # `FallingBehind` is sent no more often than this
+BEHIND_S = 0.5  # a clip that has waited for so long is not told apart before the end
 KEPT = 600  # segments of a session that are judged anew at its end: half an hour, 7 MB of embeddings
 INT16_SCALE = np.float32(1 / 32768)
 log = logging.getLogger(__name__)
@@ -177,7 +179,7 @@ class LiveSession:
         for clip in clips:
             if self._voices:
                 self._cut += 1
-                self._later(self._tell_apart, clip, self._voices)
+                self._later(self._tell_apart, clip, self._voices, monotonic())
             else:
                 self._put(Turn(clip.span, 0, False), clip, None)
             self._provisional_due = 0  # the next segment gets its first one as soon as it is detected
@@ -198,9 +200,18 @@ class LiveSession:
         self._queue.put(Job(self._count, True, clip, session, voice, turn.overlap))
         self._count += 1
 
-    def _tell_apart(self, clip: Clip, voices: LiveVoices) -> None:
-        """Cuts a clip into the turns of its voices; on the thread that all sessions share."""
+    def _tell_apart(self, clip: Clip, voices: LiveVoices, asked_s: float) -> None:
+        """Cuts a clip into the turns of its voices; on the thread that all sessions share.
+
+        Where that thread is behind, it hears the clip for the end alone: until then nobody knows whose it is.
+        """
         try:
+            if monotonic() - asked_s > BEHIND_S:
+                voices.hear(clip.samples, clip.span)
+                session = self._sessions.setdefault(self._speaker, Session())  # whoever it is
+                self._queue.put(Job(self._count, True, clip, session, UNSURE_VOICE))
+                self._count += 1
+                return
             for turn in voices.turns(clip.samples, clip.span):
                 start, end = turn.span.start - clip.span.start, turn.span.end - clip.span.start
                 name = UNSURE_VOICE if turn.voice is None else voice_name(turn.voice)

@@ -30,7 +30,7 @@ CAP_S = 10.0  # more speech of a voice than this says no more about whether it i
 ALIKE, TRUST_S2 = (
     0.55,
     9.0,
-)  # cosine of two pieces of one voice, and how firmly it is held to (seconds squared)
+)  # cosine of two pieces of one voice, and how firmly it is held to (s²)
 UNSURE = 0.02  # cosine by which a piece must be nearer to its voice than to the next
 
 
@@ -104,7 +104,7 @@ def points_of(vectors: Floats, seconds: Floats) -> Points:
 
 
 def groupings(points: Points) -> dict[int, Grouping]:
-    """A grouping for each number of voices, from 1 to at most `MAX_VOICES`, each of `MIN_VOICE_S` at least."""
+    """A grouping for each number of voices up to `MAX_VOICES`, of `MIN_VOICE_S` each at least."""
     found: dict[int, Grouping] = {}
     tree = linkage(points.vectors, "ward") if len(points.vectors) > 1 else None
     for count in range(1, min(MAX_GROUPS, len(points.vectors)) + 1):

@@ -11,6 +11,7 @@ So a recording that is heard span by span gives the same pieces as one that is t
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -146,7 +147,7 @@ def _runs(dominant: NDArray[np.int64], n_samples: int) -> list[tuple[int, int, i
     A stretch under `MIN_RUN_S` goes to its longer neighbour.
     """
     edges = [0, *(np.flatnonzero(np.diff(dominant)) + 1).tolist(), len(dominant)]
-    runs = [[low, high, int(dominant[low])] for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    runs = [[low, high, int(dominant[low])] for low, high in pairwise(edges)]
     least = MIN_RUN_S * SAMPLE_RATE / FRAME_SAMPLES
     while len(runs) > 1:
         index = min(range(len(runs)), key=lambda at: runs[at][1] - runs[at][0])
