@@ -64,6 +64,7 @@ class Talk:
     samples: int
     received: NDArray[np.int64]  # samples at 16 kHz that the server has after each frame
     final_frames: list[int]  # the frame that ends each segment, except one that `stop` ends
+    ends: dict[float, int]  # number of each of these by its end in s, to the ms
     words_end_s: list[float | None]  # end of the last word of each of these; None if the segment was cut
 
 
@@ -86,10 +87,16 @@ def main(
     sessions: Annotated[str, typer.Option(help="How many at once, one run for each number.")] = "1,4,8,16,32",
     long_minutes: Annotated[float, typer.Option(help="Length of the long session; 0 leaves it out.")] = 60.0,
     model: Annotated[str, typer.Option(help="The checkpoint.")] = "default",
+    voices: Annotated[str, typer.Option(metavar="auto|one", help="Whether voices are told apart.")] = "one",
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     counts = [int(count) for count in sessions.split(",")]
-    measurements: dict[str, Any] = {"machine": machine(), "model": model, "session_s": seconds}
+    measurements: dict[str, Any] = {
+        "machine": machine(),
+        "model": model,
+        "session_s": seconds,
+        "voices": voices,
+    }
     kind = "RAVDESS clips" if RAVDESS.is_dir() else "generated vowels"
     measurements["speech"] = f"{kind} with pauses"
     with tempfile.TemporaryDirectory() as name:
@@ -101,7 +108,7 @@ def main(
         for count in counts:
             with running_app(model, folder) as (address, process):
                 before = resident_mb(process.pid)
-                reports = asyncio.run(speak_at_once(live_address(address), talks[:count]))
+                reports = asyncio.run(speak_at_once(live_address(address), talks[:count], voices))
                 memory = {"server_mb_before": before, "server_mb_after": resident_mb(process.pid)}
             measurements["load"].append({"sessions": count, **summary(reports), **memory})
             print(line(measurements["load"][-1]), flush=True)
@@ -109,7 +116,7 @@ def main(
             with running_app(model, folder) as (address, process):
                 sound = speech(clips, 0, LOOP_S)
                 measurements["long_session"] = asyncio.run(
-                    speak_long(live_address(address), process.pid, sound, long_minutes)
+                    speak_long(live_address(address), process.pid, sound, long_minutes, voices)
                 )
             print(long_line(measurements["long_session"]))
     results.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +148,8 @@ def plan(sound: NDArray[np.int16]) -> Talk:
         received.append(stream.samples_read)
     paused = [a.end != b.start for a, b in pairwise(spans)] + [True]  # False: cut at the maximum length
     words_end = [span.end_s - PAD_S if pause else None for span, pause in zip(spans, paused, strict=False)]
-    return Talk(frames, len(sound), np.array(received), finals, words_end)
+    ends = {round(span.end_s, 3): number for number, span in enumerate(spans)}
+    return Talk(frames, len(sound), np.array(received), finals, ends, words_end)
 
 
 def frame(number: int, samples: NDArray[np.int16]) -> bytes:
@@ -149,18 +157,18 @@ def frame(number: int, samples: NDArray[np.int16]) -> bytes:
     return struct.pack("<I", number) + samples.astype("<i2").tobytes()
 
 
-async def speak_at_once(address: str, talks: Sequence[Talk]) -> list[Report]:
+async def speak_at_once(address: str, talks: Sequence[Talk], voices: str) -> list[Report]:
     """Runs a session for each of `talks`, all at the same time."""
     delays = np.linspace(0, START_SPREAD_S, len(talks), endpoint=False)
-    return await asyncio.gather(*(speak(address, *both) for both in zip(talks, delays, strict=True)))
+    return await asyncio.gather(*(speak(address, *both, voices) for both in zip(talks, delays, strict=True)))
 
 
-async def speak(address: str, talk: Talk, delay: float) -> Report:
+async def speak(address: str, talk: Talk, delay: float, voices: str) -> Report:
     """Runs one session in real time, after `delay` seconds."""
     report, sent = Report(), []
     await asyncio.sleep(delay)
     async with websockets.connect(address, proxy=None, compression=None, max_size=None) as connection:
-        await connection.send(json.dumps({"type": "start", "sample_rate": CLIENT_RATE}))
+        await connection.send(start_message(voices))
         ready = json.loads(await connection.recv())
         assert ready["type"] == "ready", ready
         receiver = asyncio.create_task(take_events(connection, talk, sent, report))
@@ -185,10 +193,10 @@ async def take_events(
     async for text in connection:
         now, message = time.perf_counter(), json.loads(text)
         match message["type"]:
-            case "segment" if message["final"] and message["id"] < len(talk.final_frames):
-                at = talk.final_frames[message["id"]]
-                report.final.append(now - sent[at])
-                words_end = talk.words_end_s[message["id"]]
+            case "segment" if message["final"] and message["end"] in talk.ends:  # not one cut between voices
+                number = talk.ends[message["end"]]
+                report.final.append(now - sent[talk.final_frames[number]])
+                words_end = talk.words_end_s[number]
                 if words_end is not None:
                     spoken_at = sent[0] + words_end - FRAME_SAMPLES / CLIENT_RATE
                     report.after_speech.append(now - spoken_at)
@@ -207,13 +215,20 @@ async def take_events(
                 return
 
 
-async def speak_long(address: str, pid: int, loop: NDArray[np.int16], minutes: float) -> dict[str, Any]:
+def start_message(voices: str) -> str:
+    """The first message of a session."""
+    return json.dumps({"type": "start", "sample_rate": CLIENT_RATE, "voices": voices})
+
+
+async def speak_long(
+    address: str, pid: int, loop: NDArray[np.int16], minutes: float, voices: str
+) -> dict[str, Any]:
     """Sends `minutes` of audio, `loop` repeated, as fast as the server accepts it; its speed and memory."""
     pieces = [loop[at : at + FAST_FRAME_SAMPLES] for at in range(0, len(loop), FAST_FRAME_SAMPLES)]
     memory = []
     started = time.perf_counter()
     async with websockets.connect(address, proxy=None, compression=None, max_size=None) as connection:
-        await connection.send(json.dumps({"type": "start", "sample_rate": CLIENT_RATE}))
+        await connection.send(start_message(voices))
         receiver = asyncio.create_task(last_message(connection))
         sent = 0
         for number in range(round(60 * minutes)):

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ser_core.analysis import Analysis, Segment, Verdict
+    from ser_core.analysis import Analysis, Segment, Verdict, Voice
     from ser_core.audio.decode import DecodeLimits, decode
     from ser_core.audio.quality import Quality
     from ser_core.audio.waveform import SAMPLE_RATE, Waveform
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ser_core.recognition.live import LiveSession
     from ser_core.recognition.live_engine import LiveEngine, LiveError
     from ser_core.recognition.recognizer import Recognizer
+    from ser_core.recognition.recording import VoiceOptions
 
 __version__ = "0.2.0"  # also in CITATION.cff; pyproject.toml reads it here
 
@@ -37,12 +38,14 @@ __all__ = [
     "Recognizer",
     "Segment",
     "Verdict",
+    "Voice",
+    "VoiceOptions",
     "Waveform",
     "decode",
 ]
 
 _MODULES = {
-    "analysis": ("Analysis", "Segment", "Verdict"),
+    "analysis": ("Analysis", "Segment", "Verdict", "Voice"),
     "audio.decode": ("DecodeLimits", "decode"),
     "audio.quality": ("Quality",),
     "audio.waveform": ("SAMPLE_RATE", "Waveform"),
@@ -52,6 +55,7 @@ _MODULES = {
     "recognition.live": ("LiveSession",),
     "recognition.live_engine": ("LiveEngine", "LiveError"),
     "recognition.recognizer": ("Recognizer",),
+    "recognition.recording": ("VoiceOptions",),
 }
 
 

@@ -10,7 +10,8 @@ from ser_core.audio.quality import Quality
 from ser_core.emotions import BY_NAME, NO_SPEECH, UNKNOWN, UNREADABLE
 from ser_core.errors import AudioError
 
-SCHEMA = 1  # of the JSON in docs/programs.md; raised when a field changes its meaning
+SCHEMA = 2  # of the JSON in docs/programs.md; raised when a field is added or changes its meaning
+UNSURE_VOICE = "?"  # of a segment about equally near to two voices, which belongs to none
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,23 @@ class Segment(Verdict):
     end: float
     valence: float  # expected value under the probabilities, -1 to 1
     arousal: float  # expected value under the probabilities, -1 to 1
+    voice: str | None = (
+        None  # "A", "B", … in order of appearance, or "?"; None where voices were not told apart
+    )
+    channel: int | None = None  # from 1, where the channels were heard apart; each of them is a voice
+    overlap: bool = False  # two voices at once are heard in most of it
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One of the voices that were told apart in a recording, and how it sounds."""
+
+    name: str  # as in `Segment.voice`
+    channel: int | None  # as in `Segment.channel`
+    time: float  # s that it speaks
+    shares: Mapping[str, float]  # of its time by label, longest first; they sum to 1
+    summary: Verdict
+    trail: tuple[tuple[float, float, float], ...]  # middle of each segment in s, its valence and arousal
 
 
 @dataclass(frozen=True)
@@ -44,10 +62,16 @@ class Analysis:
     segments: tuple[Segment, ...] = ()
     summary: Verdict = field(default_factory=lambda: Verdict(NO_SPEECH, 0.0, {}))
     error: AudioError | None = None
+    voices: tuple[Voice, ...] = ()  # in order of appearance; empty where voices were not told apart
 
     def __post_init__(self) -> None:
         if self.error:  # nothing is known of it, not even that nobody speaks
             object.__setattr__(self, "summary", Verdict(UNREADABLE, 0.0, {}))
+
+    @property
+    def has_voices(self) -> bool:
+        """Whether more than one voice was told apart: else nothing needs to be said of voices."""
+        return len(self.voices) > 1 or any(segment.voice == UNSURE_VOICE for segment in self.segments)
 
 
 def verdict(probabilities: Mapping[str, float], threshold: float) -> Verdict:
@@ -85,3 +109,46 @@ def summarise(segments: Sequence[Segment], threshold: float) -> Verdict:
     names = segments[0].probabilities
     mean = {name: sum((s.end - s.start) * s.probabilities[name] for s in segments) / total for name in names}
     return verdict(mean, threshold)
+
+
+def voice_name(number: int) -> str:
+    """The name of the voice with this number, from 0 in order of appearance.
+
+    >>> voice_name(0), voice_name(25), voice_name(26), voice_name(39)
+    ('A', 'Z', 'AA', 'AN')
+    """
+    letter = chr(ord("A") + number % 26)
+    return letter if number < 26 else voice_name(number // 26 - 1) + letter
+
+
+def voices_of(segments: Sequence[Segment], threshold: float) -> tuple[Voice, ...]:
+    """Each voice of `segments` in order of appearance; `threshold` is that of the model, 0 to 1.
+
+    A segment of an unsure voice counts for none, and one whose voice is None for none either.
+    """
+    by_name: dict[str, list[Segment]] = {}
+    for segment in sorted(segments, key=lambda segment: segment.start):
+        if segment.voice not in (None, UNSURE_VOICE):
+            by_name.setdefault(str(segment.voice), []).append(segment)
+    return tuple(_voice(name, own, threshold) for name, own in by_name.items())
+
+
+def speaking_time(segments: Sequence[Segment]) -> dict[str, float]:
+    """Speaking time of each label in seconds, longest first."""
+    seconds: dict[str, float] = {}
+    for segment in segments:
+        seconds[segment.label] = seconds.get(segment.label, 0.0) + segment.end - segment.start
+    return dict(sorted(seconds.items(), key=lambda item: -item[1]))
+
+
+def _voice(name: str, segments: Sequence[Segment], threshold: float) -> Voice:
+    seconds = speaking_time(segments)
+    total = sum(seconds.values())
+    return Voice(
+        name=name,
+        channel=segments[0].channel,
+        time=total,
+        shares={label: length / total for label, length in seconds.items()},
+        summary=summarise(segments, threshold),
+        trail=tuple(((one.start + one.end) / 2, one.valence, one.arousal) for one in segments),
+    )

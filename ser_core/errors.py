@@ -17,6 +17,7 @@ Codes of `AudioError`:
     not_fetched         it lies elsewhere (`batch`), and the network or the store failed
     not_written         its result file cannot be written (`analyze --out FOLDER`)
     decoder_crashed     the process that reads recordings ended at this one (`ser_core.audio.isolated`)
+    bad_voices          voices were to be told apart in a way that does not exist (REST, MCP)
     too_slow            reading it took more time than a stranger's file may take
     too_much_memory     reading it took more memory than a stranger's file may take
 """

@@ -1,7 +1,8 @@
 """Corrections that a person makes in the page: the corrected analysis, and a table for `python -m train`.
 
-The page sends its segments as `{"start", "end", "label", "of", "checked"}`: times in s; `of`, the indices
-(from 0) of the model's segments that it was made from; `checked`, whether a person has reviewed it.
+The page sends its segments as `{"start", "end", "label", "of", "checked", "voice"}`: times in s; `of`, the
+indices (from 0) of the model's segments that it was made from; `checked`, whether a person has reviewed it;
+`voice`, what a person calls who speaks, null where voices were not told apart.
 """
 
 import csv
@@ -12,13 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ser_core.analysis import Analysis, Segment, make_segment, summarise
+from ser_core.analysis import UNSURE_VOICE, Analysis, Segment, make_segment, summarise, voices_of
 from ser_core.emotions import LABELS, UNKNOWN
 from ser_core.errors import CodedError
-from ser_core.export.text import TIME_DIGITS, utf8
+from ser_core.export.csv import inert
+from ser_core.export.text import TIME_DIGITS, printable, utf8
 
 # As train/corpora/table.py reads them.
 COLUMNS = ("file", "speaker", "gender", "emotion", "language", "start", "end")
+MAX_NAME = 40  # characters of a voice's name
 SUFFIX = ".wav"  # of a recording made in the page, which has no file name
 
 
@@ -48,9 +51,10 @@ def parse(analysis: Analysis, entries: Any, threshold: float) -> list[Correction
 
 
 def apply(analysis: Analysis, corrections: Sequence[Correction], threshold: float) -> Analysis:
-    """`analysis` with the corrected segments, and a summary of them."""
+    """`analysis` with the corrected segments, and a summary of them and of each voice."""
     segments = tuple(correction.segment for correction in corrections)
-    return replace(analysis, segments=segments, summary=summarise(segments, threshold))
+    summary, voices = summarise(segments, threshold), voices_of(segments, threshold)
+    return replace(analysis, segments=segments, summary=summary, voices=voices)
 
 
 def sound_name(source: str) -> str:
@@ -65,7 +69,8 @@ def sound_name(source: str) -> str:
 def dumps(source: str, corrections: Sequence[Correction]) -> str:
     """CSV with one row for each reviewed segment that has an emotion.
 
-    Beside the recording it is a corpus for training; the speaker's name has to be filled in.
+    Beside the recording it is a corpus for training. The speaker is the voice; where voices were not told
+    apart, or it is unsure, it has to be filled in.
     """
     text = io.StringIO(newline="")
     rows = csv.DictWriter(text, COLUMNS, restval="")
@@ -79,10 +84,25 @@ def _rows(source: str, corrections: Sequence[Correction]) -> Iterator[Mapping[st
         if correction.checked and correction.segment.label != UNKNOWN:
             yield {
                 "file": f"./{utf8(sound_name(source))}",  # spreadsheets must not read it as a formula
+                "speaker": _speaker(correction.segment),
                 "emotion": correction.segment.label,
                 "start": f"{correction.segment.start:.{TIME_DIGITS}f}",
                 "end": f"{correction.segment.end:.{TIME_DIGITS}f}",
             }
+
+
+def _speaker(segment: Segment) -> str:
+    """The voice of `segment` as a cell; empty where nobody knows whose it is."""
+    return "" if segment.voice in (None, UNSURE_VOICE) else inert(str(segment.voice))
+
+
+def _voice(name: Any) -> str | None:
+    """The name of a voice that a page sent, on one line; ValueError where it is none."""
+    if name is None:
+        return None
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or name != printable(name):
+        raise ValueError("there is no such name of a voice")
+    return name
 
 
 def _correction(analysis: Analysis, entry: Mapping[str, Any], threshold: float) -> Correction:
@@ -99,4 +119,6 @@ def _correction(analysis: Analysis, entry: Mapping[str, Any], threshold: float) 
     segment = make_segment(start, end, mean, threshold)
     if label != segment.label:
         segment = replace(segment, label=label, confidence=mean.get(label, segment.confidence))
+    overlap = any(part.overlap for part in parts)
+    segment = replace(segment, voice=_voice(entry.get("voice")), channel=parts[0].channel, overlap=overlap)
     return Correction(segment, bool(entry["checked"]))

@@ -1,4 +1,4 @@
-"""Recordings to try the page with: synthetic voices, made by assets/examples/make.py."""
+"""Recordings to try the page with: two actors of CREMA-D, see assets/examples/README.md."""
 
 from urllib.parse import quote
 
@@ -6,7 +6,7 @@ from ser_ui.layout import html, script, template
 from ser_ui.theme import ASSETS
 
 FOLDER = ASSETS / "examples"
-NAMES = ("slow", "lively", "voices")  # FOLDER/NAME.ogg; what it is called is the phrase "examples.NAME"
+NAMES = ("woman", "man", "conversation")  # FOLDER/NAME.ogg; what it is called is the phrase "examples.NAME"
 
 
 def build() -> None:

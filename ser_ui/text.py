@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from ser_core.analysis import Analysis, Segment, Verdict
+from ser_core.analysis import Analysis, Segment, Verdict, speaking_time
 from ser_core.emotions import NO_SPEECH, UNKNOWN, color_of
+from ser_ui import voices
 from ser_ui.comparison import DIFFERENT, SAME, UNSURE, agreements
 from ser_ui.words import Phrases
 
@@ -85,8 +86,11 @@ def headline(result: Verdict, phrases: Phrases) -> str:
 def verdict_headline(analysis: Analysis, phrases: Phrases) -> str:
     """The verdict on a whole recording in a few words.
 
-    If no emotion prevails but several segments have one, these emotions are listed.
+    Of several voices each is named. If no emotion prevails but several segments have one, these emotions are
+    listed.
     """
+    if len(analysis.voices) > 1:
+        return voices.headline(analysis, phrases)
     emotions = [label for label in speaking_time(analysis.segments) if label != UNKNOWN]
     if analysis.summary.label == UNKNOWN and len(emotions) > 1:
         return phrases("verdict.several", emotions=", ".join(map(phrases.emotion, emotions)))
@@ -114,14 +118,6 @@ def label_shares(segments: Sequence[Segment], phrases: Phrases) -> str:
         for label, length in seconds.items()
     ]
     return phrases("verdict.mixture", parts=", ".join(parts))
-
-
-def speaking_time(segments: Sequence[Segment]) -> dict[str, float]:
-    """Speaking time of each label in seconds, longest first."""
-    seconds: Counter[str] = Counter()
-    for segment in segments:
-        seconds[segment.label] += segment.end - segment.start
-    return dict(seconds.most_common())
 
 
 def compare_welcome(phrases: Phrases) -> str:
@@ -183,6 +179,8 @@ def verdict(analysis: Analysis, phrases: Phrases) -> str:
     label = analysis.summary.label
     style = "" if label == NO_SPEECH else f' style="--emotion:{color_of(label)}"'
     details = label_shares(analysis.segments, phrases) if analysis.segments else phrases("verdict.nobody")
+    if len(analysis.voices) > 1:
+        details = voices.times(analysis, phrases)
     return (
         f'<div class="verdict"{style}><h2>{escape(verdict_headline(analysis, phrases))}</h2>'
         f"<p>{escape(details)}</p>"

@@ -33,7 +33,7 @@ VIEW = (  # scripts of every tab that shows a recording; in this order, in one s
     *("shared/words", "shared/canvas", "shared/files"),
     *(f"timeline/{part}" for part in ("data", "axis", "lanes", "table", "view", "playback", "input")),
 )
-SCRIPTS = (*VIEW, *(f"timeline/{part}" for part in ("session", "actions", "correcting")))
+SCRIPTS = (*VIEW, *(f"timeline/{part}" for part in ("voices", "session", "actions", "correcting")))
 WEBP_QUALITY = 80
 MAGMA = np.round(255 * matplotlib.colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8)
 

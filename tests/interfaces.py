@@ -120,6 +120,7 @@ def problem(words: list[str]) -> str:
             return f"{rest[0]} has no option {word}"
         if word not in takes.flags:
             value = next(values, "…")
-            if takes.options[word] and value not in (*takes.options[word], "…"):
+            number = "N" in takes.options[word] and value.isdecimal()
+            if takes.options[word] and not number and value not in (*takes.options[word], "…"):
                 return f"{rest[0]} {word} cannot be {value}"
     return ""

@@ -17,8 +17,8 @@ FORBIDDEN = {
 # The rooms and modules of each package, from the lowest. Each may import only those before it.
 ROOMS = {
     "ser_core": "errors emotions audio analysis models checkpoint recognition pictures export commands",
-    "ser_ui": "theme words layout examples corrections comparison text timeline model_cache server tabs page "
-    "launch",
+    "ser_ui": "theme words layout examples corrections comparison voices text timeline model_cache server "
+    "tabs page launch",
     "train": "processes errors corpora augment recipe data reports fitting protocols export cli",
 }
 MAX_LINES = 350  # of a file

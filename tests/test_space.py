@@ -20,7 +20,7 @@ from ser_ui.server.limits import BURST
 SPACE = {"SYSTEM": "spaces", "SPACE_ID": "someone/ser-studio", "GRADIO_SERVER_NAME": "0.0.0.0"}
 
 CLEAN = os.environ.get("SER_CLEAN_VENV")  # "1" for this Python, or the path of another
-STATUS_BY_PATH = {"assets/examples/slow.ogg": 200, "assets/examples/../style.css": 403, "README.md": 403}
+STATUS_BY_PATH = {"assets/examples/woman.ogg": 200, "assets/examples/../style.css": 403, "README.md": 403}
 # The observations of a Space that works.
 EXPECTED = {
     "title": True,

@@ -38,7 +38,7 @@ class Connection {
         this.socket = new WebSocket(liveAddress());
         this.socket.binaryType = "arraybuffer";
         this.socket.onopen = () => {
-            this.socket.send(JSON.stringify({ type: "start", sample_rate: sound.sampleRate }));
+            this.socket.send(JSON.stringify({ type: "start", sample_rate: sound.sampleRate, voices: "auto" }));
             this.pump();
         };
         this.socket.onmessage = ({ data }) => this.receive(JSON.parse(data));

@@ -8,6 +8,20 @@ function verdictText(verdict, segments) {
     return phrase("short.sure", { emotion: headline(verdict), share: percent(verdict.confidence) });
 }
 
+const [STEADY, MOSTLY, NAMED] = [0.85, 0.5, 4]; // shares of a voice's time, and voices that are named: as the server does
+
+// How each voice of a session sounds.
+function voicesText(voices) {
+    const parts = voices.slice(0, NAMED).map(({ voice, shares }) => {
+        const [label, share] = Object.entries(shares)[0];
+        const emotion = emotionName(label === UNKNOWN ? "unclear" : label);
+        if (share >= STEADY) return phrase("voices.steady", { voice, emotion });
+        return share >= MOSTLY ? phrase("voices.mostly", { voice, emotion }) : phrase("voices.mixed", { voice });
+    });
+    if (voices.length > NAMED) parts.push(phrase("voices.more", { count: voices.length - NAMED }));
+    return parts.join(", ");
+}
+
 // The emotion in large letters.
 function showNow(box, verdict, color, state) {
     box.style.setProperty("--emotion", color);
@@ -22,7 +36,7 @@ function addRow(body, number, segment, color, play) {
     const name = nameOf(segment);
     const row = make("tr");
     const emotion = make("span", "", { class: "emotion" });
-    emotion.append(swatch(color), name);
+    emotion.append(swatch(color), make("b", segment.voice ?? "", { class: "who" }), name);
     const button = make("button", phrase("live.play"), { type: "button", "aria-label": phrase("live.play_one", { number, emotion: name }) });
     button.addEventListener("click", () => play(button, segment));
     const cells = [number, clock(start, true), clock(end, true), emotion, percent(confidence), button];

@@ -91,10 +91,15 @@ function addSegment(segment) {
     session.lastSpeech = Math.max(session.lastSpeech, segment.end);
     if (!segment.final) return;
     finals.push(segment);
+    part("history").classList.toggle("voices", severalVoices());
     addRow(part("history"), finals.length, segment, colorOf(segment.label), play);
-    const values = { emotion: headline(segment), share: percent(segment.confidence), time: clock(segment.start) };
+    const who = severalVoices() ? `${phrase("voices.one_voice", { voice: segment.voice })}: ` : "";
+    const values = { emotion: `${who}${headline(segment)}`, share: percent(segment.confidence), time: clock(segment.start) };
     part("announcer").textContent = phrase(segment.label === UNKNOWN ? "live.heard" : "live.heard_sure", values);
 }
+
+// Whether more than one voice was heard in this session.
+const severalVoices = () => new Set(session.finals.map(({ voice }) => voice)).size > 1;
 
 async function pause() {
     enter("paused");
@@ -125,6 +130,7 @@ async function showSummary(analysis) {
     if (received || sound.seconds > MIN_UNSENT_S) {
         session.name = `live ${new Date().toLocaleString("sv").replaceAll(":", ".")}`; // 2026-11-21 10.32.05
         if (received) session.analysis = { ...(analysis ?? assembled()), source: `${session.name}.wav` };
+        if (analysis?.voices.length && connection.serverSessions === 1) settleVoices(analysis.segments);
         const box = part("summary");
         received ? showResult(box) : showUnheard(box);
         part("announcer").textContent = phrase("live.ended", { result: box.querySelector("h2").textContent });
@@ -140,17 +146,27 @@ async function showSummary(analysis) {
     draw();
 }
 
+// Shows the segments as they are once all voices are settled.
+function settleVoices(segments) {
+    session.finals = segments.map((segment, key) => ({ ...segment, key, final: true }));
+    session.segments = session.finals;
+    part("history").replaceChildren();
+    session.finals.forEach((segment, i) => addRow(part("history"), i + 1, segment, colorOf(segment.label), play));
+    part("history").classList.toggle("voices", severalVoices());
+}
+
 // The analysis of a session whose connection was broken, from the segments of all connections.
 function assembled() {
     const { sound, finals } = session;
     return {
-        schema: 1,
+        schema: 2,
         source: "",
         duration: Number(sound.seconds.toFixed(3)),
         model: props.model,
         quality: null,
-        segments: finals.map(({ key, final, ...segment }) => segment),
+        segments: finals.map(({ key, final, ...segment }) => ({ ...segment, voice: null })), // each connection had its own voices
         summary: summarise(finals, props.threshold),
+        voices: [],
         error: null,
     };
 }
@@ -159,7 +175,8 @@ function showResult(box) {
     const { sound, finals, connection, analysis } = session;
     const [words, facts] = box.querySelectorAll("p");
     box.style.setProperty("--emotion", colorOf(analysis.summary.label));
-    box.querySelector("h2").textContent = verdictText(analysis.summary, finals);
+    const { voices } = analysis;
+    box.querySelector("h2").textContent = voices.length > 1 ? voicesText(voices) : verdictText(analysis.summary, finals);
     const values = { count: finals.length, length: clock(sound.seconds), parts: labelShares(finals) };
     words.textContent = phrase(["live.nobody", "live.found_one"][finals.length] ?? "live.found_many", values);
     const [sent, received] = [connection.cursor - connection.first, connection.received ?? phrase("live.unknown_number")];
@@ -228,7 +245,8 @@ function show() {
         bars.show({});
     } else if (last) {
         const [start, end] = [clock(last.start, true), clock(last.end, true)];
-        const words = last.final ? phrase("live.settled", { start, end }) : phrase("live.so_far");
+        const words = [severalVoices() && last.voice && phrase("voices.one_voice", { voice: last.voice }),
+            last.final ? phrase("live.settled", { start, end }) : phrase("live.so_far")].filter(Boolean).join(" · ");
         showNow(part("now"), last, colorOf(last.label), words);
         bars.show(last.probabilities);
         const [valence, arousal] = [last.valence, last.arousal].map(signed);

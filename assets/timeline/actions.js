@@ -4,7 +4,7 @@ function choose(index, playing = false) {
     if (chosen !== index || index === null) lanes.explanation = null;
     part("words").textContent = lanes.explanation?.words ?? "";
     goTo(index, playing);
-    if (index !== null) part("announcer").textContent = `${title(index)}: ${likely(segments.list[index])}`;
+    if (index !== null) part("announcer").textContent = `${voices.nameIn(segments.list[index])} ${title(index)}: ${likely(segments.list[index])}`.trim();
     showDetails();
     redraw(false);
 }
@@ -23,7 +23,7 @@ function edit(change) {
 const edits = {
     confirm: () => segments.label(chosen, segments.list[chosen].label),
     split: () => segments.canSplit(chosen, audio.currentTime) && segments.split(chosen, audio.currentTime),
-    merge: () => chosen + 1 < segments.list.length && segments.merge(chosen),
+    merge: () => segments.beside(chosen, 1) !== null && segments.merge(chosen),
     undo: () => segments.undo(),
 };
 
@@ -43,13 +43,14 @@ function explain() {
         showDetails();
         return redraw();
     }
-    const { start, end, label } = segments.list[chosen];
+    const { start, end, label, channel } = segments.list[chosen];
     part("words").textContent = phrase("timeline.explaining");
-    trigger("explain", { number: ++requestNumber, start, end, label });
+    trigger("explain", { number: ++requestNumber, start, end, label, channel });
 }
 
 function save(format) {
-    const list = segments.list.map(({ start, end, label, of, checked }) => ({ start, end, label, of, checked }));
+    const list = segments.list.map(({ start, end, label, of, checked, voice }) =>
+        ({ start, end, label, of, checked, voice: voice === null ? null : voices.nameOf(voice) }));
     trigger("save", { number: ++requestNumber, format, segments: list });
 }
 

@@ -41,6 +41,10 @@ for (const edge of ["start", "end"]) {
         setEdges(edges.start, edges.end);
     });
 }
+part("voice").addEventListener("change", () => {
+    const voice = part("voice").value;
+    edit(() => segments.give(chosen, voice === NEW_VOICE ? voices.next() : voice));
+});
 watch("value", load);
 watch("spectrogram", loadPicture);
 watch("reply", receive);

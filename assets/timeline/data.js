@@ -2,6 +2,7 @@
 
 const UNDO_STEPS = 100;
 const MIN_SEGMENT_S = 0.05;
+const UNSURE_VOICE = "?";
 const FULL_SCALE = 127; // maximum of an outline's values
 
 function decodeBytes(text) {
@@ -33,30 +34,32 @@ class Recording {
     }
 }
 
-// The segments in order, without overlap. An edit replaces the list; undo restores the previous one.
-// A segment is {start, end, label, confidence, probabilities, valence, arousal, of, checked}: `of` are the indices
-// of the model's segments that it was made from.
+// The segments in order of their start; those of one voice do not overlap. An edit replaces the list; undo restores
+// the previous one. A segment is {start, end, label, confidence, probabilities, valence, arousal, voice, channel,
+// overlap, of, checked}: `of` are the indices of the model's segments that it was made from.
 class Segments {
     constructor(original, emotions, threshold, duration) {
         Object.assign(this, { original, emotions, threshold, duration, history: [] });
         this.list = original.map((segment, i) => ({ ...segment, of: [i], checked: false }));
     }
 
-    // The index of the segment at a time, or null.
-    at(time) {
-        let [low, high] = [0, this.list.length];
-        while (low < high) {
-            const middle = (low + high) >> 1;
-            if (this.list[middle].end <= time) low = middle + 1;
-            else high = middle;
-        }
-        return low < this.list.length && this.list[low].start <= time ? low : null;
+    // The index of the segment at a time, or null; of one voice where it is given.
+    at(time, voice) {
+        const index = this.list.findIndex((one) => one.start <= time && time < one.end && (voice === undefined || one.voice === voice));
+        return index < 0 ? null : index;
     }
 
-    // The index of the first segment that ends after a time.
-    after(time) {
-        const index = this.list.findIndex(({ end }) => end > time);
-        return index < 0 ? this.list.length : index;
+    // The index of the next segment (1) or the previous one (-1) of the same voice, or null.
+    beside(index, by) {
+        const voice = this.list[index]?.voice;
+        for (let i = index + by; this.list[i]; i += by) if (this.list[i].voice === voice) return i;
+        return null;
+    }
+
+    // The voices that speak, in order of appearance; the unsure one last.
+    get voices() {
+        const found = [...new Set(this.list.map(({ voice }) => voice ?? null))].filter((voice) => voice !== null);
+        return found.sort((one, other) => (one === UNSURE_VOICE) - (other === UNSURE_VOICE));
     }
 
     get changed() {
@@ -86,8 +89,8 @@ class Segments {
     // Moves a segment's edges as far as its neighbours allow.
     move(index, start, end) {
         const segment = this.list[index];
-        const first = this.list[index - 1]?.end ?? 0;
-        const last = this.list[index + 1]?.start ?? this.duration;
+        const first = this.list[this.beside(index, -1)]?.end ?? 0;
+        const last = this.list[this.beside(index, 1)]?.start ?? this.duration;
         const from = Math.min(Math.max(start, first), (end === segment.end ? end : last) - MIN_SEGMENT_S);
         const to = Math.max(Math.min(end, last), from + MIN_SEGMENT_S);
         if (from !== segment.start || to !== segment.end) {
@@ -105,9 +108,21 @@ class Segments {
         this.replace(index, 1, { ...segment, end: time }, { ...segment, start: time });
     }
 
-    // Joins a segment with the next one. Probabilities are the model's mean, weighted by duration.
+    // Gives a segment to another voice.
+    give(index, voice) {
+        this.replace(index, 1, { ...this.list[index], voice, checked: true });
+    }
+
+    // Makes one voice of two.
+    join(voice, other) {
+        this.replace(0, this.list.length, ...this.list.map((one) => (one.voice === other ? { ...one, voice } : one)));
+    }
+
+    // Joins a segment with the next one of its voice. Probabilities are the model's mean, weighted by duration.
     merge(index) {
-        const [one, next] = this.list.slice(index, index + 2);
+        const following = this.beside(index, 1);
+        const [one, next] = [this.list[index], this.list[following]];
+        const between = this.list.slice(index + 1, following);
         const of = [...new Set([...one.of, ...next.of])];
         const parts = of.map((i) => this.original[i]);
         const mean = summarise(parts, this.threshold);
@@ -115,9 +130,10 @@ class Segments {
             this.emotions.reduce((sum, emotion) => sum + (mean.probabilities[emotion.name] ?? 0) * emotion[name], 0);
         const label = one.label === next.label ? one.label : mean.label;
         const confidence = mean.probabilities[label] ?? mean.confidence;
-        this.replace(index, 2, {
+        const merged = {
             ...one, ...mean, label, confidence, of, end: next.end, checked: true,
             valence: expectedValue("valence"), arousal: expectedValue("arousal"),
-        });
+        };
+        this.replace(index, following + 1 - index, merged, ...between);
     }
 }

@@ -82,7 +82,7 @@ function up(event) {
     if (!ended || ended.moved) return;
     const { x, y, width } = positionIn(event, part("picture"));
     const time = axis.time(x, width);
-    const index = segments.at(time);
+    const index = segments.at(time, lanes.voiceAt(y));
     if (index === null || y >= lanes.layout.time[0]) seek(time);
     else choose(index, true);
 }

@@ -4,6 +4,8 @@
 const LANES = { segments: [0, 28], wave: [32, 84], shares: [120, 104], mel: [228, 128], time: [356, 22] }; // top, height
 const NAME_PX = 13; // height of a line of text
 const SILENT = "#000004"; // the spectrogram's colour of silence
+const ROW = { most: 24, least: 9, all: 216, gap: 2 }; // height of a voice's lane of segments
+const DIMMED = 0.22; // opacity of segments of voices that are not shown
 const MIN_SHARE_PX = 0.3; // thinner parts of the probability lane are not drawn
 const TINT = 0.24; // opacity of a segment's colour behind the waveform
 const EDGE_PX = 6; // distance within which the pointer takes an edge
@@ -11,6 +13,25 @@ const EDGE_PX = 6; // distance within which the pointer takes an edge
 class Lanes {
     constructor(canvas, emotions, colorOf) {
         Object.assign(this, { canvas, emotions, colorOf, layout: LANES, picture: null, explanation: null });
+        Object.assign(this, { voices: new Map(), apart: false, only: null, nameOfVoice: (voice) => voice });
+    }
+
+    // A lane of segments for each of `voices`, their ids. `apart`: they may speak at the same time.
+    arrange(voices, apart) {
+        const height = voices.length > 1 ? Math.max(ROW.least, Math.min(ROW.most, Math.floor(ROW.all / voices.length))) : LANES.segments[1];
+        const tall = Math.max(voices.length, 1) * (height + ROW.gap) - ROW.gap;
+        const shift = tall - LANES.segments[1];
+        const below = Object.entries(LANES).map(([name, [top, high]]) => [name, [top + shift, high]]);
+        this.layout = { ...Object.fromEntries(below), segments: [0, tall] };
+        this.voices = new Map(voices.length > 1 ? voices.map((voice, row) => [voice, [row * (height + ROW.gap), height]]) : []);
+        this.apart = apart && voices.length > 1;
+        const [top, high] = this.layout.time;
+        this.canvas.parentElement.style.height = `${top + high}px`;
+    }
+
+    // The voice whose lane is at a height; undefined where there is one lane for all.
+    voiceAt(y) {
+        return [...this.voices].find(([, [top, height]]) => y >= top && y < top + height + ROW.gap)?.[0];
     }
 
     draw(recording, segments, axis) {
@@ -20,12 +41,29 @@ class Lanes {
         this.ink = getComputedStyle(this.canvas).getPropertyValue("--figure-wave");
         this.drawBelow();
         const { list } = segments;
-        for (let i = segments.after(axis.from); i < list.length && list[i].start < axis.to; i++) {
+        for (let i = 0; i < list.length; i++) {
+            if (list[i].end <= axis.from || list[i].start >= axis.to) continue;
             const left = axis.x(list[i].start, width);
             this.drawSegment(list[i], i, left, Math.max(axis.x(list[i].end, width) - left, 1));
         }
         this.drawWave(recording);
         this.drawTimes();
+        this.drawVoices();
+    }
+
+    // The names of the voices, before their lanes.
+    drawVoices() {
+        const { pen } = this;
+        const paper = getComputedStyle(this.canvas).getPropertyValue("--block-background-fill");
+        for (const [voice, [top, height]] of this.voices) {
+            if (height < NAME_PX) continue;
+            const name = this.nameOfVoice(voice).slice(0, 12);
+            pen.globalAlpha = 0.85;
+            pen.fillStyle = paper;
+            pen.fillRect(0, top, pen.measureText(name).width + 8, height);
+            pen.globalAlpha = 1;
+            this.write([name], this.text, 0, this.width, top, height);
+        }
     }
 
     // Draws what is below the segments.
@@ -34,11 +72,25 @@ class Lanes {
     }
 
     drawSegment(segment, index, left, length) {
-        const mark = segment.checked ? " ✓" : "";
+        const mark = `${segment.overlap ? " ⁂" : ""}${segment.checked ? " ✓" : ""}`;
         const color = this.colorOf(segment.label);
+        const shown = this.only === null || segment.voice === this.only;
+        const names = [`${index + 1} ${nameOf(segment)}${mark}`, `${index + 1}${mark}`];
+        this.pen.globalAlpha = shown ? 1 : DIMMED;
+        this.drawBox(names, color, left, length, this.voices.get(segment.voice) ?? this.layout.segments);
+        this.pen.globalAlpha = 1;
+        if (!shown) return;
         this.tint(color, left, length);
-        this.drawBox([`${index + 1} ${nameOf(segment)}${mark}`, `${index + 1}${mark}`], color, left, length, this.layout.segments);
-        this.drawShares(segment.probabilities, left, length);
+        this.drawShares(segment.probabilities, left, length, this.sharesOf(segment.voice));
+    }
+
+    // Where a voice's probabilities are drawn: in a part of the lane where others may speak at the same time.
+    sharesOf(voice) {
+        const [top, height] = this.layout.shares;
+        const row = [...this.voices.keys()].indexOf(voice);
+        if (!this.apart || this.only !== null || row < 0) return [top, height];
+        const part = height / this.voices.size;
+        return [top + row * part, part - 1];
     }
 
     // Colours the background of a segment's part of the waveform.
@@ -59,9 +111,8 @@ class Lanes {
     }
 
     // Stacked areas, one per emotion; the height is the probability.
-    drawShares(probabilities, left, length) {
+    drawShares(probabilities, left, length, [top, height]) {
         const { pen } = this;
-        const [top, height] = this.layout.shares;
         let y = top + height;
         for (const { name, color } of this.emotions) {
             const part = (probabilities[name] ?? 0) * height;

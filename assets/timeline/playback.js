@@ -37,9 +37,10 @@ function goTo(index, playing) {
 
 // Chooses the next segment (1) or the previous one (-1).
 function step(by) {
-    const { list } = segments;
-    if (!list.length) return;
-    const next = list.findIndex(({ start }) => start > audio.currentTime);
-    const from = chosen ?? (by > 0 ? (next < 0 ? list.length : next) - 1 : next < 0 ? list.length : next);
-    choose(Math.min(Math.max(from + by, 0), list.length - 1), true);
+    const shown = segments.list.map((_, i) => i).filter((i) => lanes.only === null || segments.list[i].voice === lanes.only);
+    if (!shown.length) return;
+    const next = shown.findIndex((i) => segments.list[i].start > audio.currentTime);
+    const place = chosen === null ? -1 : shown.indexOf(chosen);
+    const from = place >= 0 ? place : by > 0 ? (next < 0 ? shown.length : next) - 1 : next < 0 ? shown.length : next;
+    choose(shown[Math.min(Math.max(from + by, 0), shown.length - 1)], true);
 }

@@ -6,6 +6,7 @@ const lanes = new Lanes(part("picture"), props.emotions, colorOf);
 const overview = new Overview(part("overview"), colorOf);
 const table = new Table(part("rows"), "segment", describeRow);
 const bars = new Bars(part("bars"), props.emotions);
+const voices = new Voices(part("voices"), part("voice-rows"), part("whose"), part("voice"));
 
 let whole = null; // the recording's verdict and times
 
@@ -19,6 +20,7 @@ function load() {
     segments = new Segments(content.segments, props.emotions, props.threshold, content.duration);
     whole = { ...content.summary, start: 0, end: content.duration };
     lanes.explanation = null;
+    voices.open(content.segments);
     part("sound").href = content.audio;
     part("sound").download = content.file;
     refresh();
@@ -45,12 +47,15 @@ async function decode(address) {
 function describeRow(segment) {
     const { start, end, label, confidence, checked } = segment;
     const silent = label === NO_SPEECH;
+    const who = segment === whole ? "" : voices.nameIn(segment);
     const name = silent ? emotionName(label) : nameOf(segment);
     const share = silent ? "–" : percent(confidence);
     const emotion = make("span", "", { class: "emotion" });
     if (!silent) emotion.append(swatch(colorOf(label)));
+    if (who) emotion.append(make("b", who));
     emotion.append(checked ? `${name} ✓` : name);
-    const words = `${name}, ${share}${checked ? `, ${phrase("timeline.is_checked")}` : ""}`;
+    const overlap = segment.overlap ? `${phrase("voices.overlap")}, ` : "";
+    const words = `${who && `${who}, `}${overlap}${name}, ${share}${checked ? `, ${phrase("timeline.is_checked")}` : ""}`;
     return { words, cells: [clock(start, true), clock(end, true), emotion, share] };
 }
 
@@ -62,7 +67,7 @@ function read(time) {
     const index = segments.at(time);
     if (index === null) words.push(phrase("timeline.nobody"));
     else words.push(readSegment(index));
-    const [top, height] = LANES.mel;
+    const [top, height] = lanes.layout.mel;
     const hz = pointer && props.band_hz[Math.floor((1 - (pointer.y - top) / height) * props.band_hz.length)];
     if (hz) words.push(`${hz} Hz`);
     return words.join(" · ");
@@ -70,7 +75,9 @@ function read(time) {
 
 function readSegment(index) {
     const segment = segments.list[index];
-    return phrase("timeline.reading", { number: index + 1, emotion: nameOf(segment), likely: likely(segment) });
+    const who = voices.nameIn(segment);
+    const values = { number: index + 1, emotion: `${who && `${who} · `}${nameOf(segment)}`, likely: likely(segment) };
+    return phrase("timeline.reading", values);
 }
 
 function likely({ probabilities }) {
@@ -79,22 +86,24 @@ function likely({ probabilities }) {
 }
 
 function showDetails() {
-    const segment = chosen === null ? whole : segments.list[chosen];
+    const shown = segments.list.filter(({ voice }) => lanes.only === null || voice === lanes.only);
+    const segment = chosen !== null ? segments.list[chosen] : lanes.only === null ? whole : summarise(shown, props.threshold);
     const silent = !Object.keys(segment.probabilities).length;
-    part("title").textContent = phrase("segments.probabilities_of", { segment: title(chosen) });
+    part("title").textContent = phrase("segments.probabilities_of", { segment: chosen === null && lanes.only !== null ? voices.title(lanes.only) : title(chosen) });
     part("silence").hidden = !silent;
     part("bars").hidden = part("plane").hidden = silent;
     bars.show(segment.probabilities);
-    const plotted = chosen === null ? segments.list : [segment];
+    const plotted = chosen === null ? shown : [segment];
     drawPlane(part("plane"), props.emotions, colorOf, plotted.map((one) => ({ ...one, final: true })));
     part("facts").textContent = chosen === null ? describeWhole() : describe(segment);
     part("corrections").querySelectorAll("select, input, button").forEach((control) => (control.disabled = chosen === null));
     button("undo").disabled = !segments.changed;
-    button("merge").disabled = chosen === null || chosen + 1 >= segments.list.length;
+    button("merge").disabled = chosen === null || segments.beside(chosen, 1) === null;
     button("explain").disabled = chosen === null;
     button("explain").textContent = phrase(lanes.explanation ? "timeline.hide" : "timeline.explain");
     if (chosen === null) return;
     part("label").value = segment.label;
+    part("voice").value = segment.voice ?? "";
     part("start").value = segment.start.toFixed(2);
     part("end").value = segment.end.toFixed(2);
 }
@@ -122,6 +131,7 @@ function describeWhole() {
 
 // Updates everything that depends on the segments.
 function refresh() {
+    voices.show();
     table.show(whole, segments.list);
     const count = segments.checked;
     part("checked").textContent = count

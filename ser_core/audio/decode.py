@@ -13,19 +13,17 @@ from typing import BinaryIO
 
 import numpy as np
 import soxr
+from numpy.typing import NDArray
 
 from ser_core.audio import faults
+from ser_core.audio.channels import AUTO, EACH, MIX, Mixer, carry_different_speech
 from ser_core.audio.containers import open_recording
 from ser_core.audio.stored import Block, Recording
 from ser_core.audio.waveform import SAMPLE_RATE, Samples, Waveform, join
 from ser_core.errors import AudioError
 
 MIN_SHARE_PRESENT = 0.9  # of the declared length; with less, the file was cut off
-# Channels cancel each other where their mean is weaker than this share of the strongest of them, divided by
-# how many there are: two equal voices in one phase have 2, one of two channels alone 1, one inverted 0.
-CANCELLED_SHARE = 0.67
-CANCELLED_PIECE_S = 2.0  # in which channels are compared
-CANCELLED_LAG_S = 1 / 4_000  # changes over it are compared as well, without the hum that channels may share
+TRIED_CHANNELS = 2  # of a recording, that `auto` may hear apart: a call recorder's
 
 
 @dataclass(frozen=True)
@@ -53,23 +51,53 @@ def decode(source: Path | str | bytes, limits: DecodeLimits = DecodeLimits()) ->
 
 
 def stream(
-    source: Path | str | bytes, limits: DecodeLimits = DecodeLimits(), warnings: list[str] | None = None
+    source: Path | str | bytes,
+    limits: DecodeLimits = DecodeLimits(),
+    warnings: list[str] | None = None,
+    channels: str = MIX,
 ) -> Iterator[Samples]:
-    """Yield the recording block by block: mono at 16 kHz, shape (n_samples,), about 10 s each.
+    """Yield the recording block by block: at 16 kHz, about 10 s each, samples clipped to [-1, 1].
 
-    Memory stays bounded however long the recording is. Channels are averaged, samples clipped to [-1, 1].
-    What is missing of the recording, or was chosen from it, is added to `warnings`, each a sentence or two
-    that begins with the fault's name and a colon.
+    Memory stays bounded however long the recording is. What is missing of the recording, or was chosen from
+    it, is added to `warnings`, each a sentence or two that begins with the fault's name and a colon.
+
+    Args:
+        source: path of a file, or its content.
+        limits: of the recording.
+        warnings: gets them.
+        channels: `mix`: blocks are mono, `(n_samples,)`. `each`: blocks of a recording that starts with two
+            channels or more are `(n_samples, channel)`; later blocks with fewer channels are silent in the
+            rest, and those with more have them mixed into the last. `auto`: `each` where the recording has
+            two channels and they carry different speech, else `mix`.
 
     Raises:
         AudioError: on the first block if the header is out of limits, later where the data are.
     """
     warnings = [] if warnings is None else warnings
+    if channels == AUTO:
+        channels = EACH if _differ(source, limits) else MIX
     with _open(source) as file, open_recording(file) as recording:
         _check_header(recording, limits)
-        mix = _Downmix()
-        yield from _resampled(_checked(recording, limits), mix)
+        blocks = _checked(recording, limits)
+        if channels == EACH and recording.channels > 1:
+            yield from _apart(blocks, recording.channels)
+            warnings += recording.warnings
+            return
+        mix = Mixer()
+        yield from _resampled(blocks, mix)
         warnings += [*recording.warnings, *([mix.warning] if mix.warning else [])]
+
+
+def _differ(source: Path | str | bytes, limits: DecodeLimits) -> bool:
+    """Whether the recording has two channels that carry different speech; False where it cannot be read."""
+    try:
+        with _open(source) as file, open_recording(file) as recording:
+            _check_header(recording, limits)
+            if recording.channels != TRIED_CHANNELS:
+                return False
+            return carry_different_speech(_apart(_checked(recording, limits), TRIED_CHANNELS))
+    except AudioError:  # is raised again where the recording is read
+        return False
 
 
 def _open(source: Path | str | bytes) -> BinaryIO:
@@ -145,44 +173,7 @@ def _checked(recording: Recording, limits: DecodeLimits) -> Iterator[Block]:
     _check_shortest(read_s, limits)
 
 
-class _Downmix:
-    """One channel of several: their mean, or the strongest where they cancel each other."""
-
-    def __init__(self) -> None:
-        self.warning = ""
-        self._channel: int | None = None  # that is taken from the first cancelled block on
-
-    def __call__(self, block: Block) -> Samples:
-        """Mono `(n_samples,)` of `block`."""
-        samples = block.samples
-        channels = samples.shape[1]
-        if channels == 1:
-            return samples[:, 0]
-        mono: Samples = samples.mean(axis=1, dtype=np.float32)
-        start = 0
-        if self._channel is None:
-            start = self._cancelled_from(samples, block.sample_rate)
-        if self._channel is not None:
-            mono[start:] = samples[start:, min(self._channel, channels - 1)]
-        return mono
-
-    def _cancelled_from(self, samples: Samples, sample_rate: int) -> int:
-        """Where `samples`, (frame, channel), begin to cancel; 0 and no channel where they do not."""
-        lag = max(round(CANCELLED_LAG_S * sample_rate), 1)
-        piece = round(CANCELLED_PIECE_S * sample_rate)
-        for start in range(0, max(len(samples) - piece // 2, 1), piece):
-            end = start + piece if len(samples) - start >= 1.5 * piece else len(samples)
-            for part in (samples[start:end], samples[start + lag : end] - samples[start : end - lag]):
-                part = part - part.mean(axis=0)  # (frame, channel)
-                power = np.einsum("fc,fc->c", part, part)
-                mixed = part.mean(axis=1)
-                if float(np.dot(mixed, mixed)) < (CANCELLED_SHARE / len(power)) ** 2 * power.max():
-                    self._channel, self.warning = int(power.argmax()), faults.CANCELLED
-                    return start
-        return 0
-
-
-def _resampled(blocks: Iterator[Block], mix: _Downmix) -> Iterator[Samples]:
+def _resampled(blocks: Iterator[Block], mix: Mixer) -> Iterator[Samples]:
     """Mono at 16 kHz; the rate may change from block to block."""
     resampler, sample_rate = None, 0
     for block in blocks:
@@ -193,6 +184,32 @@ def _resampled(blocks: Iterator[Block], mix: _Downmix) -> Iterator[Samples]:
         yield resampler.push(mix(block))
     if resampler:
         yield resampler.flush()
+
+
+def _apart(blocks: Iterator[Block], channels: int) -> Iterator[NDArray[np.float32]]:
+    """Blocks `(n_samples, channel)` at 16 kHz, whatever rate and channels the stored ones change to."""
+    same = (Block(_with_channels(block.samples, channels), block.sample_rate) for block in blocks)
+    resamplers: list[Resampler] = []
+    sample_rate = 0
+    for block in same:
+        if block.sample_rate != sample_rate:
+            if resamplers:
+                yield np.stack([resampler.flush() for resampler in resamplers], axis=1)
+            sample_rate = block.sample_rate
+            resamplers = [Resampler(sample_rate) for _ in range(channels)]
+        pushed = zip(resamplers, block.samples.T, strict=True)
+        yield np.stack([one.push(np.ascontiguousarray(channel)) for one, channel in pushed], axis=1)
+    if resamplers:
+        yield np.stack([resampler.flush() for resampler in resamplers], axis=1)
+
+
+def _with_channels(samples: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """`samples` (frame, channel) with `count` channels: what is missing is silent, the rest in the last."""
+    missing = count - samples.shape[1]
+    if missing >= 0:
+        return np.pad(samples, ((0, 0), (0, missing))) if missing else samples
+    rest = samples[:, count - 1 :].mean(axis=1, keepdims=True, dtype=np.float32)
+    return np.concatenate([samples[:, : count - 1], rest], axis=1)
 
 
 class Resampler:

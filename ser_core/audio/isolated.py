@@ -6,8 +6,9 @@ the same blocks and raises the same errors as `decode.stream`.
 
 A worker is `python -m ser_core.audio.isolated`. It imports numpy, soxr and the decoders, not torch; nothing
 is forked. A request is a line of JSON on stdin; if the source is bytes, they follow it. The response on
-stdout is a sequence of frames (kind, length, content): STARTED, then SAMPLES (float32), then END (with the
-warnings) or ERROR.
+stdout is a sequence of frames (kind, length, content): STARTED, then SAMPLES (float32, mono) or CHANNELS
+(their number in a byte, then float32, the channels of a sample together), then END (with the warnings) or
+ERROR.
 A pipe holds no more than 64 kB, so a worker is never more than one block ahead.
 """
 
@@ -28,6 +29,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ser_core.audio.channels import MIX
 from ser_core.audio.decode import DecodeLimits, stream
 from ser_core.audio.waveform import Samples
 from ser_core.errors import AudioError
@@ -41,7 +43,7 @@ ROOT = Path(__file__).parents[2]
 SPARE = 2  # idle workers that are kept; more are started while more files are read
 FILES_A_WORKER = 200  # then it is replaced, which frees memory that C libraries leak
 FRAME = struct.Struct("<cI")  # kind, length in bytes
-STARTED, SAMPLES, END, ERROR = b"b", b"s", b".", b"e"
+STARTED, SAMPLES, CHANNELS, END, ERROR = b"b", b"s", b"c", b".", b"e"
 MAX_FRAME_BYTES = 16_000_000  # a longer frame means that the worker is broken
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,7 @@ class Decoder:
         source: Path | str | bytes,
         limits: DecodeLimits = DecodeLimits(),
         warnings: list[str] | None = None,
+        channels: str = MIX,
     ) -> Iterator[Samples]:
         """As `decode.stream`. A caller that stops early closes the iterator, which ends its worker.
 
@@ -99,7 +102,7 @@ class Decoder:
         """
         worker = self._take()
         try:
-            while not worker.start(source, limits):
+            while not worker.start(source, limits, channels):
                 worker = self._take()
             yield from worker.blocks(source, [] if warnings is None else warnings)
         finally:
@@ -160,14 +163,14 @@ class _Worker:
         self._process.kill()
         self._process.communicate()
 
-    def start(self, source: Path | str | bytes, limits: DecodeLimits) -> bool:
+    def start(self, source: Path | str | bytes, limits: DecodeLimits, channels: str) -> bool:
         """Requests `source`; False if the process had ended while it was idle.
 
         The worker is not `reusable` until the last of its `blocks` has been read.
         """
         self.reusable = False
         self._files += 1
-        request: dict[str, object] = {"limits": asdict(limits)}
+        request: dict[str, object] = {"limits": asdict(limits), "channels": channels}
         if isinstance(source, bytes):
             request["size"] = len(source)
         else:
@@ -183,8 +186,8 @@ class _Worker:
     def blocks(self, source: Path | str | bytes, warnings: list[str]) -> Iterator[Samples]:
         """The blocks of the `source` requested with `start`; its warnings are added to `warnings`."""
         kind, content = self._next_frame(source if isinstance(source, bytes) else b"")
-        while kind == SAMPLES:
-            yield np.frombuffer(content, np.float32)
+        while kind in (SAMPLES, CHANNELS):
+            yield _samples(content) if kind == SAMPLES else _in_channels(content)
             kind, content = self._next_frame()
         error = json.loads(content) if kind == ERROR else None
         self.reusable = self._files < FILES_A_WORKER
@@ -235,6 +238,16 @@ class _Worker:
         return _crashed()
 
 
+def _samples(content: bytearray) -> Samples:
+    """Mono `(n_samples,)`."""
+    return np.frombuffer(content, np.float32)
+
+
+def _in_channels(content: bytearray) -> Samples:
+    """`(n_samples, channel)`, from a frame of kind CHANNELS."""
+    return np.frombuffer(memoryview(content)[1:].tobytes(), np.float32).reshape(-1, content[0])
+
+
 def _crashed() -> AudioError:
     return AudioError(
         "decoder_crashed",
@@ -259,7 +272,7 @@ def main() -> None:
         if resource:
             used = resource.getrusage(resource.RUSAGE_SELF)
             _limit(resource.RLIMIT_CPU, ceil(used.ru_utime + used.ru_stime) + limits.cpu_s)
-        _send_blocks(source, DecodeLimits(**request["limits"]), response)
+        _send_blocks(source, DecodeLimits(**request["limits"]), request["channels"], response)
 
 
 def _limit(kind: int, value: int) -> None:
@@ -269,12 +282,16 @@ def _limit(kind: int, value: int) -> None:
         resource.setrlimit(kind, (value, hard))
 
 
-def _send_blocks(source: str | bytes, limits: DecodeLimits, response: BinaryIO) -> None:
+def _send_blocks(source: str | bytes, limits: DecodeLimits, channels: str, response: BinaryIO) -> None:
     """Writes all frames of one file after STARTED. An unexpected exception ends the worker."""
     warnings: list[str] = []
     try:
-        for block in stream(source, limits, warnings):
-            _write(response, SAMPLES, block.astype(np.float32, copy=False).tobytes())
+        for block in stream(source, limits, warnings, channels):
+            content = block.astype(np.float32, copy=False).tobytes()
+            if block.ndim == 1:
+                _write(response, SAMPLES, content)
+            else:
+                _write(response, CHANNELS, bytes([block.shape[1]]) + content)
         kind, content = END, json.dumps(warnings).encode()
     except AudioError as error:
         kind, content = ERROR, json.dumps({"code": error.code, "message": error.message}).encode()

@@ -4,6 +4,7 @@ Frames of 30 ms are counted in tables by their level. Memory therefore does not 
 the result does not depend on where blocks are cut.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,6 +121,21 @@ def measure(waveform: Waveform) -> Quality:
     meter = QualityMeter()
     meter.push(waveform.samples)
     return meter.report()
+
+
+def worst(reports: Sequence[Quality]) -> Quality:
+    """The worst of several channels in each respect, which holds for the recording; silent ones do not count.
+
+    The warnings are those of all of them, each once.
+    """
+    heard = [report for report in reports if report.peak_dbfs > FLOOR_DBFS] or reports[:1]
+    return Quality(
+        peak_dbfs=max(report.peak_dbfs for report in heard),
+        clipped=max(report.clipped for report in heard),
+        snr_db=min(report.snr_db for report in heard),
+        bandwidth_hz=min(report.bandwidth_hz for report in heard),
+        warnings=tuple(dict.fromkeys(warning for report in heard for warning in report.warnings)),
+    )
 
 
 def _decibels(power: NDArray[np.float64] | float, floor: float = FLOOR_DBFS) -> NDArray[np.float64]:

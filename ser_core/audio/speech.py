@@ -4,7 +4,7 @@ Files and live audio both go through `SpeechStream`, so both give the same clips
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +74,22 @@ class SpeechStream:
 
     def _cut(self, spans: Iterable[Span]) -> list[Clip]:
         return [self.cut(span) for span in spans]
+
+
+def cut(blocks: Iterable[Samples], spans: Iterable[Span]) -> Iterator[Clip]:
+    """The clips of `spans`, in order and without overlap, from `blocks` of sound, `(n_samples,)` each.
+
+    >>> [len(clip.samples) for clip in cut([np.zeros(9, np.float32)] * 2, [Span(3, 5), Span(8, 12)])]
+    [2, 4]
+    """
+    buffer, samples_read, waiting = _SampleBuffer(), 0, deque(spans)
+    for block in blocks:
+        buffer.append(block)
+        samples_read += len(block)
+        while waiting and waiting[0].end <= samples_read:
+            span = waiting.popleft()
+            yield Clip(span, buffer.cut(span))
+        buffer.drop_before(waiting[0].start if waiting else samples_read)
 
 
 class _SampleBuffer:

@@ -25,6 +25,7 @@ from ser_core.commands.terminal import (
     write,
     writing,
 )
+from ser_core.commands.voices import ONE, Channels, Voices, described, options_of
 
 if TYPE_CHECKING:
     from ser_core.analysis import Analysis
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from ser_core.commands.inputs import Input
     from ser_core.commands.notes import Notes
     from ser_core.errors import AudioError
-    from ser_core.recognition.recognizer import Progress, Recognizer
+    from ser_core.recognition.recognizer import Recognizer
+    from ser_core.recognition.recording import Progress, VoiceOptions
 
 NOT_WRITTEN = "not_written"  # code of a recording whose result file cannot be written
 HOUR_S = 3600
@@ -89,6 +91,8 @@ def analyze(
             help="All were recorded alike, and no emotion prevails: they are judged with each other.",
         ),
     ] = False,
+    voices: Voices = None,
+    channels: Channels = None,
 ) -> None:
     """Recognises emotions in recordings: results go to stdout or to --out, progress to stderr.
 
@@ -117,6 +121,10 @@ def analyze(
     if resume and (alike or one_voice):
         option = "--alike" if alike else "--one-voice"
         stop(f"--resume cannot go with {option}: each result depends on all recordings")
+    if (alike or one_voice) and (voices not in (None, ONE) or channels not in (None, "mix")):
+        option = "--alike" if alike else "--one-voice"
+        stop(f"{option} judges all that is said in one session: voices cannot be told apart with it")
+    options = options_of(ONE if alike or one_voice else voices, channels)
     expanded = inputs.expand(paths)
     targets = _targets(out, [item.path for item in expanded.items], export.EXTENSIONS.get(format_, format_))
     in_folder = out is not None and files.is_folder(out)
@@ -126,13 +134,13 @@ def analyze(
         stop(f"{format_} holds one recording a file, and there are {len(items)}: name a folder with --out")
     recognizer = load(model, device, precision, runtime)
     session_key = os.path.dirname if one_voice else (lambda path: "") if alike else None
-    settings = {"format": format_, "runtime": runtime, "precision": precision}
+    settings = {"format": format_, "runtime": runtime, "precision": precision, **described(options)}
     settings |= {"judged": "together"} if session_key else {}
     notes = _open_notes(Path(out), targets, settings, recognizer.bundle, resume) if out else None
     finished = _finished(notes, items, targets if in_folder else None) if notes else {}
     failed, short_count, collected = False, 0, []
     for item, target, analysis in zip(
-        items, targets, _analyses(recognizer, items, finished, session_key), strict=True
+        items, targets, _analyses(recognizer, items, finished, session_key, options), strict=True
     ):
         failed = failed or bool(analysis.error)
         short_count += not analysis.error and analysis.duration < SHORT_S
@@ -256,6 +264,7 @@ def _analyses(
     items: Sequence["Input"],
     finished: "Mapping[str, Analysis]",
     session_key: Callable[[str], str] | None,
+    options: "VoiceOptions",
 ) -> Iterator["Analysis"]:
     """The analysis of each item; those that are not `finished` are computed and reported on stderr.
 
@@ -271,8 +280,8 @@ def _analyses(
     progress = _show_seconds if sys.stderr.isatty() else _report_hours()
     sessions: defaultdict[str, Session] = defaultdict(Session)
 
-    def session_of(path: str) -> Session:
-        return sessions[session_key(path)] if session_key else Session()
+    def session_of(path: str) -> Session | None:
+        return sessions[session_key(path)] if session_key else None
 
     if session_key and not recognizer.runtime.adapts:
         say(f"{name} judges each recording by itself, whatever is beside it")
@@ -282,7 +291,7 @@ def _analyses(
             pass
         for session in sessions.values():
             session.settle()
-    results = recognizer.analyze_files(readable, progress=progress, session_of=session_of)
+    results = recognizer.analyze_files(readable, progress=progress, session_of=session_of, options=options)
     for number, item in enumerate(items, start=1):
         if item.path in finished:
             yield finished[item.path]
@@ -292,10 +301,19 @@ def _analyses(
         if analysis.error:
             say(f"{analysis.source}: {analysis.error.code}: {analysis.error.message}")
         else:
-            summary = analysis.summary
-            confidence = f" {summary.confidence:.0%}" if analysis.segments else ""
-            say(f"[{number}/{len(items)}] {analysis.source}: {summary.label}{confidence}")
+            say(f"[{number}/{len(items)}] {analysis.source}: {_verdict_on(analysis)}")
         yield analysis
+
+
+def _verdict_on(analysis: "Analysis") -> str:
+    """Label and confidence of a recording, or of each of its voices."""
+    if not analysis.segments:
+        return analysis.summary.label
+    if not analysis.has_voices:
+        return f"{analysis.summary.label} {analysis.summary.confidence:.0%}"
+    return ", ".join(
+        f"{voice.name} {voice.summary.label} {voice.summary.confidence:.0%}" for voice in analysis.voices
+    )
 
 
 def _show_seconds(source: str, seconds: float) -> None:

@@ -148,6 +148,19 @@ def check_checkpoints() -> Iterator[Check]:
         text = f"missing from {bundle.CHECKPOINTS}: restore it with `git checkout -- checkpoints`"
         yield Check(f"checkpoint {bundle.DEFAULT}", False, text)
     yield from map(check_checkpoint, folders)
+    yield check_voices()
+
+
+def check_voices() -> Check:
+    """The networks that tell voices apart, against their SHA-256."""
+    from ser_core.checkpoint import voices
+    from ser_core.checkpoint.bundle import BundleError
+
+    try:
+        voices.verify()
+    except BundleError as error:
+        return Check("checkpoint voices", False, f"{error.code}: {error.message}", needed=False)
+    return Check("checkpoint voices", True, "SHA-256 matches")
 
 
 def check_checkpoint(folder: Path) -> Check:

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ser_core.analysis import Analysis, Segment, Verdict
+from ser_core.analysis import Analysis, Segment, Verdict, Voice
 from ser_core.audio.quality import Quality
 from ser_core.commands.journal import Entry, Journal
 from ser_core.errors import AudioError
@@ -62,6 +62,12 @@ def _analysis(values: Mapping[str, Any]) -> Analysis:
             "quality": quality and Quality(**{**quality, "warnings": tuple(quality["warnings"])}),
             "segments": tuple(Segment(**segment) for segment in values["segments"]),
             "summary": Verdict(**values["summary"]),
+            "voices": tuple(map(_voice, values["voices"])),
             "error": error and AudioError(*error),
         }
     )
+
+
+def _voice(values: Mapping[str, Any]) -> Voice:
+    summary, trail = Verdict(**values["summary"]), tuple(map(tuple, values["trail"]))
+    return Voice(**{**values, "summary": summary, "trail": trail})

@@ -10,9 +10,21 @@ from collections.abc import Iterator, Sequence
 
 from ser_core.analysis import Analysis
 from ser_core.emotions import LABELS
-from ser_core.export.text import PROBABILITY_DIGITS, TIME_DIGITS, utf8
+from ser_core.export.text import PROBABILITY_DIGITS, TIME_DIGITS, printable, utf8
 
-COLUMNS = ("source", "start", "end", "label", "confidence", "valence", "arousal", *LABELS)
+COLUMNS = (
+    "source",
+    "start",
+    "end",
+    "label",
+    "confidence",
+    "valence",
+    "arousal",
+    *LABELS,
+    "voice",
+    "channel",
+    "overlap",
+)
 # A spreadsheet takes a cell that starts with one of these for a formula; OWASP advises an apostrophe first.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -40,6 +52,9 @@ def _rows(analysis: Analysis) -> Iterator[dict[str, str]]:
             "start": f"{segment.start:.{TIME_DIGITS}f}",
             "end": f"{segment.end:.{TIME_DIGITS}f}",
             "label": segment.label,
+            "voice": inert(printable(segment.voice or "")),
+            "channel": str(segment.channel or ""),
+            "overlap": "true" if segment.overlap else "false",
             **{
                 name: f"{value:.{PROBABILITY_DIGITS}f}" for name, value in {**probabilities, **affect}.items()
             },

@@ -1,5 +1,7 @@
 """ELAN annotation format (EAF 2.8): the tiers `emotion` and `confidence`, linked to the recording.
 
+Where several voices were told apart, each has both tiers, with its name before theirs and as participant.
+
 https://www.mpi.nl/tools/elan/EAFv2.8.xsd
 """
 
@@ -11,8 +13,8 @@ from urllib.parse import quote
 from pympi import Elan
 
 from ser_core.analysis import Analysis
-from ser_core.export.text import PROBABILITY_DIGITS, utf8
-from ser_core.export.tier import intervals, single_analysis
+from ser_core.export.text import PROBABILITY_DIGITS, printable, utf8
+from ser_core.export.tier import single_analysis, tiers
 
 MEDIA_TYPES = {".wav": "audio/x-wav"}  # as ELAN calls it
 ANY_AUDIO = "audio/*"
@@ -31,12 +33,15 @@ def dumps(analyses: Sequence[Analysis], folder: Path | None = None) -> str:
     url, relative_url = _urls(analysis.source, folder)
     suffix = analysis.source[-4:].lower()
     document.add_linked_file(url, relpath=relative_url, mimetype=MEDIA_TYPES.get(suffix, ANY_AUDIO))
-    document.add_tier("emotion")
-    document.add_tier("confidence")
-    for item in intervals(analysis):
-        confidence = f"{item.segment.confidence:.{PROBABILITY_DIGITS}f}"
-        document.add_annotation("emotion", item.start_ms, item.end_ms, item.segment.label)
-        document.add_annotation("confidence", item.start_ms, item.end_ms, confidence)
+    for voice, tier in tiers(analysis).items():
+        name = printable(voice)
+        emotion, confidence = f"{name} emotion".lstrip(), f"{name} confidence".lstrip()
+        document.add_tier(emotion, part=name or None)
+        document.add_tier(confidence, part=name or None)
+        for item in tier:
+            share = f"{item.segment.confidence:.{PROBABILITY_DIGITS}f}"
+            document.add_annotation(emotion, item.start_ms, item.end_ms, item.segment.label)
+            document.add_annotation(confidence, item.start_ms, item.end_ms, share)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{Elan.to_string(document)}\n'
 
 

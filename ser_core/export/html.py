@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from ser_core.analysis import Analysis, Segment, Verdict
+from ser_core.analysis import UNSURE_VOICE, Analysis, Segment, Verdict
 from ser_core.emotions import color_of
 from ser_core.export.text import utf8
 
@@ -75,24 +75,61 @@ def _section(number: int, analysis: Analysis) -> str:
     from ser_core.pictures import plots  # here, because importing matplotlib takes a while
     from ser_core.pictures.svg import describe_probabilities, inline_svg
 
-    timeline = plots.timeline_figure(analysis.segments, analysis.duration)
     bars = plots.probability_figure(analysis.summary)
     description = "Emotion, valence and arousal of each segment over time, as in the table below"
+    figures = ""
+    for voice, segments in _by_voice(analysis).items():
+        figure = plots.timeline_figure(segments, analysis.duration)
+        figures += f"<h3>Voice {_text(voice)}</h3>\n" if voice else ""
+        figures += f"{inline_svg(figure, f'{description}, voice {voice}' if voice else description)}\n"
+    has_voices = analysis.has_voices
+    columns = ("start (s)", "end (s)", "sounds", "confidence", "valence", "arousal")
     rows = _table(
-        ("segment", "start (s)", "end (s)", "sounds", "confidence", "valence", "arousal"),
-        (_segment_row(index, segment) for index, segment in enumerate(analysis.segments, start=1)),
+        ("segment", *(("voice",) if has_voices else ()), *columns),
+        (
+            _segment_row(index, segment, has_voices)
+            for index, segment in enumerate(analysis.segments, start=1)
+        ),
     )
     return (
-        f"{heading}{warning_list}{inline_svg(timeline, description)}\n"
-        "<p>Solid: valence, dashed: arousal, both from -1 to 1.</p>\n<h3>Whole recording</h3>\n"
+        f"{heading}{warning_list}{figures}"
+        f"<p>Solid: valence, dashed: arousal, both from -1 to 1.</p>\n{_voices(analysis)}"
+        "<h3>Whole recording</h3>\n"
         f'<div class="bars">{inline_svg(bars, describe_probabilities(analysis.summary))}</div>\n'
         f"<h3>Segments</h3>\n{rows}</section>\n"
     )
 
 
-def _segment_row(number: int, segment: Segment) -> tuple[str, ...]:
+def _by_voice(analysis: Analysis) -> dict[str, list[Segment]]:
+    """The segments of each voice; of one "" where none were told apart."""
+    if not analysis.has_voices:
+        return {"": list(analysis.segments)}
+    names = [*(voice.name for voice in analysis.voices), UNSURE_VOICE]
+    found = {name: [one for one in analysis.segments if one.voice == name] for name in names}
+    return {name: segments for name, segments in found.items() if segments}
+
+
+def _voices(analysis: Analysis) -> str:
+    """A table of the voices; empty where none were told apart."""
+    if not analysis.has_voices:
+        return ""
+    rows = (
+        (
+            _text(voice.name),
+            f"{voice.time:.2f}",
+            *_verdict_cells(voice.summary),
+            ", ".join(f"{share:.0%} {_text(label)}" for label, share in voice.shares.items()),
+        )
+        for voice in analysis.voices
+    )
+    table = _table(("voice", "speaks (s)", "sounds", "confidence", "of its time"), rows)
+    return f"<h3>Voices</h3>\n{table}"
+
+
+def _segment_row(number: int, segment: Segment, has_voices: bool) -> tuple[str, ...]:
     times = f"{segment.start:.2f}", f"{segment.end:.2f}"
-    return str(number), *times, *_verdict_cells(segment), f"{segment.valence:+.2f}", f"{segment.arousal:+.2f}"
+    numbers = (str(number), *((_text(str(segment.voice)),) if has_voices else ()))
+    return *numbers, *times, *_verdict_cells(segment), f"{segment.valence:+.2f}", f"{segment.arousal:+.2f}"
 
 
 def _verdict_cells(verdict: Verdict) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ser_core.analysis import SCHEMA, Analysis, Segment, Verdict
+from ser_core.analysis import SCHEMA, Analysis, Segment, Verdict, Voice
 from ser_core.audio.quality import Quality
 from ser_core.export.text import PROBABILITY_DIGITS, TIME_DIGITS, utf8
 
@@ -28,6 +28,7 @@ def to_dict(analysis: Analysis) -> dict[str, Any]:
         "quality": analysis.quality and _quality(analysis.quality),
         "segments": [segment_to_dict(segment) for segment in analysis.segments],
         "summary": _verdict(analysis.summary),
+        "voices": [_voice(voice) for voice in analysis.voices],
         "error": error and {"code": error.code, "message": utf8(error.message)},
     }
 
@@ -50,6 +51,27 @@ def segment_to_dict(segment: Segment) -> dict[str, Any]:
         **_verdict(segment),
         "valence": round(segment.valence, PROBABILITY_DIGITS),
         "arousal": round(segment.arousal, PROBABILITY_DIGITS),
+        "voice": segment.voice and utf8(segment.voice),
+        "channel": segment.channel,
+        "overlap": segment.overlap,
+    }
+
+
+def _voice(voice: Voice) -> dict[str, Any]:
+    return {
+        "voice": utf8(voice.name),
+        "channel": voice.channel,
+        "time": round(voice.time, TIME_DIGITS),
+        "shares": {label: round(share, PROBABILITY_DIGITS) for label, share in voice.shares.items()},
+        "summary": _verdict(voice.summary),
+        "trail": [
+            {
+                "time": round(time, TIME_DIGITS),
+                "valence": round(valence, PROBABILITY_DIGITS),
+                "arousal": round(arousal, PROBABILITY_DIGITS),
+            }
+            for time, valence, arousal in voice.trail
+        ],
     }
 
 

@@ -1,4 +1,7 @@
-"""RTTM (Rich Transcription Time Marked) for diarisation tools, with the emotion in the speaker field.
+"""RTTM (Rich Transcription Time Marked) for diarisation tools.
+
+Where several voices were told apart, the speaker field holds the voice and the subtype field the emotion;
+where not, as there is one speaker or none was asked for, the speaker field holds the emotion.
 
 Format: NIST (2009), "The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan", appendix A.
 """
@@ -6,7 +9,7 @@ Format: NIST (2009), "The 2009 (RT-09) Rich Transcription Meeting Recognition Ev
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from ser_core.analysis import Analysis
+from ser_core.analysis import Analysis, Segment
 from ser_core.export.text import PROBABILITY_DIGITS, TIME_DIGITS, utf8
 from ser_core.export.tier import MS, intervals
 
@@ -19,12 +22,20 @@ MISSING |= {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 def dumps(analyses: Sequence[Analysis]) -> str:
     """One line per segment; recordings without segments (silent or unreadable) have no line."""
     return "".join(
-        f"SPEAKER {_field(analysis.source)} 1 {item.start_ms / MS:.{TIME_DIGITS}f} "
-        f"{(item.end_ms - item.start_ms) / MS:.{TIME_DIGITS}f} <NA> <NA> {item.segment.label} "
+        f"SPEAKER {_field(analysis.source)} {item.segment.channel or 1} "
+        f"{item.start_ms / MS:.{TIME_DIGITS}f} {(item.end_ms - item.start_ms) / MS:.{TIME_DIGITS}f} <NA> "
+        f"{_who_and_how(analysis, item.segment)} "
         f"{item.segment.confidence:.{PROBABILITY_DIGITS}f} <NA>\n"
         for analysis in analyses
         for item in intervals(analysis)
     )
+
+
+def _who_and_how(analysis: Analysis, segment: Segment) -> str:
+    """The subtype and the speaker of a segment."""
+    if not analysis.has_voices:
+        return f"<NA> {segment.label}"
+    return f"{segment.label} {_field(str(segment.voice))}"
 
 
 def _field(source: str) -> str:

@@ -15,6 +15,15 @@ def utf8(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def printable(name: str) -> str:
+    """`name` with a space for each run of white space, and without other unprintable characters.
+
+    >>> printable("the" + chr(10) + " caller" + chr(0))
+    'the caller'
+    """
+    return "".join(c for c in " ".join(utf8(name).split()) if c.isprintable())
+
+
 def one_line(name: str) -> str:
     r"""`name` as a JSON string on one line, `>` and unprintable characters escaped; `json.loads` reverses it.
 

@@ -1,10 +1,10 @@
-"""Segments as intervals of an annotation tier: whole milliseconds, in order, without overlap."""
+"""Segments as intervals of annotation tiers, one for each voice: whole milliseconds, no overlap in a tier."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from ser_core.analysis import Analysis, Segment
+from ser_core.analysis import UNSURE_VOICE, Analysis, Segment
 from ser_core.export.text import TIME_DIGITS
 
 MS = 1000  # per second
@@ -31,10 +31,27 @@ def duration_ms(analysis: Analysis) -> int:
     return _ms(analysis.duration)
 
 
+def tiers(analysis: Analysis) -> dict[str, list[Interval]]:
+    """The intervals of each voice by its name, in order of appearance, `?` last.
+
+    A recording in which no voices were told apart has one tier, named "". The intervals of a tier are in
+    order, cut where the next starts and where the recording ends; there are no empty ones.
+    """
+    if not analysis.has_voices:
+        return {"": _tier(analysis.segments, duration_ms(analysis))}
+    names = [*(voice.name for voice in analysis.voices), UNSURE_VOICE]
+    found = {name: [one for one in analysis.segments if one.voice == name] for name in names}
+    return {name: _tier(own, duration_ms(analysis)) for name, own in found.items() if own}
+
+
 def intervals(analysis: Analysis) -> list[Interval]:
-    """The segments in order, cut where the next starts and where the recording ends; without empty ones."""
-    segments = sorted(analysis.segments, key=lambda segment: (segment.start, segment.end))
-    length_ms = duration_ms(analysis)
+    """The intervals of all tiers, in order of their start."""
+    every = [(item.start_ms, voice, item) for voice, tier in tiers(analysis).items() for item in tier]
+    return [item for _, _, item in sorted(every, key=lambda entry: entry[:2])]
+
+
+def _tier(segments: Sequence[Segment], length_ms: int) -> list[Interval]:
+    segments = sorted(segments, key=lambda segment: (segment.start, segment.end))
     result = []
     for segment, following in zip_longest(segments, segments[1:]):
         limit_ms = min(length_ms, _ms(following.start)) if following else length_ms

@@ -1,9 +1,10 @@
-"""WebVTT: one cue per segment, with its emotion and confidence. https://www.w3.org/TR/webvtt1/"""
+"""WebVTT: one cue per segment, with its voice, emotion and confidence. https://www.w3.org/TR/webvtt1/"""
 
 from collections.abc import Sequence
+from html import escape
 
-from ser_core.analysis import Analysis
-from ser_core.export.text import one_line
+from ser_core.analysis import Analysis, Segment
+from ser_core.export.text import one_line, printable
 from ser_core.export.tier import MS, intervals, single_analysis
 
 
@@ -15,10 +16,15 @@ def dumps(analyses: Sequence[Analysis]) -> str:
     analysis = single_analysis(analyses)
     blocks = [
         f"{_clock(item.start_ms)} --> {_clock(item.end_ms)}\n"
-        f"{item.segment.label} {item.segment.confidence:.0%}\n"
+        f"{_voice_tag(analysis, item.segment)}{item.segment.label} {item.segment.confidence:.0%}\n"
         for item in intervals(analysis)
     ]
     return "\n".join(["WEBVTT\n", f"NOTE source {one_line(analysis.source)}\n", *blocks])
+
+
+def _voice_tag(analysis: Analysis, segment: Segment) -> str:
+    """The start of a voice span, which needs no end where it holds the whole cue; empty without voices."""
+    return f"<v {escape(printable(str(segment.voice)), quote=False)}>" if analysis.has_voices else ""
 
 
 def _clock(ms: int) -> str:

@@ -9,7 +9,11 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ser_core.analysis import Segment
 from ser_core.audio.speech import Clip
@@ -33,6 +37,9 @@ class LiveError(CodedError):
     """
 
 
+Recognised = Callable[["Job", Segment, NDArray[np.float32] | None], None]  # and its embedding, where kept
+
+
 @dataclass(frozen=True)
 class Job:
     """A clip to be recognised."""
@@ -40,6 +47,9 @@ class Job:
     number: int  # index of the segment in its session, from 0
     final: bool
     clip: Clip
+    session: Session  # of the voice that speaks
+    voice: str | None = None  # as in `Segment.voice`
+    overlap: bool = False
 
 
 class SessionQueue:
@@ -51,12 +61,11 @@ class SessionQueue:
     def __init__(
         self,
         changed: threading.Condition,
-        recognised: Callable[[Job, Segment], None],
+        recognised: Recognised,
         concluded: Callable[[], None],
         failed: Callable[[LiveError], None],
     ) -> None:
         self.recognised, self.concluded, self.failed = recognised, concluded, failed
-        self.session = Session()
         self.replaced = 0  # provisional clips that were skipped
         self.ended = False  # no more clips will come
         self.closed = False
@@ -73,6 +82,11 @@ class SessionQueue:
             else:
                 self.replaced += self._provisional is not None
                 self._provisional = job
+            self._changed.notify_all()
+
+    def notify(self) -> None:
+        """What `full` depends on has changed elsewhere."""
+        with self._changed:
             self._changed.notify_all()
 
     def end(self) -> None:
@@ -127,12 +141,13 @@ class LiveEngine:
         self._queues: deque[SessionQueue] = deque()  # the least recently served first
         self._served_final: set[SessionQueue] = set()  # those with a final clip in the last batch
         self._closed = False
+        self.listening = ThreadPoolExecutor(1, "live-voices")  # tells the voices of all sessions apart
         self._thread = threading.Thread(target=self._work, name="live-engine", daemon=True)
         self._thread.start()
 
     def join(
         self,
-        recognised: Callable[[Job, Segment], None],
+        recognised: Recognised,
         concluded: Callable[[], None],
         failed: Callable[[LiveError], None],
     ) -> SessionQueue:
@@ -157,6 +172,7 @@ class LiveEngine:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        self.listening.shutdown(cancel_futures=True)
         self._thread.join()
 
     def _work(self) -> None:
@@ -199,21 +215,23 @@ class LiveEngine:
     def _recognise(self, batch: list[tuple[SessionQueue, Job]]) -> None:
         if not batch:
             return
+        clips, sessions = [job.clip for _, job in batch], [job.session for _, job in batch]
+        embeddings: NDArray[np.float32] | None = None
         try:
-            segments = self.recognizer.segments(
-                [job.clip for _, job in batch],
-                [queue.session for queue, _ in batch],
-                [job.final for _, job in batch],
-            )
+            if any(job.voice for _, job in batch):  # all are final, see `_next_batch`
+                segments, embeddings = self.recognizer.heard(clips, sessions)
+            else:
+                segments = self.recognizer.segments(clips, sessions, [job.final for _, job in batch])
         except Exception:  # a fault with these clips must not end other sessions
             log.exception("the model failed on %d live clips", len(batch))
             for queue, _ in batch:
                 queue.close()
                 queue.failed(LiveError("internal", "The model failed on this sound. Start a new session."))
             return
-        for (queue, job), segment in zip(batch, segments, strict=True):
+        rows = [None] * len(batch) if embeddings is None else embeddings
+        for (queue, job), segment, row in zip(batch, segments, rows, strict=True):
             if not queue.closed:
-                queue.recognised(job, segment)
+                queue.recognised(job, replace(segment, voice=job.voice, overlap=job.overlap), row)
         with self._changed:
             self._changed.notify_all()  # a full queue may have room again
 

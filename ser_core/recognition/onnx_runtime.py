@@ -49,6 +49,14 @@ class OnnxRuntime:
         mean: NDArray[np.float64] = total / total.sum(axis=1, keepdims=True)
         return mean
 
+    def embeddings(self, clips: Sequence[Samples]) -> NDArray[np.float32] | None:
+        """None: the file judges from the sound alone."""
+        return None
+
+    def judge(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> NDArray[np.float64]:
+        """Not possible, see `embeddings`."""
+        raise NotImplementedError
+
     def in_sessions(
         self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
     ) -> NDArray[np.float64]:

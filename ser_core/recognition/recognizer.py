@@ -1,29 +1,32 @@
 """Analyses recordings: streams them from disk, and batches the segments of several files.
 
-Only the open segment of a recording and the segments that wait for a full batch are held in memory. An hour
-takes no more memory than a minute.
+Only the open segment of a recording and the segments that wait for a full batch are held in memory: an hour
+takes no more memory than a minute. Where voices are told apart in one channel, which takes all of a
+recording, it is read twice: to hear who speaks, and to judge what each says.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ser_core.analysis import Analysis, Segment, make_segment, summarise
+from ser_core.analysis import Analysis, Segment, make_segment, summarise, voices_of
 from ser_core.audio import decode
+from ser_core.audio.channels import MIX
 from ser_core.audio.decode import DecodeLimits
 from ser_core.audio.quality import Quality
-from ser_core.audio.speech import Clip, Samples, SpeechStream
+from ser_core.audio.speech import Clip, Samples
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform
 from ser_core.checkpoint import bundle
 from ser_core.checkpoint.bundle import DEFAULT, Bundle
-from ser_core.errors import AudioError, DeviceFullError
 from ser_core.errors import DeviceError as DeviceError
+from ser_core.errors import DeviceFullError
 from ser_core.models.session import Session
+from ser_core.recognition.recording import ONE_VOICE, Progress, Recording, Utterance, VoiceOptions
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE  # a waveform is processed in blocks of this size
 PENDING_SEGMENTS = 64  # segments collected before the model runs: enough to sort them by length
@@ -34,16 +37,19 @@ RUNTIMES = {
 }  # and their weights files
 
 T = TypeVar("T")
-Progress = Callable[[str, float], None]  # called with the source and the seconds of it that were read
 
 
 class Read(Protocol):
     """How recordings are read: `decode.stream`, or the same in another process."""
 
     def __call__(
-        self, source: Path | str | bytes, limits: DecodeLimits = ..., warnings: list[str] | None = None
+        self,
+        source: Path | str | bytes,
+        limits: DecodeLimits = ...,
+        warnings: list[str] | None = None,
+        channels: str = MIX,
     ) -> Iterator[Samples]:
-        """Blocks of a recording, mono at 16 kHz."""
+        """Blocks of a recording at 16 kHz, see `decode.stream`."""
 
 
 class Runtime(Protocol):
@@ -64,30 +70,16 @@ class Runtime(Protocol):
     def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
         """See `Recognizer.probabilities`; at least one clip."""
 
+    def embeddings(self, clips: Sequence[Samples]) -> NDArray[np.float32] | None:
+        """See `Recognizer.heard`."""
+
+    def judge(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> NDArray[np.float64]:
+        """Class probabilities `(clip, class)` of final clips; see `Recognizer.judged_again`."""
+
     def in_sessions(
         self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
     ) -> NDArray[np.float64]:
         """Class probabilities `(clip, class)` of at least one clip; see `Recognizer.segments`."""
-
-
-@dataclass
-class _Recording:
-    """One recording whose `Analysis` is in progress."""
-
-    source: str
-    blocks: Iterable[Samples]
-    warnings: list[str] = field(default_factory=list)  # of reading it
-    samples_read: int = 0
-    session: Session = field(default_factory=Session)
-    waiting: int = 0  # clips cut and not yet recognised
-    ended: bool = False
-    quality: Quality | None = None
-    error: AudioError | None = None
-    segments: list[Segment] = field(default_factory=list)
-
-    @property
-    def complete(self) -> bool:
-        return self.ended and not self.waiting
 
 
 class Recognizer:
@@ -157,6 +149,7 @@ class Recognizer:
         source: str = "",
         progress: Progress | None = None,
         warnings: Sequence[str] = (),
+        options: VoiceOptions = ONE_VOICE,
     ) -> Analysis:
         """The analysis of `waveform` at 16 kHz; `source` is its name, `warnings` are those of reading it.
 
@@ -166,8 +159,12 @@ class Recognizer:
             raise ValueError(f"expected {SAMPLE_RATE} Hz, got {waveform.sample_rate}")
         samples = waveform.samples
         starts = range(0, len(samples), BLOCK_SAMPLES)
-        blocks = (samples[start : start + BLOCK_SAMPLES] for start in starts)
-        return next(self._run([_Recording(source, blocks, list(warnings))], progress))
+
+        def read(_: list[str]) -> Iterator[Samples]:
+            return (samples[start : start + BLOCK_SAMPLES] for start in starts)
+
+        recording = Recording(source, read, list(warnings), options=options)
+        return next(self._run([recording], progress))
 
     def analyze_file(
         self,
@@ -176,15 +173,17 @@ class Recognizer:
         limits: DecodeLimits = DecodeLimits(),
         progress: Progress | None = None,
         session: Session | None = None,
+        options: VoiceOptions = ONE_VOICE,
     ) -> Analysis:
         """The analysis of a file, given as a path or as bytes; `Analysis.error` is set if it cannot be read.
 
         `source`: name of the recording, by default the path. `session`: the session that the recording
-        continues, by default a new one; a model that adapts uses the earlier clips of the session.
+        continues, by default a new one for each voice; a model that adapts uses the earlier clips of the
+        session. `options`: which voices are told apart.
         """
         if source is None:
             source = "" if isinstance(file, bytes) else str(file)
-        recording = self._begin(file, source, limits, session or Session())
+        recording = self._begin(file, source, limits, session, options)
         return next(self._run([recording], progress))
 
     def analyze_files(
@@ -192,13 +191,14 @@ class Recognizer:
         paths: Iterable[Path | str],
         limits: DecodeLimits = DecodeLimits(),
         progress: Progress | None = None,
-        session_of: Callable[[str], Session] = lambda path: Session(),
+        session_of: Callable[[str], Session | None] = lambda path: None,
+        options: VoiceOptions = ONE_VOICE,
     ) -> Iterator[Analysis]:
         """As `analyze_file`, for each of `paths` in order, with segments of several files in one batch.
 
-        `session_of`: the session that the recording of a path continues; by default each has its own.
+        `session_of`: the session that the recording of a path continues; None: a new one for each voice.
         """
-        recordings = (self._begin(path, str(path), limits, session_of(str(path))) for path in paths)
+        recordings = (self._begin(path, str(path), limits, session_of(str(path)), options) for path in paths)
         return self._run(recordings, progress)
 
     def segments(
@@ -211,18 +211,55 @@ class Recognizer:
         """
         if not clips:
             return []
-        labels, threshold = self.bundle.labels, self.bundle.threshold
         samples = [clip.samples for clip in clips]
         rows = self.compute(lambda runtime: runtime.in_sessions(samples, sessions, final)).tolist()
-        return [
-            make_segment(clip.span.start_s, clip.span.end_s, dict(zip(labels, row, strict=True)), threshold)
-            for clip, row in zip(clips, rows, strict=True)
-        ]
+        pairs = zip(clips, rows, strict=True)
+        return [self._segment(clip.span.start_s, clip.span.end_s, row) for clip, row in pairs]
+
+    def heard(
+        self, clips: Sequence[Clip], sessions: Sequence[Session]
+    ) -> tuple[list[Segment], NDArray[np.float32] | None]:
+        """As `segments` of at least one final clip, and what `judged_again` needs of each, `(clip, size)`.
+
+        None instead for a model that is not adaptive, or judges from the sound alone.
+        """
+        samples = [clip.samples for clip in clips]
+        embeddings = self.compute(lambda runtime: runtime.embeddings(samples))
+        if embeddings is None:
+            return self.segments(clips, sessions, [True] * len(clips)), None
+        rows = self._judged(embeddings, sessions)
+        pairs = zip(clips, rows, strict=True)
+        return [self._segment(clip.span.start_s, clip.span.end_s, row) for clip, row in pairs], embeddings
+
+    def judged_again(
+        self,
+        segments: Sequence[Segment],
+        embeddings: Sequence[NDArray[np.float32]],
+        sessions: Sequence[Session],
+    ) -> list[Segment]:
+        """`segments` judged in other `sessions`, from the `embeddings` `(size,)` of their clips."""
+        again: list[Segment] = []
+        for start in range(0, len(segments), PENDING_SEGMENTS):
+            part = slice(start, start + PENDING_SEGMENTS)
+            rows = self._judged(np.stack(embeddings[part]), sessions[part])
+            for segment, row in zip(segments[part], rows, strict=True):
+                judged = self._segment(segment.start, segment.end, row)
+                again.append(replace(judged, voice=segment.voice, overlap=segment.overlap))
+        return again
+
+    def _judged(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> list[list[float]]:
+        rows: list[list[float]] = self.compute(lambda runtime: runtime.judge(embeddings, sessions)).tolist()
+        return rows
+
+    def _segment(self, start_s: float, end_s: float, row: Sequence[float]) -> Segment:
+        shares = dict(zip(self.bundle.labels, row, strict=True))
+        return make_segment(start_s, end_s, shares, self.bundle.threshold)
 
     def conclude(
         self, source: str, duration_samples: int, quality: Quality | None, segments: Sequence[Segment]
     ) -> Analysis:
         """The analysis of a whole recording of `duration_samples` at 16 kHz from its segments."""
+        threshold = self.bundle.threshold
         return Analysis(
             source=source,
             duration=duration_samples / SAMPLE_RATE,
@@ -230,24 +267,32 @@ class Recognizer:
             model_version=self.bundle.version,
             quality=quality,
             segments=tuple(segments),
-            summary=summarise(segments, self.bundle.threshold),
+            summary=summarise(segments, threshold),
+            voices=voices_of(segments, threshold),
         )
 
     def _begin(
-        self, file: Path | str | bytes, source: str, limits: DecodeLimits, session: Session
-    ) -> _Recording:
-        warnings: list[str] = []
-        return _Recording(source, self.read(file, limits, warnings), warnings, session=session)
+        self,
+        file: Path | str | bytes,
+        source: str,
+        limits: DecodeLimits,
+        session: Session | None,
+        options: VoiceOptions,
+    ) -> Recording:
+        def read(warnings: list[str]) -> Iterator[Samples]:
+            return self.read(file, limits, warnings, options.heard_channels)
 
-    def _run(self, recordings: Iterable[_Recording], progress: Progress | None) -> Iterator[Analysis]:
+        return Recording(source, read, [], session, options)
+
+    def _run(self, recordings: Iterable[Recording], progress: Progress | None) -> Iterator[Analysis]:
         """The analyses of `recordings`, in their order."""
-        unfinished: deque[_Recording] = deque()  # in order of arrival, until their analysis is yielded
-        pending: list[tuple[_Recording, Clip]] = []
+        unfinished: deque[Recording] = deque()  # in order of arrival, until their analysis is yielded
+        pending: list[tuple[Recording, Utterance]] = []
         for recording in recordings:
             unfinished.append(recording)
-            for clip in _clips(recording, progress):
+            for utterance in recording.utterances(progress):
                 recording.waiting += 1
-                pending.append((recording, clip))
+                pending.append((recording, utterance))
                 if len(pending) == PENDING_SEGMENTS:
                     self._recognise(pending)
             while unfinished and unfinished[0].complete:
@@ -255,34 +300,17 @@ class Recognizer:
         self._recognise(pending)
         yield from map(self._analysis, unfinished)
 
-    def _recognise(self, pending: list[tuple[_Recording, Clip]]) -> None:
+    def _recognise(self, pending: list[tuple[Recording, Utterance]]) -> None:
         """Turns the clips in `pending` into segments of their recordings, and empties it."""
-        sessions = [recording.session for recording, _ in pending]
-        segments = self.segments([clip for _, clip in pending], sessions, [True] * len(pending))
-        for (recording, _), segment in zip(pending, segments, strict=True):
-            recording.segments.append(segment)
-            recording.waiting -= 1
+        sessions = [recording.session_of(utterance) for recording, utterance in pending]
+        clips = [utterance.clip for _, utterance in pending]
+        segments = self.segments(clips, sessions, [True] * len(pending))
+        for (recording, utterance), segment in zip(pending, segments, strict=True):
+            recording.add(utterance, segment)
         pending.clear()
 
-    def _analysis(self, recording: _Recording) -> Analysis:
+    def _analysis(self, recording: Recording) -> Analysis:
         """The analysis of a complete recording."""
-        segments = [] if recording.error else recording.segments
+        segments = [] if recording.error else recording.segments()
         analysis = self.conclude(recording.source, recording.samples_read, recording.quality, segments)
         return replace(analysis, error=recording.error)
-
-
-def _clips(recording: _Recording, progress: Progress | None) -> Iterator[Clip]:
-    """Yields the clips of `recording`; sets its `samples_read`, and at the end its quality or its error."""
-    stream = SpeechStream()
-    try:
-        for block in recording.blocks:
-            yield from stream.push(block)
-            recording.samples_read = stream.samples_read
-            if progress:
-                progress(recording.source, recording.samples_read / SAMPLE_RATE)
-        yield from stream.flush()
-        quality = stream.quality()
-        recording.quality = replace(quality, warnings=(*recording.warnings, *quality.warnings))
-    except AudioError as error:
-        recording.error = error
-    recording.ended = True

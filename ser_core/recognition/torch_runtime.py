@@ -80,6 +80,22 @@ class TorchRuntime:
         return mean
 
     @torch.inference_mode()
+    def embeddings(self, clips: Sequence[Samples]) -> NDArray[np.float32] | None:
+        """Embeddings `(clip, size)` by which `judge` judges at least one clip; None if it needs the sound."""
+        if not isinstance(self.model, WhisperAdaptive):
+            return None
+        with self.raising_device_full():
+            rows: NDArray[np.float32] = self._mean_over_windows(clips, self.embed).cpu().numpy()
+        return rows
+
+    @torch.inference_mode()
+    def judge(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> NDArray[np.float64]:
+        """As `in_sessions`, of final clips with these `embeddings`, `(clip, size)`."""
+        assert isinstance(self.model, WhisperAdaptive)
+        heard = torch.from_numpy(embeddings).to(self.device)
+        return self._adapted_probabilities(self.model, heard, sessions, [True] * len(sessions))
+
+    @torch.inference_mode()
     def in_sessions(
         self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
     ) -> NDArray[np.float64]:
@@ -88,17 +104,17 @@ class TorchRuntime:
         if not isinstance(model, WhisperAdaptive):
             return self.probabilities(clips)
         with self.raising_device_full():
-            return self._adapted_probabilities(model, clips, sessions, final)
+            embeddings = self._mean_over_windows(clips, self.embed)
+            return self._adapted_probabilities(model, embeddings, sessions, final)
 
     def _adapted_probabilities(
         self,
         model: WhisperAdaptive,
-        clips: Sequence[Samples],
+        embeddings: Tensor,
         sessions: Sequence[Session],
         final: Sequence[bool],
     ) -> NDArray[np.float64]:
         """Class probabilities `(clip, class)`. Sessions are updated last, when nothing can fail any more."""
-        embeddings = self._mean_over_windows(clips, self.embed)
         is_speech = model.familiar(embeddings)
         counted = is_speech & torch.tensor(final, device=self.device)
         # (clip, state): what each clip adds to the state of its session

@@ -16,9 +16,11 @@ from starlette.routing import Route
 import ser_core
 from ser_core.analysis import Analysis
 from ser_core.checkpoint import bundle, catalogue
+from ser_core.checkpoint.bundle import BundleError
 from ser_core.errors import AudioError
 from ser_core.export.json import to_dict
 from ser_core.recognition.recognizer import Recognizer
+from ser_core.recognition.recording import VoiceOptions, diarizer_for
 from ser_ui.model_cache import ModelCache
 from ser_ui.server import uploads
 from ser_ui.server.limits import ANALYSES, DECODE_LIMITS
@@ -27,45 +29,67 @@ HEALTH = "/health"
 TOOL = "analyze_speech_emotion"  # the one MCP tool
 
 
-def analysis_json(cache: ModelCache, address: str, source: str, model: str) -> dict[str, Any]:
+def analysis_json(
+    cache: ModelCache, address: str, source: str, model: str, voices: str = "auto", channels: str = "auto"
+) -> dict[str, Any]:
     """The analysis of an uploaded file as JSON-ready values, or its `error`.
 
     `address`: as `uploads.uploaded_path` takes it; `source`: the name in the result; `model`: a model's name,
-    the server's own where empty.
+    the server's own where empty; `voices` and `channels`: see `VoiceOptions.named`.
     """
     try:
+        options = _options(voices, channels)
         recognizer = cache.get(model)
         path = uploads.uploaded_path(address)
     except (AudioError, bundle.BundleError) as error:
         own = cache.own.bundle
         name, version = (model, "") if model else (own.name, own.version)
         return to_dict(Analysis(source, 0.0, name, version, error=AudioError(error.code, error.message)))
-    return to_dict(recognizer.analyze_file(path, source, DECODE_LIMITS))
+    return to_dict(recognizer.analyze_file(path, source, DECODE_LIMITS, options=options))
+
+
+def _options(voices: str, channels: str) -> VoiceOptions:
+    """What was asked for. Raises AudioError (`bad_voices`)."""
+    try:
+        options = VoiceOptions.named(str(voices), str(channels))
+        diarizer_for(options)  # raises where it is missing
+    except (ValueError, BundleError) as error:
+        raise AudioError("bad_voices", f"Voices cannot be told apart like that: {error}.") from None
+    return options
 
 
 def add_endpoints(cache: ModelCache) -> None:
     """Adds `/analyze`, `/models` and the MCP tool to the page that is being built."""
 
-    def analyze(audio: gr.FileData, model: str = "") -> dict[str, Any]:
+    def analyze(
+        audio: gr.FileData, model: str = "", voices: str = "auto", channels: str = "auto"
+    ) -> dict[str, Any]:
         if not isinstance(audio, dict) or not isinstance(audio.get("path"), str):
             expected = '{"path": …, "meta": {"_type": "gradio.FileData"}}'
             raise gr.Error(f"not_uploaded: audio must be an uploaded file: {expected}", print_exception=False)
-        return analysis_json(cache, audio["path"], uploads.display_name(audio), model)
+        source = uploads.display_name(audio)
+        return analysis_json(cache, audio["path"], source, model, voices, channels)
 
-    def analyze_speech_emotion(audio: str, model: str = "") -> str:
+    def analyze_speech_emotion(
+        audio: str, model: str = "", voices: str = "auto", channels: str = "auto"
+    ) -> str:
         """Says which acted emotion each stretch of speech in a recording sounds like, and how sure that is.
 
         Not what a person feels, and nothing to decide about people with. Upload the file first, with POST
         /gradio_api/upload or the tool upload_file_to_gradio, and pass what that returns. At most an hour
         of WAV, FLAC, MP3, Ogg, Opus, M4A or WebM. Returns JSON: segments with label, probabilities,
-        confidence, valence and arousal; the recording's quality; a summary; `error` where it cannot be read.
+        confidence, valence, arousal, voice; each voice; the recording's quality; a summary; `error` where it
+        cannot be read.
 
         Args:
             audio: address or path that an upload to this server returned; nothing else is fetched
             model: name of one of the server's models; its default where empty
+            voices: auto finds how many speak; a number says so; one takes all for one voice
+            channels: auto makes a voice of each of two channels with different speech; each of any; or mix
         """
         source = unquote(audio).rpartition("/")[2]
-        return json.dumps(analysis_json(cache, audio, source, model), ensure_ascii=False, allow_nan=False)
+        found = analysis_json(cache, audio, source, model, voices, channels)
+        return json.dumps(found, ensure_ascii=False, allow_nan=False)
 
     def models() -> list[dict[str, Any]]:
         return [catalogue.described(shipped) for shipped in bundle.shipped()]
@@ -74,7 +98,8 @@ def add_endpoints(cache: ModelCache) -> None:
     gr.api(
         analyze,
         api_name="analyze",
-        api_description="Which emotion sounds where in a recording, as JSON. `model`: a name in /models",
+        api_description="Which emotion sounds where in a recording, as JSON. `model`: a name in /models; "
+        "`voices`: auto, one or a number; `channels`: auto, mix or each",
         **queue,
     )
     gr.api(analyze_speech_emotion, api_name=TOOL, **queue)

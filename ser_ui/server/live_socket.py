@@ -1,9 +1,9 @@
 """The WebSocket `/live`: audio from a browser's microphone in, events of a `LiveSession` out.
 
 The client sends `{"type": "start", "sample_rate": 48000}`, then binary frames, and at the end
-`{"type": "stop"}`. A frame is a uint32 sequence number (little-endian, from 0) and int16 little-endian mono
-PCM, at most MAX_FRAME_BYTES together. A frame without samples keeps a paused session alive. The server sends
-JSON:
+`{"type": "stop"}`. With `"voices": "auto"` in its start, voices are told apart. A frame is a uint32 sequence
+number (little-endian, from 0) and int16 little-endian mono PCM, at most MAX_FRAME_BYTES together. A frame
+without samples keeps a paused session alive. The server sends JSON:
 
     ready    session, model, labels, sample_rate
     level    time, peak_dbfs, rms_dbfs, speech, samples_received; about ten a second
@@ -36,8 +36,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ser_core.errors import CodedError
 from ser_core.export.json import segment_to_dict, to_dict
+from ser_core.recognition.diarization import Diarizer
 from ser_core.recognition.live import Ended, Event, Failed, FallingBehind, Level, LiveSegment, LiveSession
 from ser_core.recognition.live_engine import MAX_SESSIONS, LiveEngine, LiveError
+from ser_core.recognition.recording import AUTO, ONE, VoiceOptions, diarizer_for
 from ser_ui.server.limits import Places, Refusal, client_name
 
 PATH = "/live"
@@ -82,10 +84,11 @@ class _Connection:
         await self._websocket.accept()
         sender = asyncio.create_task(self._send_outbox())
         try:
-            sample_rate = _sample_rate(await self._receive_message())
+            start = await self._receive_message()
+            sample_rate, diarizer = _sample_rate(start), await asyncio.to_thread(_diarizer, start)
             client = self._websocket.client
             with self._places.take(client_name(client.host if client else "")):
-                await self._run_session(sample_rate)
+                await self._run_session(sample_rate, diarizer)
         except (SocketError, LiveError) as error:
             self._send_fatal_error(error)
         except Refusal as refusal:
@@ -99,7 +102,7 @@ class _Connection:
             await sender
             await self._websocket.close(self._close_code)
 
-    async def _run_session(self, sample_rate: int) -> None:
+    async def _run_session(self, sample_rate: int, diarizer: Diarizer | None) -> None:
         """Runs a session from `ready` to `done`."""
         loop = asyncio.get_running_loop()
 
@@ -107,7 +110,7 @@ class _Connection:
             with suppress(RuntimeError):  # the loop is closed: the server has stopped
                 loop.call_soon_threadsafe(self._enqueue_event, event)
 
-        session = LiveSession(self._engine, sample_rate, emit, SOURCE)
+        session = LiveSession(self._engine, sample_rate, emit, SOURCE, diarizer)
         try:
             self._enqueue(self._ready(sample_rate))
             await self._receive_frames(session)
@@ -221,6 +224,14 @@ def _sample_rate(message: str | bytes) -> int:
     if start.get("type") != "start" or not isinstance(rate, int) or isinstance(rate, bool):
         raise SocketError("bad_start", 'The first message must be {"type": "start", "sample_rate": 48000}.')
     return rate
+
+
+def _diarizer(message: str | bytes) -> Diarizer | None:
+    """What tells voices apart, if `voices` of a first message is `auto`. Raises SocketError."""
+    voices = _json_object(message).get("voices", ONE) if isinstance(message, str) else ONE
+    if voices not in (AUTO, ONE):
+        raise SocketError("bad_start", 'Live, `voices` is "auto" or "one".')
+    return diarizer_for(VoiceOptions()) if voices == AUTO else None
 
 
 def _json_object(message: str) -> dict[str, Any]:

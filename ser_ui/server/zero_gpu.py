@@ -1,7 +1,8 @@
 """Hugging Face's ZeroGPU: a Space without a GPU of its own, which borrows one for the duration of a call.
 
 `spaces.GPU` runs a function in another process that has the GPU; arguments and results are copied. Only whole
-decoded recordings are analysed there. Live audio, several files and explanations stay on the CPU.
+decoded recordings are analysed there. Live audio, several files, recordings whose channels are heard apart,
+and explanations stay on the CPU.
 """
 
 import os
@@ -10,7 +11,8 @@ from typing import Any
 
 from ser_core.analysis import Analysis
 from ser_core.audio.waveform import Waveform
-from ser_core.recognition.recognizer import Progress, Recognizer
+from ser_core.recognition.recognizer import Recognizer
+from ser_core.recognition.recording import ONE_VOICE, Progress, VoiceOptions
 
 DURATION_S = 60  # requested from ZeroGPU; an hour of audio takes less
 
@@ -36,7 +38,8 @@ class ZeroGpuRecognizer(Recognizer):
         source: str = "",
         progress: Progress | None = None,
         warnings: Sequence[str] = (),
+        options: VoiceOptions = ONE_VOICE,
     ) -> Analysis:
         """As `Recognizer.analyze`; `progress` is not called, because another process does the work."""
-        analysis: Analysis = self._analyze(waveform, source, None, warnings)
+        analysis: Analysis = self._analyze(waveform, source, None, warnings, options)
         return analysis

@@ -10,12 +10,13 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from ser_core.analysis import Analysis
+from ser_core.analysis import Analysis, speaking_time
 from ser_core.audio import faults
 from ser_core.emotions import BY_NAME, UNKNOWN_COLOR
 from ser_core.export import ONE_RECORDING, WRITERS
 from ser_core.models.session import Session
 from ser_core.recognition.recognizer import Recognizer
+from ser_core.recognition.recording import ONE_VOICE, VoiceOptions
 from ser_ui import text, timeline, words
 from ser_ui.layout import empty_on_failure, html, script
 from ser_ui.model_cache import ModelCache
@@ -83,6 +84,7 @@ def results(
     lines = _json_line({"files": names, "run": secrets.token_hex(4)})
     analyses: list[Analysis] = []
     session = Session() if alike and recognizer.runtime.adapts else None
+    options = ONE_VOICE if alike else VoiceOptions()
     yield lines, analyses
     if session:
         for number, path in enumerate(paths):
@@ -91,7 +93,9 @@ def results(
             yield lines, analyses
         session.settle()
     for number, (path, name) in enumerate(zip(paths, names, strict=True)):
-        analyses.append(recognizer.analyze_file(Path(path), name, DECODE_LIMITS, session=session))
+        analyses.append(
+            recognizer.analyze_file(Path(path), name, DECODE_LIMITS, session=session, options=options)
+        )
         lines += _json_line({"number": number, **_row(analyses[-1], path, phrases)})
         yield lines, analyses
     yield lines + _json_line({"done": True}), analyses
@@ -110,7 +114,7 @@ def _row(analysis: Analysis, path: str, phrases: Phrases) -> dict[str, Any]:
         return {
             "error": {"code": analysis.error.code, "message": text.sentence(phrases.error(analysis.error))}
         }
-    seconds = text.speaking_time(analysis.segments)
+    seconds = speaking_time(analysis.segments)
     summary = analysis.summary
     return {
         "label": summary.label,

@@ -11,12 +11,14 @@ import gradio as gr
 import numpy as np
 
 from ser_core.analysis import Analysis
+from ser_core.audio.channels import EACH, MIX
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform, join
 from ser_core.errors import AudioError, CodedError
 from ser_core.export import EXTENSIONS, WRITERS
 from ser_core.recognition.explain import explain
 from ser_core.recognition.recognizer import Recognizer
-from ser_ui import corrections, examples, text, timeline, words
+from ser_core.recognition.recording import VoiceOptions
+from ser_ui import corrections, examples, text, timeline, voices, words
 from ser_ui.corrections import CorrectionError
 from ser_ui.layout import ANNOUNCE, empty_on_failure, html
 from ser_ui.model_cache import ModelCache
@@ -41,6 +43,7 @@ class Parts:
 
     microphone: gr.Audio
     file_input: gr.File
+    voices: gr.HTML
     answer: gr.HTML
     timeline: gr.HTML
     opened: gr.State
@@ -68,22 +71,26 @@ def _lay_out(recognizer: Recognizer) -> Parts:
         # without an extension. Here the content decides.
         with gr.Column(min_width=260):
             file_input = gr.File(label=words.key("recording.drop"), height=170, elem_id="drop")
+    voices_html = voices.build()
     examples.build()
     answer = html(words.key("page.welcome"), elem_id="answer", js_on_load=ANNOUNCE)
     with gr.Column(elem_id="details"):  # the style sheet shows it when there is a verdict
         timeline_html = timeline.build(recognizer)
-    return Parts(microphone, file_input, answer, timeline_html, gr.State())
+    return Parts(microphone, file_input, voices_html, answer, timeline_html, gr.State())
 
 
 def _connect_inputs(parts: Parts, recognizer: Recognizer) -> None:
     """Analyses each recording as soon as it arrives."""
 
-    def analyse_recording(path: str, request: gr.Request, progress: gr.Progress = gr.Progress()):  # noqa: B008
+    def analyse_recording(path: str, asked: str, request: gr.Request, progress: gr.Progress = gr.Progress()):  # noqa: B008
         phrases = words.for_request(request)
-        yield from _analyse(parts, recognizer, path, phrases("recording.yours"), phrases, progress)
+        options = voices.options_of(asked)
+        yield from _analyse(parts, recognizer, path, phrases("recording.yours"), options, phrases, progress)
 
-    def analyse_file(path: str, request: gr.Request, progress: gr.Progress = gr.Progress()):  # noqa: B008
-        yield from _analyse(parts, recognizer, path, Path(path).name, words.for_request(request), progress)
+    def analyse_file(path: str, asked: str, request: gr.Request, progress: gr.Progress = gr.Progress()):  # noqa: B008
+        phrases = words.for_request(request)
+        options = voices.options_of(asked)
+        yield from _analyse(parts, recognizer, path, Path(path).name, options, phrases, progress)
 
     for source, trigger, handler in (
         (parts.microphone, parts.microphone.stop_recording, analyse_recording),
@@ -91,7 +98,7 @@ def _connect_inputs(parts: Parts, recognizer: Recognizer) -> None:
     ):
         event = trigger(
             handler,
-            source,
+            [source, parts.voices],
             [getattr(parts, part.name) for part in fields(Parts)],
             show_progress="minimal",
             show_progress_on=parts.answer,
@@ -126,7 +133,13 @@ def _connect_timeline(parts: Parts, recognizer: Recognizer) -> None:
 
 
 def _analyse(
-    parts: Parts, recognizer: Recognizer, path: str, name: str, phrases: Phrases, progress: gr.Progress
+    parts: Parts,
+    recognizer: Recognizer,
+    path: str,
+    name: str,
+    options: VoiceOptions,
+    phrases: Phrases,
+    progress: gr.Progress,
 ) -> Iterator[dict]:
     """Updates of the page for the recording at `path`: the texts first, the spectrogram last."""
     yield {
@@ -137,20 +150,37 @@ def _analyse(
     }
     warnings: list[str] = []
     try:
-        waveform = join(recognizer.read(path, DECODE_LIMITS, warnings))
+        waveform, apart = _read(recognizer, path, options, warnings)
     except AudioError as error:
         yield {parts.answer: text.problem(phrases.error(error), name, phrases)}
         return
     unit, total = phrases("number.seconds"), ceil(waveform.duration_s)
-    analysis = recognizer.analyze(
-        waveform, name, lambda _, seconds: progress((int(seconds), total), unit=unit), warnings
-    )
+
+    def report(_: str, seconds: float) -> None:
+        progress((int(seconds), total), unit=unit)
+
+    if apart:  # read once more: an hour of eight channels does not fit into memory
+        analysis = recognizer.analyze_file(path, name, DECODE_LIMITS, report, options=options)
+    else:
+        analysis = recognizer.analyze(waveform, name, report, warnings, options)
     yield {
         parts.answer: text.verdict(analysis, phrases),
         parts.timeline: gr.update(value=timeline.content(path, waveform, analysis)),
         parts.opened: OpenRecording(path, analysis),
     }
     yield {parts.timeline: gr.update(spectrogram=timeline.spectrogram_url(waveform))}
+
+
+def _read(
+    recognizer: Recognizer, path: str, options: VoiceOptions, warnings: list[str]
+) -> tuple[Waveform, bool]:
+    """The recording as one channel, to be drawn, and whether its channels are heard apart."""
+    apart = False
+    blocks = []
+    for block in recognizer.read(path, DECODE_LIMITS, warnings, options.heard_channels):
+        apart = block.ndim == 2
+        blocks.append(block.mean(axis=1) if apart else block)
+    return join(blocks), apart
 
 
 def _reply(
@@ -184,18 +214,29 @@ def _explanation_reply(
         raise CorrectionError("too_long", f"Only {MAX_EXPLAINED_S:g} s can be explained at once: split it.")
     if not Path(opened.path).is_file():
         raise CorrectionError("gone", "The sound was deleted, as always after a while: drop the file again.")
-    waveform = _read_between(recognizer, opened.path, start, end)
+    waveform = _read_between(recognizer, opened.path, start, end, _channel(event, opened.analysis))
     label = event.label if event.label in recognizer.bundle.labels else None
     saliency = explain(recognizer, waveform.samples, label)
     return timeline.explanation_reply(number, waveform, start, saliency, phrases)
 
 
-def _read_between(recognizer: Recognizer, path: str, start: float, end: float) -> Waveform:
-    """The audio between two times in seconds, without reading what follows."""
+def _channel(event: gr.EventData, analysis: Analysis) -> int | None:
+    """The channel of a segment, from 1, where they were heard apart. Raises CorrectionError."""
+    channel = getattr(event, "channel", None)
+    if channel not in {None, *(segment.channel for segment in analysis.segments)}:
+        raise CorrectionError("bad_correction", "This is no channel of the recording.")
+    return channel
+
+
+def _read_between(
+    recognizer: Recognizer, path: str, start: float, end: float, channel: int | None
+) -> Waveform:
+    """The audio between two times in seconds, of one channel or their mix, without reading what follows."""
     first, last = round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)
     blocks_kept, position = [], 0
-    with closing(recognizer.read(path, DECODE_LIMITS)) as blocks:
-        for block in blocks:
+    with closing(recognizer.read(path, DECODE_LIMITS, None, EACH if channel else MIX)) as blocks:
+        for sound in blocks:
+            block = sound[:, channel - 1] if channel and sound.ndim == 2 else sound
             blocks_kept.append(block[max(0, first - position) : max(0, last - position)])
             position += len(block)
             if position >= last:

@@ -68,8 +68,9 @@ def studio(tmp_path_factory) -> Path:
     constant_bundle(folder / "checkpoints" / "cross", "angry")
     constant_bundle(folder / "checkpoints" / "glum", "sad")
     constant_bundle(folder / "checkpoints" / "shy", "sad", threshold=1.0)  # never sure
-    if (CHECKPOINTS / DEFAULT).is_dir():
-        (folder / "checkpoints" / DEFAULT).symlink_to(CHECKPOINTS / DEFAULT)
+    for name in (DEFAULT, "voices"):
+        if (CHECKPOINTS / name).is_dir():
+            (folder / "checkpoints" / name).symlink_to(CHECKPOINTS / name)
     return folder
 
 

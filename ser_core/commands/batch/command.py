@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ser_core.commands.terminal import SOME_FAILED, load, say, stop
+from ser_core.commands.voices import Channels, Voices, described, options_of
 from ser_core.errors import how_to_install
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ser_core.commands.batch.output import Output
 
 ENGINES = ("local", "ray")
-ROWS = "1"  # raised when a column changes its meaning
+ROWS = "2"  # raised when a column is added or changes its meaning
 HOUR_S = 3600
 
 
@@ -28,6 +29,8 @@ def batch(
     model: Annotated[
         str, typer.Option(metavar="NAME", help="A shipped checkpoint, or a folder.")
     ] = "default",
+    voices: Voices = None,
+    channels: Channels = None,
 ) -> None:
     """Archives of recordings to Parquet, a row a segment; given again, it goes on where it was stopped.
 
@@ -42,6 +45,7 @@ def batch(
         stop(f"no engine is called {engine!r}; there are {', '.join(ENGINES)}")
     if engine == "local" and gpus > 1:
         stop("the local engine works on one GPU: ask for --engine ray")
+    options = options_of(voices, channels)
     for package in ("pyarrow", "fsspec", *(("ray",) if engine == "ray" else ())):
         if find_spec(package) is None:
             stop(f"batch needs {package}, which is not installed: {how_to_install('scale')}")
@@ -51,10 +55,10 @@ def batch(
     from ser_core.commands.journal import JournalError
 
     try:
-        described = bundles.read(model)
+        bundle = bundles.read(model)
         found, remarks = recordings.expand(inputs)
-        work = {"model": f"{described.name} {described.version} {described.sha256[:16]}"}
-        output = Output(out, work | {"rows": ROWS, "ser_core": __version__})
+        work = {"model": f"{bundle.name} {bundle.version} {bundle.sha256[:16]}"}
+        output = Output(out, work | described(options) | {"rows": ROWS, "ser_core": __version__})
     except (bundles.BundleError, recordings.ListingError, OutputError, JournalError) as error:
         stop(error.message)
     except OSError as error:
@@ -62,9 +66,9 @@ def batch(
     todo = list(recordings.chunks([item for item in found if item.source not in output.done]))
     say(f"{len(found)} recordings, {len(found) - sum(map(len, todo))} of them done before")
     if engine == "ray":
-        parts = engines.ray(todo, str(described.path), gpus)
+        parts = engines.ray(todo, str(bundle.path), gpus, options)
     else:
-        parts = engines.local(todo, load(model, "cuda" if gpus else "cpu"))
+        parts = engines.local(todo, load(model, "cuda" if gpus else "cpu"), options)
     seconds = 0.0
     try:
         for part in parts if todo else ():

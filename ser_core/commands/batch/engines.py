@@ -16,6 +16,7 @@ from ser_core.commands.batch.recordings import Recording, fetch
 from ser_core.commands.batch.table import parquet
 from ser_core.errors import AudioError
 from ser_core.recognition.recognizer import Recognizer
+from ser_core.recognition.recording import ONE_VOICE, VoiceOptions
 
 FETCHES = 8  # remote recordings that are copied at the same time
 DECODING = WorkerLimits(cpu_s=3600)  # per file: an archive may have files that last days
@@ -33,7 +34,7 @@ class Part:
     seconds: float  # of audio
 
 
-def analyse(recognizer: Recognizer, chunk: Sequence[Recording]) -> Part:
+def analyse(recognizer: Recognizer, chunk: Sequence[Recording], options: VoiceOptions = ONE_VOICE) -> Part:
     """The rows of a chunk; remote recordings are copied to a temporary folder while it is processed."""
     errors: dict[str, AudioError] = {}
 
@@ -48,7 +49,7 @@ def analyse(recognizer: Recognizer, chunk: Sequence[Recording]) -> Part:
                 errors[recording.source] = error
 
     with TemporaryDirectory() as folder, ThreadPoolExecutor(FETCHES) as pool:
-        results = iter(list(recognizer.analyze_files(local_paths(Path(folder), pool))))
+        results = iter(list(recognizer.analyze_files(local_paths(Path(folder), pool), options=options)))
     bundle = recognizer.bundle
     analyses = [
         Analysis(recording.source, 0.0, bundle.name, bundle.version, error=errors[recording.source])
@@ -67,15 +68,19 @@ def analyse(recognizer: Recognizer, chunk: Sequence[Recording]) -> Part:
     )
 
 
-def local(chunks: Iterable[Sequence[Recording]], recognizer: Recognizer) -> Iterator[Part]:
+def local(
+    chunks: Iterable[Sequence[Recording]], recognizer: Recognizer, options: VoiceOptions = ONE_VOICE
+) -> Iterator[Part]:
     """Processes one chunk after the other in this process; files are decoded in isolated workers."""
     with Decoder(DECODING) as decoder:
         isolated = Recognizer(recognizer.runtime, decoder.stream)
         for chunk in chunks:
-            yield analyse(isolated, chunk)
+            yield analyse(isolated, chunk, options)
 
 
-def ray(chunks: Sequence[Sequence[Recording]], model: str, gpus: int) -> Iterator[Part]:
+def ray(
+    chunks: Sequence[Sequence[Recording]], model: str, gpus: int, options: VoiceOptions = ONE_VOICE
+) -> Iterator[Part]:
     """Processes chunks on the cluster of this machine or RAY_ADDRESS, else on this machine's cores.
 
     Parts are yielded as they are finished. An actor holds the model and one GPU, or one core if `gpus` is 0.
@@ -87,15 +92,17 @@ def ray(chunks: Sequence[Sequence[Recording]], model: str, gpus: int) -> Iterato
 
     cluster.init(logging_level="warning", log_to_driver=False, ignore_reinit_error=True)
     unfinished = {chunk[0].source: chunk for chunk in chunks}
-    for part in _map_chunks(chunks, model, gpus):
+    for part in _map_chunks(chunks, model, gpus, options):
         del unfinished[part.sources[0]]
         yield part
     if unfinished:
         single = [[recording] for chunk in unfinished.values() for recording in chunk]
-        yield from _map_chunks(single, model, gpus)
+        yield from _map_chunks(single, model, gpus, options)
 
 
-def _map_chunks(chunks: Sequence[Sequence[Recording]], model: str, gpus: int) -> Iterator[Part]:
+def _map_chunks(
+    chunks: Sequence[Sequence[Recording]], model: str, gpus: int, options: VoiceOptions
+) -> Iterator[Part]:
     """The parts of `chunks`, in any order.
 
     Ray Data limits the chunks in progress by the number of actors and the memory for results. It gives the
@@ -112,7 +119,7 @@ def _map_chunks(chunks: Sequence[Sequence[Recording]], model: str, gpus: int) ->
         override_num_blocks=len(chunks),
     ).map_batches(
         _Actor,
-        fn_constructor_args=(model, "cuda" if gpus else "cpu"),
+        fn_constructor_args=(model, "cuda" if gpus else "cpu", asdict(options)),
         batch_size=1,
         compute=cluster.data.ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
         num_cpus=1,
@@ -126,7 +133,8 @@ def _map_chunks(chunks: Sequence[Sequence[Recording]], model: str, gpus: int) ->
 class _Actor:
     """A worker of the cluster."""
 
-    def __init__(self, model: str, device: str) -> None:
+    def __init__(self, model: str, device: str, options: Mapping[str, Any]) -> None:
+        self._options = VoiceOptions(**options)
         self._recognizer = Recognizer.load(model, device, read=Decoder(DECODING).stream)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -134,5 +142,5 @@ class _Actor:
         recordings = [
             Recording(**{**values, "error": values["error"] and tuple(values["error"])}) for values in chunk
         ]
-        part = analyse(self._recognizer, recordings)
+        part = analyse(self._recognizer, recordings, self._options)
         return {name: [value] for name, value in asdict(part).items()}

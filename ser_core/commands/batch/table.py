@@ -9,6 +9,9 @@
     confidence     float    probability of the most probable emotion, 0 to 1
     valence        float    expected value under the probabilities, -1 to 1
     arousal        float    the same
+    voice          string   `A`, `B`, … in order of appearance, `?` where unsure; null where not told apart
+    channel        int32    from 1, where the channels were heard apart
+    overlap        bool     two voices at once are heard in most of it
     neutral, ...   float    a column for each of the eight emotions: its probability, 0 to 1
     peak_dbfs      float    of the whole recording, as are the next four: see `ser_core.audio.quality.Quality`
     clipped        float
@@ -47,6 +50,9 @@ SCHEMA = pa.schema(
         ("valence", pa.float32()),
         ("arousal", pa.float32()),
         *((label, pa.float32()) for label in LABELS),
+        ("voice", pa.string()),
+        ("channel", pa.int32()),
+        ("overlap", pa.bool_()),
         ("peak_dbfs", pa.float32()),
         ("clipped", pa.float32()),
         ("snr_db", pa.float32()),
@@ -97,5 +103,8 @@ def _rows(analysis: Analysis) -> Iterator[dict[str, Any]]:
             "confidence": segment.confidence,
             "valence": segment.valence,
             "arousal": segment.arousal,
+            "voice": segment.voice,
+            "channel": segment.channel,
+            "overlap": segment.overlap,
             **segment.probabilities,
         }

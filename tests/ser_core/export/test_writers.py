@@ -39,14 +39,18 @@ def parsed_csv(*analyses):
 def test_json_is_the_documented_schema():
     [entry] = json.loads(WRITERS["json"]([one_segment()]))
     verdict = {"label": "angry", "confidence": 0.91, "probabilities": PROBABILITIES}
+    nobody = {"voice": None, "channel": None, "overlap": False}
     assert entry == {
-        "schema": 1,
+        "schema": 2,
         "source": "a.wav",
         "duration": 3.3,
         "model": {"name": "default", "version": "1.0"},
         "quality": {"peak_dbfs": -3.1, "clipped": 0.0, "snr_db": 24.0, "bandwidth_hz": 8000, "warnings": []},
-        "segments": [{"start": 1.05, "end": 2.61, **verdict, "valence": -0.4747, "arousal": 0.5763}],
+        "segments": [
+            {"start": 1.05, "end": 2.61, **verdict, "valence": -0.4747, "arousal": 0.5763, **nobody}
+        ],
         "summary": verdict,
+        "voices": [],
         "error": None,
     }
 

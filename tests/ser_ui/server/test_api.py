@@ -60,6 +60,18 @@ def test_a_bad_file_is_an_error_object_the_same_everywhere(server, client, tmp_p
 
 
 @pytest.mark.skipif(not (SHARED / "faults").is_dir(), reason="needs the recordings of ../shared/faults")
+def test_voices_and_channels_can_be_asked_for(client):
+    call = handle_file(SHARED / "faults" / "call_turns.flac")
+    apart = client.predict(audio=call, api_name="/analyze")
+    assert [one["channel"] for one in apart["segments"]] == [1, 2] * 4
+    assert [voice["voice"] for voice in apart["voices"]] == ["A", "B"]
+    one = client.predict(audio=call, voices="one", api_name="/analyze")
+    assert one["voices"] == []
+    wrong = client.predict(audio=call, voices="many", api_name="/analyze")
+    assert wrong["error"]["code"] == "bad_voices"
+
+
+@pytest.mark.skipif(not (SHARED / "faults").is_dir(), reason="needs the recordings of ../shared/faults")
 @pytest.mark.parametrize(
     ("name", "duration_s", "warning"),
     [

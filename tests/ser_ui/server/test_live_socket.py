@@ -85,6 +85,7 @@ def test_a_session_from_start_to_done(engine, client):
     segments = finals(messages)
     assert [segment["id"] for segment in segments] == [0, 1]
     fields = ("start", "end", "label", "confidence", "probabilities", "valence", "arousal")
+    fields += ("voice", "channel", "overlap")
     assert [{name: segment[name] for name in fields} for segment in segments] == done["analysis"]["segments"]
     assert done["samples_received"] == client.sent == len(SPEECH)
     _, close_code = client.end()

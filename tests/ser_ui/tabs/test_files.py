@@ -11,6 +11,7 @@ from ser_core.emotions import LABELS
 from ser_core.export.json import to_dict
 from ser_core.models.session import Session
 from ser_core.recognition.recognizer import Recognizer
+from ser_core.recognition.recording import VoiceOptions
 from ser_ui.tabs import files
 from ser_ui.words import PHRASES
 
@@ -53,7 +54,7 @@ def test_nothing_is_analysed_before_it_is_asked_for(recognizer, paths):
 def test_a_row_says_what_the_analysis_says_or_why_there_is_none(recognizer, paths):
     *_, (lines, analyses) = files.results(recognizer, paths, ENGLISH)
     _, speech, bad, quiet, done = parsed(lines)
-    expected = to_dict(recognizer.analyze_file(paths[0], "a & b.wav"))
+    expected = to_dict(recognizer.analyze_file(paths[0], "a & b.wav", options=VoiceOptions()))
     assert to_dict(analyses[0]) == expected
     assert speech["label"] == expected["summary"]["label"]
     assert speech["duration"] == expected["duration"]

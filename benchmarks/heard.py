@@ -1,0 +1,81 @@
+"""What the networks hear in a recording, kept in files; see voices.py."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ser_core.audio.vad import Span, segment
+from ser_core.audio.waveform import SAMPLE_RATE, Waveform
+from ser_core.recognition.voice_pieces import Piece, PieceStream
+
+VERSION = 1  # of what the networks hear; raised when `voice_pieces` changes it
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A recording as the clustering gets it, and the truth: (start, end, voice), in samples."""
+
+    name: str
+    corpus: str
+    spans: tuple[Span, ...]
+    pieces: tuple[Piece, ...]
+    truth: tuple[tuple[int, int, int], ...]
+    n_samples: int
+
+
+def hear(
+    name: str,
+    corpus: str,
+    samples: NDArray[np.float32],
+    truth: list[tuple[int, int, int]],
+    networks: tuple,
+    folder: Path,
+) -> Heard:
+    """The recording as the networks hear it, read from `folder` where it was heard before."""
+    code = repr(VERSION).encode() + samples.tobytes()
+    path = folder / f"{name}-{hashlib.sha256(code).hexdigest()[:16]}.npz"
+    if not path.is_file():
+        spans = segment(Waveform(samples))
+        stream = PieceStream(*networks)
+        pieces = [
+            piece for span in spans for piece in stream.hear(samples[span.start : span.end], span)
+        ] + stream.flush()
+        missing = np.full(192, np.nan, np.float32)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            path,
+            spans=np.array([(span.start, span.end) for span in spans], np.int64).reshape(-1, 2),
+            places=np.array(
+                [(p.span.start, p.span.end, p.owner, p.window, p.local) for p in pieces], np.int64
+            ).reshape(-1, 5),
+            overlap=np.array([piece.overlap for piece in pieces]),
+            vectors=np.array(
+                [missing if piece.embedding is None else piece.embedding for piece in pieces]
+            ).reshape(-1, 192),
+        )
+    with np.load(path) as file:
+        spans = [Span(*row) for row in file["spans"].tolist()]
+        rows = zip(file["places"].tolist(), file["overlap"].tolist(), file["vectors"], strict=True)
+        pieces = [
+            Piece(Span(start, end), owner, window, local, overlap, None if np.isnan(vector[0]) else vector)
+            for (start, end, owner, window, local), overlap, vector in rows
+        ]
+    return Heard(name, corpus, tuple(spans), tuple(pieces), tuple(truth), len(samples))
+
+
+def read_rttm(path: Path, end_s: float) -> list[tuple[int, int, int]]:
+    """The truth of a file of NIST's Rich Transcription Time Marked format, cut at the recording's end."""
+    rows = [
+        line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("SPEAKER")
+    ]
+    numbers: dict[str, int] = {}
+    truth = []
+    for row in rows:
+        start, end = float(row[3]), min(end_s, float(row[3]) + float(row[4]))
+        if end > start:
+            number = numbers.setdefault(row[7], len(numbers))
+            truth.append((int(start * SAMPLE_RATE), int(end * SAMPLE_RATE), number))
+    return truth

@@ -1,0 +1,263 @@
+"""Who speaks: diarisation error, voices counted right, and time with the right voice.
+
+    python benchmarks/voices.py --data ../shared/data
+
+prints tables and writes benchmarks/results/voices.json. Recordings:
+
+made   200 conversations of two to four voices and 70 of one voice through all its emotions for two minutes,
+       made of clips of emotional corpora (conversations.py). The weights that choose the number of voices are
+       fitted on the other corpora than the one that is reported.
+real   excerpts of AMI meetings whose marks are complete, and five more files. They choose nothing; their
+       weights are those fitted on all that was made, which are the ones in use.
+
+Error: missed speech, false alarm and speech of the wrong voice, in % of the true speech, 0.25 s around each
+true start and end not counted (collar). "Right": time with the right voice in % of that in which one voice
+speaks, with the same collar; "no collar": all of that time. What the networks hear is kept in --cache.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run from a clone, nothing installed
+
+import conversations
+from diarization_error import Score, score
+from heard import Heard, hear, read_rttm
+
+from ser_core.audio.vad import segment
+from ser_core.audio.waveform import SAMPLE_RATE, Waveform
+from ser_core.checkpoint import voices as checkpoint
+from ser_core.recognition.diarization import Diarizer
+from ser_core.recognition.voice_clusters import (
+    NumberWeights,
+    Points,
+    evidence,
+    groupings,
+    points_of,
+    voices_of,
+)
+
+RESULTS = Path(__file__).parent / "results" / "voices.json"
+AMI = ("ami_dev00", "ami_trn03", "ami_trn05", "ami_trn06", "ami_trn09", "ami_tst00")  # all speech is marked
+OTHER = (
+    "pyannote_sample",
+    "pyaa_diarizationExample",
+    "pyaa_diarizationExample2",
+    "pyaa_count",
+    "pyaa_count2",
+)
+RIDGE = 0.01  # of the fitted weights, which are standardised for it
+
+
+def real(data: Path, networks: tuple, cache: Path) -> list[Heard]:
+    """The real recordings as the networks hear them."""
+    found = []
+    for name in (*AMI, *OTHER):
+        samples, _ = soundfile.read(data / "vad" / f"{name}.flac", dtype="float32")
+        truth = read_rttm(data / "vad" / f"{name}.rttm", len(samples) / SAMPLE_RATE)
+        found.append(hear(name, "real", samples, truth, networks, cache))
+    return found
+
+
+def made(data: Path, networks: tuple, cache: Path) -> list[Heard]:
+    """The made conversations as the networks hear them."""
+    found = []
+    for corpus, voices, number in conversations.plan(data):
+        talk = conversations.make(data, corpus, voices, number)
+        found.append(hear(talk.name, corpus, talk.samples, talk.truth, networks, cache))
+    return found
+
+
+def true_voices(heard: Heard) -> int:
+    return len({voice for _, _, voice in heard.truth})
+
+
+def choices(heard: Heard) -> tuple[NDArray[np.float64], list[int]]:
+    """The evidence `(number, 6)` for each number of voices that is possible, and these numbers."""
+    long = [piece for piece in heard.pieces if piece.embedding is not None]
+    seconds = np.array([(piece.span.end - piece.span.start) / SAMPLE_RATE for piece in long])
+    points: Points = points_of(np.array([piece.embedding for piece in long], np.float64), seconds)
+    found = groupings(points)
+    return np.array([evidence(points, found[number]) for number in found]), list(found)
+
+
+def fit(recordings: Sequence[Heard], rows: dict[str, tuple[NDArray[np.float64], list[int]]]) -> NumberWeights:
+    """Weights under which the true numbers are most likely: conditional logit (McFadden 1974) with a ridge.
+
+    A number of voices counts the same in all, however many recordings have it.
+    """
+    examples = [
+        (rows[heard.name][0], rows[heard.name][1].index(true_voices(heard)), true_voices(heard))
+        for heard in recordings
+        if true_voices(heard) in rows[heard.name][1]
+    ]
+    scale = np.concatenate([values for values, _, _ in examples]).std(axis=0) + 1e-6
+    counts = np.bincount([voices for _, _, voices in examples])
+
+    def loss(weights: NDArray[np.float64]) -> float:
+        total = 0.0
+        for values, index, voices in examples:
+            scores = values / scale @ weights
+            total += (np.logaddexp.reduce(scores) - scores[index]) / counts[voices]
+        return total / np.count_nonzero(counts) + RIDGE * float(weights @ weights)
+
+    fitted = minimize(loss, np.zeros(len(scale))).x / scale
+    return NumberWeights(*(round(float(value), 2) for value in fitted))
+
+
+def judged(heard: Heard, weights: NumberWeights, voices: int | None = None) -> Score:
+    """The score of what is found in a recording; `voices`: their number, if it is told."""
+    found = list(zip(heard.pieces, voices_of(heard.pieces, voices, weights), strict=True))
+    named = [(piece.span.start, piece.span.end, voice) for piece, voice in found if voice is not None]
+    unsure = [(piece.span.start, piece.span.end) for piece, voice in found if voice is None]
+    return score(heard.truth, named, unsure, heard.n_samples)
+
+
+def summary(scores: Sequence[Score]) -> dict[str, float]:
+    """Means over recordings, in percent."""
+    right_number = [found.voices == found.true_voices for found in scores]
+    means = {
+        "right": np.mean([found.right for found in scores]),
+        "right_median": np.median([found.right for found in scores]),
+        "right_no_collar": np.mean([found.right_all for found in scores]),
+        "unsure": np.mean([found.unsure for found in scores]),
+        "number_right": np.mean(right_number),
+        "error": np.mean([found.error for found in scores]),
+        "error_without_overlap": np.mean([found.error_single for found in scores]),
+    }
+    return {"recordings": len(scores)} | {name: round(100 * float(value), 1) for name, value in means.items()}
+
+
+def on_made(recordings: Sequence[Heard]) -> dict[str, object]:
+    """Results on each corpus with weights fitted on the others, by the number of voices and by corpus."""
+    rows = {heard.name: choices(heard) for heard in recordings}
+    corpora = sorted({heard.corpus for heard in recordings})
+    weights = {
+        corpus: fit([heard for heard in recordings if heard.corpus != corpus], rows) for corpus in corpora
+    }
+    found = {heard.name: judged(heard, weights[heard.corpus]) for heard in recordings}
+    told = {heard.name: judged(heard, weights[heard.corpus], true_voices(heard)) for heard in recordings}
+
+    def of(scores: dict[str, Score], voices: int, corpus: str | None = None) -> dict[str, float]:
+        return summary(
+            [
+                scores[heard.name]
+                for heard in recordings
+                if true_voices(heard) == voices and corpus in (None, heard.corpus)
+            ]
+        )
+
+    numbers = sorted({true_voices(heard) for heard in recordings})
+    return {
+        "weights_in_use": vars(fit(recordings, rows)),
+        "voices_found": {str(number): of(found, number) for number in numbers},
+        "number_told": {str(number): of(told, number) for number in numbers if number > 1},
+        "by_corpus": {
+            corpus: {
+                str(number): of(found, number, corpus)
+                for number in numbers
+                if any(true_voices(heard) == number and heard.corpus == corpus for heard in recordings)
+            }
+            for corpus in corpora
+        },
+    }
+
+
+def on_real(recordings: Sequence[Heard], weights: NumberWeights) -> dict[str, object]:
+    """Results on each real recording, found and told, and the means over AMI's."""
+    files = {}
+    for heard in recordings:
+        found, told = judged(heard, weights), judged(heard, weights, true_voices(heard))
+        files[heard.name] = {
+            "scored_s": round(found.scored_s, 1),
+            "error": round(100 * found.error, 1),
+            "error_without_overlap": round(100 * found.error_single, 1),
+            "voices": found.voices,
+            "true_voices": found.true_voices,
+            "error_number_told": round(100 * told.error, 1),
+        }
+    means = {
+        key: round(float(np.mean([files[name][key] for name in AMI])), 1)
+        for key in ("error", "error_without_overlap", "error_number_told")
+    }
+    return {"files": files, "ami_mean": means}
+
+
+def cost(networks: tuple, data: Path) -> dict[str, float]:
+    """Milliseconds of both networks, on one thread, for a second of speech."""
+    torch.set_num_threads(1)
+    corpus, voices, number = conversations.plan(data)[0]
+    talk = conversations.make(data, corpus, voices, number)
+    spans = segment(Waveform(talk.samples))
+    speech = sum(span.end - span.start for span in spans) / SAMPLE_RATE
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        Diarizer(*networks).turns(talk.samples, spans)
+        times.append(time.perf_counter() - start)
+    return {"speech_s": round(speech, 1), "ms_per_second_of_speech": round(1000 * min(times) / speech, 1)}
+
+
+def show(result: dict) -> None:
+    """Prints the tables."""
+    for title in ("voices_found", "number_told"):
+        print(f"\nmade conversations, {title.replace('_', ' ')}: % of recordings or of time")
+        print(
+            f"{'voices':8}{'files':>7}{'right':>8}{'median':>8}{'no collar':>11}"
+            f"{'?':>6}{'number':>8}{'error':>7}"
+        )
+        for number, row in result["made"][title].items():
+            print(
+                f"{number:8}{row['recordings']:7}{row['right']:8}{row['right_median']:8}"
+                f"{row['right_no_collar']:11}{row['unsure']:6}{row['number_right']:8}{row['error']:7}"
+            )
+    print("\nmade conversations by corpus (left out of the fit): right / number right")
+    for corpus, rows in result["made"]["by_corpus"].items():
+        cells = (f"{n}: {row['right']:5} / {row['number_right']:5}" for n, row in rows.items())
+        print(f"{corpus:10}" + "   ".join(cells))
+    print(
+        f"\nreal recordings\n{'file':26}{'scored s':>9}{'error':>7}"
+        f"{'one at a time':>15}{'voices':>9}{'told':>7}"
+    )
+    for name, row in result["real"]["files"].items():
+        print(
+            f"{name:26}{row['scored_s']:9}{row['error']:7}{row['error_without_overlap']:15}"
+            f"{row['voices']:>5} of {row['true_voices']}{row['error_number_told']:6}"
+        )
+    print("AMI, mean:", result["real"]["ami_mean"])
+    print("weights in use:", result["made"]["weights_in_use"])
+    print("cost:", result["cost"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Who speaks: errors on made and real conversations.")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the corpora")
+    parser.add_argument("--cache", type=Path, default=Path("runs/voices"), help="what the networks heard")
+    args = parser.parse_args()
+    networks = checkpoint.load()
+    talks = on_made(made(args.data, networks, args.cache))
+    weights = NumberWeights(**talks["weights_in_use"])  # type: ignore[arg-type]
+    result = {
+        "command": shlex.join(["python", *sys.argv]),
+        "made": talks,
+        "real": on_real(real(args.data, networks, args.cache), weights),
+        "cost": cost(networks, args.data),
+    }
+    show(result)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

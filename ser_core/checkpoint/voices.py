@@ -1,0 +1,88 @@
+"""The shipped networks that tell voices apart: `checkpoints/voices`, no emotion model.
+
+Its description is `voices.json`, so that lists of emotion models leave it out. `train.export.voices`
+makes it.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ser_core.checkpoint import bundle
+from ser_core.checkpoint.bundle import WEIGHTS, BundleError
+
+if TYPE_CHECKING:
+    from ser_core.models.campplus import CAMPlusPlus
+    from ser_core.models.voice_segmentation import VoiceSegmentation
+
+NAME = "voices"
+DESCRIPTION = "voices.json"
+FORMAT = 1
+SEGMENTATION, SPEAKER = "segmentation.", "speaker."  # prefixes of the two networks' weights
+FETCH = "restore it with `git checkout -- checkpoints`"
+
+
+def folder() -> Path:
+    """Where the networks are."""
+    return bundle.CHECKPOINTS / NAME
+
+
+def verify(path: Path | None = None) -> None:
+    """Raises BundleError (`not_found`, `bad_description`, `newer_format`, `hash_mismatch`) if unusable.
+
+    `path`: the folder, by default the shipped one.
+    """
+    path = path or folder()
+    if not (path / DESCRIPTION).is_file() or not (path / WEIGHTS).is_file():
+        raise BundleError("not_found", f"the networks that tell voices apart are not in {path}: {FETCH}")
+    try:
+        described = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
+        version, expected = described["format"], described["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(
+            "bad_description", f"{path.name}/{DESCRIPTION} cannot be read ({error}): {FETCH}"
+        ) from None
+    if version != FORMAT:
+        raise BundleError(
+            "newer_format",
+            f"{path.name} has format {version!r}, this program reads format {FORMAT}: update SER Studio",
+        )
+    if sha256_of(path / WEIGHTS) != expected:
+        raise BundleError(
+            "hash_mismatch",
+            f"{path.name}/{WEIGHTS} is not the file that was saved (SHA-256 differs): {FETCH}",
+        )
+
+
+def load(path: Path | None = None) -> "tuple[VoiceSegmentation, CAMPlusPlus]":
+    """Both networks in float32, in evaluation mode; raises BundleError as `verify`, and `wrong_weights`."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from ser_core.models.campplus import CAMPlusPlus, fold
+    from ser_core.models.voice_segmentation import VoiceSegmentation
+
+    path = path or folder()
+    verify(path)
+    segmentation, speaker = VoiceSegmentation(), CAMPlusPlus()
+    try:
+        weights = {key: value.float() for key, value in load_file(path / WEIGHTS).items()}
+        for prefix, network in ((SEGMENTATION, segmentation), (SPEAKER, speaker)):
+            own = {
+                key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
+            }
+            counters = {key: value for key, value in network.state_dict().items() if key.endswith("_tracked")}
+            network.load_state_dict({**counters, **own})
+    except (SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[: bundle.MAX_REASON]
+        raise BundleError(
+            "wrong_weights", f"{path.name}: the weights do not fit the networks ({reason}): {FETCH}"
+        ) from None
+    return segmentation.eval(), fold(speaker.eval())
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,74 @@
+"""CAM++: its check values, and that folding and slicing change nothing."""
+
+import pytest
+import soundfile
+import torch
+
+from ser_core.checkpoint import voices
+from ser_core.models.campplus import BANDS, CAMPlusPlus, fbank, fold
+
+
+@pytest.fixture(scope="module")
+def speaker() -> CAMPlusPlus:
+    return voices.load()[1]
+
+
+def centred(path) -> torch.Tensor:
+    features = fbank(torch.from_numpy(soundfile.read(path, dtype="float32")[0]))
+    return (features - features.mean(0))[None]
+
+
+def test_the_check_values_of_the_published_weights_hold(speaker, ravdess_angry):
+    features = centred(ravdess_angry)
+    assert features.shape == (1, 338, BANDS)
+    with torch.inference_mode():
+        embedding = speaker(features)[0]
+    # shared/weights/README.md: with the ReLU that code in circulation adds
+    positive = embedding.relu()
+    assert positive.norm().item() == pytest.approx(4.793, abs=1e-3)
+    expected = [0, 0.1972, 0.2912, 0, 0, 0.6513, 0, 0.9467]
+    assert positive[:8].tolist() == pytest.approx(expected, abs=1e-3)
+    assert (embedding < 0).any(), "the embedding itself has no ReLU"
+
+
+def test_one_voice_through_all_emotions_is_nearer_to_itself_than_to_another(speaker, shared_data):
+    rows = []
+    with torch.inference_mode():
+        for actor in ("05", "12"):
+            for emotion in range(1, 9):
+                name = f"Actor_{actor}/03-01-0{emotion}-01-01-01-{actor}.flac"
+                rows.append(speaker(centred(shared_data / "ravdess" / name))[0])
+    unit = torch.nn.functional.normalize(torch.stack(rows))
+    cosines = unit @ unit.T
+    within = (cosines[:8, :8].sum() - 8) / 56
+    assert within > cosines[:8, 8:].mean() + 0.15
+
+
+def test_folding_the_normalisations_changes_nothing():
+    torch.manual_seed(3)
+    model = CAMPlusPlus().eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 2)
+    features = torch.randn(2, 120, BANDS)
+    with torch.inference_mode():
+        before = model(features)
+        after = fold(model)(features)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
+
+
+def test_a_stretch_of_over_two_seconds_has_a_mask_for_each_part(speaker):
+    torch.manual_seed(5)
+    features = torch.randn(1, 460, BANDS)
+    with torch.inference_mode():
+        assert speaker(features).shape == (1, 192)
+        assert not torch.allclose(speaker(features), speaker(features.flip(1)))
+
+
+def test_frames_depend_only_on_the_samples_that_they_say():
+    torch.manual_seed(1)
+    samples = torch.randn(16_000) * 0.1
+    whole, part = fbank(samples), fbank(samples[160 * 20 : 160 * 29 + 400])
+    torch.testing.assert_close(whole[20:30], part)
