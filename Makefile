@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup setup-train run test lint resolve clean
+.PHONY: setup setup-train run test lint resolve web clean
 
 setup: $(VENV)/.runtime
 
@@ -34,6 +34,11 @@ resolve: $(VENV)/.dev
 			--python-version $$python --python-platform x86_64-manylinux_2_28 requirements.txt - > /dev/null \
 			&& echo "Python $$python, torch $$torch: resolved" || exit 1; \
 	done; done
+
+# The static page that recognises on the visitor's own device: web/dist/. Needs npm; packages are locked.
+web: $(VENV)/.train
+	cd web && npm ci --ignore-scripts --no-audit --no-fund
+	$(BIN)/python -m web.build
 
 clean:
 	rm -rf $(VENV)

@@ -1,0 +1,131 @@
+// Files as blocks of mono sound at their own rate. Containers are read by Mediabunny, codecs decoded by the
+// browser (WebCodecs). Where that fails, `decodeWhole` asks the page to try `decodeAudioData`.
+
+import { ALL_FORMATS, AudioSampleSink, BlobSource, Input } from "../vendor/mediabunny.min.mjs";
+
+const BLOCK_S = 5;
+const CANCELLED_SHARE = 0.5; // see ser_core/audio/decode.py
+
+// A file that cannot be heard; codes as in ser_core/errors.py.
+export class AudioError extends Error {
+    constructor(code) {
+        super(code);
+        this.code = code;
+    }
+}
+
+// One channel of several: their mean, or the strongest where they cancel each other.
+class Downmix {
+    constructor() {
+        this.channel = null;
+    }
+
+    mix(channels) {
+        if (channels.length === 1) return channels[0];
+        const mono = channels[0].map((_, i) => channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length);
+        if (this.channel === null) {
+            const power = (samples) => samples.reduce((sum, x) => sum + x * x, 0);
+            const powers = channels.map(power);
+            const strongest = Math.max(...powers);
+            if (power(mono) < (CANCELLED_SHARE / channels.length) ** 2 * strongest) this.channel = powers.indexOf(strongest);
+        }
+        return this.channel === null ? mono : channels[Math.min(this.channel, channels.length - 1)];
+    }
+}
+
+function checkHeader(rate, channels, duration, limits) {
+    if (!(rate >= limits.min_sample_rate && rate <= limits.max_sample_rate)) throw new AudioError("bad_sample_rate");
+    if (channels > limits.max_channels) throw new AudioError("too_many_channels");
+    if (duration > limits.max_duration_s) throw new AudioError("too_long");
+}
+
+// Yields {rate, samples} of a file, about BLOCK_S each; `warnings` gets the names of faults.
+export async function* decode(file, limits, warnings, decodeWhole) {
+    if (!file.size) throw new AudioError("empty");
+    const mix = new Downmix();
+    let [read, some] = [0, false];
+    const checked = ({ rate, channels }) => {
+        const samples = mix.mix(channels);
+        read += samples.length / rate;
+        if (read > limits.max_duration_s) throw new AudioError("too_long");
+        if (!samples.every(Number.isFinite)) throw new AudioError("not_finite");
+        some = true;
+        return { rate, samples };
+    };
+    try {
+        for await (const block of streamed(file, limits)) yield checked(block);
+    } catch (error) {
+        if (error instanceof AudioError) throw error;
+        if (some) warnings.push("Damaged");
+        else for (const block of await whole(file, limits, decodeWhole, error)) yield checked(block);
+    }
+    if (read < limits.min_duration_s) throw new AudioError("too_short");
+    if (mix.channel !== null) warnings.push("Channels cancel");
+}
+
+async function* streamed(file, limits) {
+    const input = new Input({ source: new BlobSource(file), formats: ALL_FORMATS });
+    try {
+        const track = await input.getPrimaryAudioTrack();
+        if (!track) throw new AudioError("no_audio");
+        if (!(await track.canDecode())) throw new Error("the browser has no decoder for this");
+        checkHeader(track.sampleRate, track.numberOfChannels, await input.computeDuration(), limits);
+        let [pending, rate] = [[], 0];
+        let waiting = 0;
+        for await (const sample of new AudioSampleSink(track).samples()) {
+            if (pending.length && sample.sampleRate !== rate) {
+                yield joined(pending, rate);
+                [pending, waiting] = [[], 0];
+            }
+            rate = sample.sampleRate;
+            checkHeader(rate, sample.numberOfChannels, 0, limits);
+            const skipped = Math.min(Math.max(0, Math.round(-sample.timestamp * rate)), sample.numberOfFrames); // before zero: a codec's delay
+            pending.push(planes(sample).map((plane) => plane.subarray(skipped)));
+            waiting += sample.numberOfFrames;
+            sample.close();
+            if (waiting >= BLOCK_S * rate) {
+                yield joined(pending, rate);
+                [pending, waiting] = [[], 0];
+            }
+        }
+        if (pending.length) yield joined(pending, rate);
+    } finally {
+        input.dispose();
+    }
+}
+
+function planes(sample) {
+    return Array.from({ length: sample.numberOfChannels }, (_, planeIndex) => {
+        const plane = new Float32Array(sample.numberOfFrames);
+        sample.copyTo(plane, { planeIndex, format: "f32-planar" });
+        return plane;
+    });
+}
+
+function joined(pieces, rate) {
+    const count = Math.max(...pieces.map((piece) => piece.length));
+    const length = pieces.reduce((sum, piece) => sum + piece[0].length, 0);
+    const channels = Array.from({ length: count }, () => new Float32Array(length));
+    let at = 0;
+    for (const piece of pieces) {
+        channels.forEach((channel, i) => channel.set(piece[Math.min(i, piece.length - 1)], at));
+        at += piece[0].length;
+    }
+    return { rate, channels };
+}
+
+// The file decoded at once by the page, in pieces.
+async function whole(file, limits, decodeWhole, reason) {
+    const decoded = await decodeWhole(file);
+    if (!decoded) {
+        console.info(`this file cannot be read: ${reason.message}`);
+        throw new AudioError("unsupported_format");
+    }
+    const { rate, channels } = decoded;
+    checkHeader(rate, channels.length, channels[0].length / rate, limits);
+    const length = BLOCK_S * rate;
+    return Array.from({ length: Math.ceil(channels[0].length / length) }, (_, i) => ({
+        rate,
+        channels: channels.map((channel) => channel.subarray(i * length, (i + 1) * length)),
+    }));
+}
