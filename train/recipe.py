@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ser_core.models.registry import ARCHITECTURES
-from train.augment import Augmentation, from_table
 from train import corpora
+from train.augment import Augmentation, from_table
 from train.corpora import CORPORA, Clip
 
 

@@ -10,7 +10,6 @@ from ser_core.audio.speech import Clip, SpeechStream
 from ser_core.audio.waveform import Waveform
 from ser_core.checkpoint import bundle
 from ser_core.emotions import LABELS
-from ser_core.models import whisper_adaptive
 from ser_core.models.registry import build
 from ser_core.models.session import MODESTY, Session
 from ser_core.recognition.recognizer import Recognizer
