@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +15,9 @@ from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.checkpoint.bundle import BundleError
 from ser_core.errors import AudioError
 from ser_core.models.session import Session
-from ser_core.recognition.diarization import Diarizer, LiveVoices, default_diarizer
+
+if TYPE_CHECKING:
+    from ser_core.recognition.diarization import Diarizer, LiveVoices
 
 log = logging.getLogger(__name__)
 ONE = "one"
@@ -65,7 +68,7 @@ class VoiceOptions:
 ONE_VOICE = VoiceOptions(MIX, 1)
 
 
-def diarizer_for(options: VoiceOptions) -> Diarizer | None:
+def diarizer_for(options: VoiceOptions) -> "Diarizer | None":
     """What tells the voices of one channel apart; None where they are one voice, or the networks are missing.
 
     Raises BundleError where they are missing and a number of voices was asked for.
@@ -73,12 +76,24 @@ def diarizer_for(options: VoiceOptions) -> Diarizer | None:
     if options.voices == 1:
         return None
     try:
-        return default_diarizer()
+        return _load()
     except BundleError as error:
         if options.voices is not None:
             raise
         log.info("voices are not told apart: %s", error)
         return None
+
+
+def _load() -> "Diarizer":
+    try:
+        from ser_core.recognition.diarization import default_diarizer  # here, because torch may be absent
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise BundleError(
+            "no_torch", "Telling voices apart in one channel needs torch."
+        ) from None
+    return default_diarizer()
 
 
 @dataclass(frozen=True)
@@ -177,7 +192,7 @@ class Recording:
             for utterance, segment in judged
         ]
 
-    def _uttered(self, clips: list[Clip], channel: int, heard: LiveVoices | None) -> Iterator[Utterance]:
+    def _uttered(self, clips: list[Clip], channel: int, heard: "LiveVoices | None") -> Iterator[Utterance]:
         """The clips of a channel, where it is known whose they are; else `heard` gets them."""
         if self.apart:
             yield from (Utterance(clip, channel) for clip in clips)
@@ -187,7 +202,7 @@ class Recording:
         else:
             yield from map(Utterance, clips)
 
-    def _turns(self, heard: LiveVoices) -> Iterator[Utterance]:
+    def _turns(self, heard: "LiveVoices") -> Iterator[Utterance]:
         """What each voice says, once all was heard: the recording is read again."""
         turns = heard.settle(self.options.voices)
         clips = cut(self.read([]), [turn.span for turn in turns]) if turns else ()
