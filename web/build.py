@@ -1,4 +1,4 @@
-"""Builds the static page: `make web` fetches the npm packages and runs this; `web/dist/` is what is published.
+"""Builds the static page, `web/dist/`; `make web` fetches the npm packages and runs this.
 
     python -m web.build [--models small default] [--out web/dist]
 
@@ -136,7 +136,8 @@ def _scripts(folder: Path) -> None:
         "phrases": _phrases(),
         "shared": f"import './phrases.js';\n{shared}\nexport {{ {', '.join(names)} }};\n",
         "timeline": importing
-        + f"export function start({{ element, props, watch, trigger }}) {{\n{_source(*SCRIPTS[len(SHARED) :])}\n}}\n",
+        + "export function start({ element, props, watch, trigger }) {\n"
+        + f"{_source(*SCRIPTS[len(SHARED) :])}\n}}\n",
         "live": importing
         + f"export function start({{ element, props, Connection }}) {{\n{_source(*LIVE)}\n"
         + "return { begin, onFrame, session: () => session };\n}\n",
@@ -258,6 +259,7 @@ def _js(value: Any) -> str:
 
 
 def main() -> None:
+    """Builds the page that the arguments describe."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["small", "default"])
     parser.add_argument("--out", type=Path, default=DIST)

@@ -62,8 +62,8 @@ class WhisperAdaptive(nn.Module):
         gate: Sequence[float] | None = None,
         modesty: float = MODESTY,
     ) -> None:
-        """Raises ValueError for a `gate` that is not `0 <= low < high <= log(num_classes)`, and for a negative
-        `modesty`.
+        """Raises ValueError for a `gate` that is not `0 <= low < high <= log(num_classes)`, and for a
+        negative `modesty`.
         """
         super().__init__()
         if type(modesty) not in (int, float) or not 0 <= modesty < math.inf:

@@ -90,9 +90,7 @@ def _load() -> "Diarizer":
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise BundleError(
-            "no_torch", "Telling voices apart in one channel needs torch."
-        ) from None
+        raise BundleError("no_torch", "Telling voices apart in one channel needs torch.") from None
     return default_diarizer()
 
 

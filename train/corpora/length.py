@@ -4,8 +4,9 @@ import io
 
 import soundfile
 
-from ser_core.audio import sizes
+from ser_core.audio import ogg, sizes
 from ser_core.audio.decode import DecodeLimits, stream
+from ser_core.audio.stored import Part
 from ser_core.audio.waveform import SAMPLE_RATE
 
 EXACT_LENGTH = ("WAV", "WAVEX", "FLAC", "OGG")  # formats whose length soundfile knows without decoding
@@ -45,8 +46,8 @@ def _is_exact(sound: soundfile.SoundFile, data: bytes) -> bool:
 def _has_wrong_size(data: bytes) -> bool:
     """Whether a WAV declares another size than it has, or an Ogg file is cut off or has several parts."""
     if data[:4] == b"OggS":
-        links, whole = sizes.ogg_links(io.BytesIO(data))
-        return len(links) > 1 or not whole
+        links = ogg.links(Part(io.BytesIO(data), 0, len(data)))
+        return len(links.parts) > 1 or not links.whole or links.damaged
     if data[:4] != b"RIFF":
         return False
     size = sizes.payload(io.BytesIO(data), "wav")

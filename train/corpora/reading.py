@@ -46,7 +46,7 @@ def read(
     """The clips of `corpora` under the folder `data`, one corpus after the other.
 
     A corpus is the folder `data/NAME` or the table `data/NAME.csv`. Of a corpus in `most_clips` so many are
-    drawn, see `drawn`. Raises CorpusError as `read_corpus` does, and for a left-out speaker who does not occur.
+    drawn, see `drawn`. Raises CorpusError as `read_corpus` does, and for a left-out speaker without clips.
     """
     clips = [clip for corpus in corpora for clip in read_corpus(data / corpus)]
     if unknown := set(left_out_speakers) - {clip.speaker for clip in clips}:

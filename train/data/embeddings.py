@@ -120,7 +120,7 @@ class Embedder:
         """(index, embedding) of each clip, in batches of similar length.
 
         Augmented copies are computed in bfloat16, whose error is smaller than their differences; recordings
-        in float32, as in the app. Where the encoder will be tuned, what enters its tuned layers is stored too.
+        in float32, as in the app. Where the encoder will be tuned, its inputs there are stored too.
         """
         speech = self._cache.speech(clips)
         order = sorted(range(len(clips)), key=lambda i: len(speech[i]))
