@@ -1,4 +1,4 @@
-"""Builds the static page: `make web` fetches the npm packages and runs this; `web/dist/` is what is published.
+"""Builds the static page: `make web` fetches the npm packages and runs this. `web/dist/` is published.
 
     python -m web.build [--models small default] [--out web/dist]
 
@@ -136,7 +136,8 @@ def _scripts(folder: Path) -> None:
         "phrases": _phrases(),
         "shared": f"import './phrases.js';\n{shared}\nexport {{ {', '.join(names)} }};\n",
         "timeline": importing
-        + f"export function start({{ element, props, watch, trigger }}) {{\n{_source(*SCRIPTS[len(SHARED):])}\n}}\n",
+        + "export function start({ element, props, watch, trigger }) {\n"
+        + f"{_source(*SCRIPTS[len(SHARED) :])}\n}}\n",
         "live": importing
         + f"export function start({{ element, props, Connection }}) {{\n{_source(*LIVE)}\n"
         + "return { begin, onFrame, session: () => session };\n}\n",
@@ -202,7 +203,10 @@ def variables(sheets: str) -> str:
     while used - found:
         found |= used
         used = {
-            inner for name in found for table in values.values() for inner in VARIABLE.findall(table.get(name, ""))
+            inner
+            for name in found
+            for table in values.values()
+            for inner in VARIABLE.findall(table.get(name, ""))
         }
     text = ""
     for scope, table in values.items():
@@ -223,7 +227,9 @@ def _service_worker(out: Path) -> None:
 
 def licences(models: list[str]) -> str:
     """The licence of everything in the page, with the texts that must go along."""
-    parts = [f"SER Studio {__version__}, its code: MIT\n\n{(WEB.parent / 'LICENSE').read_text(encoding='utf-8')}"]
+    parts = [
+        f"SER Studio {__version__}, its code: MIT\n\n{(WEB.parent / 'LICENSE').read_text(encoding='utf-8')}"
+    ]
     for name in models:
         described = bundle.read(name)
         parts.append(f"Model {name}, version {described.version}: {described.licence}\n")
@@ -253,6 +259,7 @@ def _js(value: Any) -> str:
 
 
 def main() -> None:
+    """Builds the page with the models of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["small", "default"])
     parser.add_argument("--out", type=Path, default=DIST)

@@ -54,7 +54,9 @@ def browser(ravdess_angry, tmp_path_factory) -> Iterator[Browser]:
     import soundfile
     from support import write_wav
 
-    sound = write_wav(tmp_path_factory.mktemp("sound") / "a.wav", soundfile.read(ravdess_angry, dtype="float32")[0])
+    sound = write_wav(
+        tmp_path_factory.mktemp("sound") / "a.wav", soundfile.read(ravdess_angry, dtype="float32")[0]
+    )
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(
             executable_path=str(CHROMIUM),

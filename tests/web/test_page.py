@@ -70,7 +70,9 @@ def test_a_file_that_is_no_recording_gets_a_sentence(page, tmp_path):
 def test_a_model_with_another_hash_is_refused(browser, address, dist):
     context = browser.new_context(locale="de-DE", service_workers="block")
     page = context.new_page()
-    name = json.loads((dist / "settings.js").read_text().split(" = ", 1)[1].rstrip(";\n"))["models"]["small"]["path"]
+    name = json.loads((dist / "settings.js").read_text().split(" = ", 1)[1].rstrip(";\n"))["models"]["small"][
+        "path"
+    ]
     content = bytearray((dist / name).read_bytes())
     content[-1] ^= 1
     page.route(f"**/{name}", lambda route: route.fulfill(body=bytes(content)))
