@@ -1,4 +1,4 @@
-"""Builds the static page, `web/dist/`; `make web` fetches the npm packages and runs this.
+"""Builds the static page: `make web` fetches the npm packages and runs this. `web/dist/` is published.
 
     python -m web.build [--models small default] [--out web/dist]
 
@@ -259,7 +259,7 @@ def _js(value: Any) -> str:
 
 
 def main() -> None:
-    """Builds the page that the arguments describe."""
+    """Builds the page with the models of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["small", "default"])
     parser.add_argument("--out", type=Path, default=DIST)

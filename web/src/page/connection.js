@@ -24,8 +24,8 @@ export const connectionTo = (hearing) =>
             const length = Math.round(FRAME_S * this.sound.sampleRate);
             while (this.cursor < this.sound.end) {
                 const samples = this.sound.slice(this.cursor, Math.min(this.cursor + length, this.sound.end));
+                this.cursor += samples.length; // before they are passed on, which leaves none here
                 hearing.hear(samples);
-                this.cursor += samples.length;
             }
             if (this.hidden?.until !== undefined) this.compare();
         }
