@@ -54,7 +54,7 @@ def analyze(server: str, path: str, name: str | None = None) -> tuple[str, objec
     """The kind of the event that ends an analysis, and its content."""
     file = {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
     calls = f"{server}/gradio_api/call/analyze"
-    event = httpx.post(calls, json={"data": [file, ""]}).json()["event_id"]
+    event = httpx.post(calls, json={"data": [file, "", "auto", "auto"]}).json()["event_id"]
     lines = httpx.get(f"{calls}/{event}", timeout=PATIENCE_S).text.strip().splitlines()
     return lines[-2].removeprefix("event: "), json.loads(lines[-1].removeprefix("data: "))
 
@@ -122,7 +122,7 @@ def test_the_server_fetches_nothing_for_anybody(server):
             assert httpx.get(f"{server}/gradio_api/{path}").status_code in (403, 404)
         file = {"path": "a.wav", "url": place, "meta": {"_type": "gradio.FileData"}}
         calls = f"{server}/gradio_api/call/analyze"
-        event = httpx.post(calls, json={"data": [file, ""]}).json()["event_id"]
+        event = httpx.post(calls, json={"data": [file, "", "auto", "auto"]}).json()["event_id"]
         assert "event: error" in httpx.get(f"{calls}/{event}", timeout=PATIENCE_S).text
     assert not requested
 
@@ -130,7 +130,7 @@ def test_the_server_fetches_nothing_for_anybody(server):
 def test_calls_that_skip_the_queue_are_refused(server):
     """The guard: `api_open=False` and `guard.CLOSED`; such a call is under no limit."""
     for way in ("run", "api"):
-        response = httpx.post(f"{server}/gradio_api/{way}/analyze", json={"data": [None, ""]})
+        response = httpx.post(f"{server}/gradio_api/{way}/analyze", json={"data": [None, "", "auto", "auto"]})
         assert response.status_code == 404
 
 

@@ -31,7 +31,7 @@ def test_work_under_way_is_finished_and_nothing_stays_behind(model, tmp_path):
             live.speak(np.round(SPEECH * 32767).astype(np.int16))
             calls = f"{server}/gradio_api/call/analyze"
             sound = {"path": path, "meta": {"_type": "gradio.FileData"}}
-            event = httpx.post(calls, json={"data": [sound, ""]}).json()["event_id"]
+            event = httpx.post(calls, json={"data": [sound, "", "auto", "auto"]}).json()["event_id"]
             process.send_signal(signal.SIGTERM)
             text = httpx.get(f"{calls}/{event}", timeout=PATIENCE_S).text
             last, code = live.end()

@@ -8,6 +8,7 @@ from support import random_bundle, syllables
 from ser_core.audio.isolated import Decoder
 from ser_core.audio.waveform import Waveform
 from ser_core.recognition.recognizer import Recognizer
+from ser_core.recognition.recording import ONE_VOICE
 from ser_ui.launch import load
 from ser_ui.server import zero_gpu
 
@@ -46,7 +47,7 @@ def test_a_recording_is_analysed_on_the_lent_gpu_and_live_sound_is_not(spaces, n
     recognizer = load(name, Decoder())
     sound = Waveform(syllables(2))
     analysis = recognizer.analyze(sound, "a.wav", lambda *_: None, ["Cut off: so"])
-    assert spaces.calls == [(zero_gpu.DURATION_S, (sound, "a.wav", None, ["Cut off: so"]))]
+    assert spaces.calls == [(zero_gpu.DURATION_S, (sound, "a.wav", None, ["Cut off: so"], ONE_VOICE))]
     assert analysis == Recognizer.load(name, "cpu").analyze(sound, "a.wav", warnings=["Cut off: so"])
     assert analysis.quality.warnings[0] == "Cut off: so"
     recognizer.probabilities([sound.samples])
