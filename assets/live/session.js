@@ -130,7 +130,7 @@ async function showSummary(analysis) {
     if (received || sound.seconds > MIN_UNSENT_S) {
         session.name = `live ${new Date().toLocaleString("sv").replaceAll(":", ".")}`; // 2026-11-21 10.32.05
         if (received) session.analysis = { ...(analysis ?? assembled()), source: `${session.name}.wav` };
-        if (analysis?.voices.length && connection.serverSessions === 1) settleVoices(analysis.segments);
+        if (analysis?.voices?.length && connection.serverSessions === 1) settleVoices(analysis.segments);
         const box = part("summary");
         received ? showResult(box) : showUnheard(box);
         part("announcer").textContent = phrase("live.ended", { result: box.querySelector("h2").textContent });
@@ -175,7 +175,7 @@ function showResult(box) {
     const { sound, finals, connection, analysis } = session;
     const [words, facts] = box.querySelectorAll("p");
     box.style.setProperty("--emotion", colorOf(analysis.summary.label));
-    const { voices } = analysis;
+    const { voices = [] } = analysis; // the page on the visitor's own device has none
     box.querySelector("h2").textContent = voices.length > 1 ? voicesText(voices) : verdictText(analysis.summary, finals);
     const values = { count: finals.length, length: clock(sound.seconds), parts: labelShares(finals) };
     words.textContent = phrase(["live.nobody", "live.found_one"][finals.length] ?? "live.found_many", values);

@@ -1,9 +1,11 @@
 """The corpus of bad files, and what chance makes of good ones: named errors, or clean samples."""
 
+import io
 import re
 
 import numpy as np
 import pytest
+import soundfile
 from bad_files import corpus, with_ogg_checksums
 from bad_inputs import FORMATS, good
 from hypothesis import given, settings
@@ -61,3 +63,12 @@ def test_pieces_of_several_files_end_in_a_named_error_or_in_clean_samples(data):
 @pytest.mark.parametrize("name", ["Ogg Vorbis", "Ogg Opus"])
 def test_checksums_of_good_pages_stay_as_they_are(name):
     assert with_ogg_checksums(good(name)) == good(name)
+
+
+def test_numbers_far_above_full_scale_are_refused_before_they_are_resampled():
+    file = io.BytesIO()
+    huge = np.full(8000, 3e38, np.float32) * np.sign(np.sin(np.arange(8000)))
+    soundfile.write(file, huge, 48_000, format="WAV", subtype="FLOAT")
+    with pytest.raises(AudioError) as refused:
+        decode(file.getvalue())
+    assert refused.value.code == "not_finite"
