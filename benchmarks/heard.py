@@ -41,7 +41,7 @@ def hear(
         spans = segment(Waveform(samples))
         stream = PieceStream(*networks)
         pieces = [
-            piece for span in spans for piece in stream.hear(samples[span.start : span.end], span)
+            piece for span in spans for piece in stream.add(samples[span.start : span.end], span)
         ] + stream.flush()
         missing = np.full(192, np.nan, np.float32)
         folder.mkdir(parents=True, exist_ok=True)

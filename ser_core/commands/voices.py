@@ -48,4 +48,4 @@ def options_of(voices: str | None, channels: str | None) -> "VoiceOptions":
 def described(options: "VoiceOptions") -> dict[str, str]:
     """`options` as the heading of a journal has them."""
     voices = AUTO if options.voices is None else ONE if options.voices == 1 else str(options.voices)
-    return {"voices": voices, "channels": options.heard_channels}
+    return {"voices": voices, "channels": options.decoded_channels}

@@ -58,7 +58,7 @@ class Diarizer:
         """
         session = self.live()
         for number, span in enumerate(spans, start=1):
-            session.hear(samples[span.start : span.end], span)
+            session.add(samples[span.start : span.end], span)
             if progress:
                 progress(number / len(spans))
         return session.settle(voices)
@@ -77,23 +77,23 @@ class LiveVoices:
     def __init__(self, stream: PieceStream) -> None:
         self._stream = stream
         self._pieces: list[Piece] = []  # of closed windows
-        self._said: dict[tuple[int, int], int] = {}  # (start, end) of a piece: its voice, as it was said
+        self._assigned: dict[tuple[int, int], int] = {}  # (start, end) of a piece: its voice, as it was said
         self._known: list[tuple[int, NDArray[np.float32]]] = []  # voices and sums of their vectors
         self._settled_at = 0  # pieces heard when the voices were last settled
 
-    def hear(self, samples: NDArray[np.float32], span: Span) -> None:
-        """Hears a span, with its `samples` (n_samples,), whose turns are asked for by `settle` alone.
+    def add(self, samples: NDArray[np.float32], span: Span) -> None:
+        """Adds a span, with its `samples` (n_samples,), whose turns are asked for by `settle` alone.
 
         So a recording of any length is diarized in little memory. Spans are in order, of at most 10 s each.
         """
-        self._pieces += self._stream.hear(samples, span)
+        self._pieces += self._stream.add(samples, span)
 
     def turns(self, samples: NDArray[np.float32], span: Span) -> list[Turn]:
         """The turns of a span that has just ended, from its `samples` (n_samples,) and what was heard before.
 
         They cover `span`. Voices are numbered as they appear. What was said is not changed by later spans.
         """
-        self.hear(samples, span)
+        self.add(samples, span)
         pieces = self._stream.peek(last=1)
         count = len(self._pieces) + len(pieces)
         if count <= SETTLED_PIECES or count >= GROWTH * self._settled_at:
@@ -102,7 +102,7 @@ class LiveVoices:
             voices = [self._nearest(piece) for piece in pieces]
         for piece, voice in zip(pieces, voices, strict=True):
             if voice is not None:
-                self._said[piece.span.start, piece.span.end] = voice
+                self._assigned[piece.span.start, piece.span.end] = voice
         return list(_joined(pieces, voices))
 
     def settle(self, voices: int | None = None) -> list[Turn]:
@@ -117,8 +117,8 @@ class LiveVoices:
         pieces = [*self._pieces, *self._stream.peek()]
         found = voices_of(pieces)
         self._settled_at = len(pieces)
-        said = [self._said.get((piece.span.start, piece.span.end)) for piece in pieces]
-        names = _matched(pieces, found, said)
+        assigned = [self._assigned.get((piece.span.start, piece.span.end)) for piece in pieces]
+        names = _matched(pieces, found, assigned)
         self._known = []
         for voice, name in names.items():
             own = [p for p, v in zip(pieces, found, strict=True) if v == voice and p.embedding is not None]

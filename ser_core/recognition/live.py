@@ -119,7 +119,7 @@ class LiveSession:
         self._segments: list[Segment] = []  # the final ones, appended on the engine's thread
         self._voices = diarizer.live() if diarizer else None
         self._listening = engine.listening
-        self._cut, self._told_apart = 0, 0  # clips: each counted by one thread
+        self._cut, self._diarized = 0, 0  # clips: each counted by one thread
         self._sessions: dict[int, Session] = {}  # of each voice, by its number
         self._speaker = 0  # the voice that spoke last
         self._settled: list[Turn] = []
@@ -144,11 +144,11 @@ class LiveSession:
     @property
     def full(self) -> bool:
         """Whether the model must catch up with the final segments before more audio is pushed."""
-        return self._queue.full or (self._unheard >= MAX_WAITING and not self._queue.closed)
+        return self._queue.full or (self._not_diarized >= MAX_WAITING and not self._queue.closed)
 
     def wait_for_room(self) -> None:
         """Blocks until the session is not `full`."""
-        while self._unheard >= MAX_WAITING and not self._queue.closed:
+        while self._not_diarized >= MAX_WAITING and not self._queue.closed:
             self._listening.submit(int).result()  # after what it has to do before
         self._queue.wait_for_room()
 
@@ -179,15 +179,15 @@ class LiveSession:
         for clip in clips:
             if self._voices:
                 self._cut += 1
-                self._later(self._tell_apart, clip, self._voices, monotonic())
+                self._later(self._diarize, clip, self._voices, monotonic())
             else:
                 self._put(Turn(clip.span, 0, False), clip, None)
             self._provisional_due = 0  # the next segment gets its first one as soon as it is detected
 
     @property
-    def _unheard(self) -> int:
+    def _not_diarized(self) -> int:
         """Clips whose voices are not told apart yet."""
-        return self._cut - self._told_apart
+        return self._cut - self._diarized
 
     def _later(self, work: Callable[..., None], *arguments: object) -> None:
         """Calls `work` on the thread that tells voices apart, unless the engine has ended."""
@@ -200,14 +200,14 @@ class LiveSession:
         self._queue.put(Job(self._count, True, clip, session, voice, turn.overlap))
         self._count += 1
 
-    def _tell_apart(self, clip: Clip, voices: LiveVoices, asked_s: float) -> None:
+    def _diarize(self, clip: Clip, voices: LiveVoices, asked_s: float) -> None:
         """Cuts a clip into the turns of its voices; on the thread that all sessions share.
 
         Where that thread is behind, it hears the clip for the end alone: until then nobody knows whose it is.
         """
         try:
             if monotonic() - asked_s > BEHIND_S:
-                voices.hear(clip.samples, clip.span)
+                voices.add(clip.samples, clip.span)
                 session = self._sessions.setdefault(self._speaker, Session())  # whoever it is
                 self._queue.put(Job(self._count, True, clip, session, UNSURE_VOICE))
                 self._count += 1
@@ -221,7 +221,7 @@ class LiveSession:
             self._queue.close()
             self._fail(LiveError("internal", "The model failed on this sound. Start a new session."))
         finally:
-            self._told_apart += 1
+            self._diarized += 1
             self._queue.notify()
 
     def _settle(self) -> None:
@@ -233,7 +233,7 @@ class LiveSession:
     def _offer_provisional(self) -> None:
         """Requests a provisional result when one is due and a person speaks; in a pause nothing is new."""
         samples_read, span = self._stream.samples_read, self._stream.open_span
-        if span is None or span.end < samples_read or samples_read < self._provisional_due or self._unheard:
+        if span is None or span.end < samples_read or samples_read < self._provisional_due or self._not_diarized:
             return
         self._provisional_due = samples_read + PROVISIONAL_SAMPLES
         session = self._sessions.setdefault(self._speaker, Session())  # whoever it is now

@@ -219,7 +219,7 @@ class LiveEngine:
         embeddings: NDArray[np.float32] | None = None
         try:
             if any(job.voice for _, job in batch):  # all are final, see `_next_batch`
-                segments, embeddings = self.recognizer.heard(clips, sessions)
+                segments, embeddings = self.recognizer.segments_with_embeddings(clips, sessions)
             else:
                 segments = self.recognizer.segments(clips, sessions, [job.final for _, job in batch])
         except Exception:  # a fault with these clips must not end other sessions

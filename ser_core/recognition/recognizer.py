@@ -71,7 +71,7 @@ class Runtime(Protocol):
         """See `Recognizer.probabilities`; at least one clip."""
 
     def embeddings(self, clips: Sequence[Samples]) -> NDArray[np.float32] | None:
-        """See `Recognizer.heard`."""
+        """See `Recognizer.segments_with_embeddings`."""
 
     def judge(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> NDArray[np.float64]:
         """Class probabilities `(clip, class)` of final clips; see `Recognizer.judged_again`."""
@@ -216,7 +216,7 @@ class Recognizer:
         pairs = zip(clips, rows, strict=True)
         return [self._segment(clip.span.start_s, clip.span.end_s, row) for clip, row in pairs]
 
-    def heard(
+    def segments_with_embeddings(
         self, clips: Sequence[Clip], sessions: Sequence[Session]
     ) -> tuple[list[Segment], NDArray[np.float32] | None]:
         """As `segments` of at least one final clip, and what `judged_again` needs of each, `(clip, size)`.
@@ -280,7 +280,7 @@ class Recognizer:
         options: VoiceOptions,
     ) -> Recording:
         def read(warnings: list[str]) -> Iterator[Samples]:
-            return self.read(file, limits, warnings, options.heard_channels)
+            return self.read(file, limits, warnings, options.decoded_channels)
 
         return Recording(source, read, [], session, options)
 

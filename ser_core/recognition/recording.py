@@ -60,7 +60,7 @@ class VoiceOptions:
         return cls(channels, number)
 
     @property
-    def heard_channels(self) -> str:
+    def decoded_channels(self) -> str:
         """`channels` as the decoder is asked for them."""
         return MIX if self.channels == AUTO and self.voices == 1 else self.channels
 
@@ -122,7 +122,7 @@ class Recording:
     apart: bool = False  # the channels are
     quality: Quality | None = None
     error: AudioError | None = None
-    _told_apart: bool = False  # the voices of one channel are
+    _diarized: bool = False  # the voices of one channel are
     _sessions: dict[int, Session] = field(default_factory=dict)  # by number of the voice
     _judged: list[tuple[Utterance, Segment]] = field(default_factory=list)
 
@@ -134,7 +134,7 @@ class Recording:
     def utterances(self, progress: Progress | None) -> Iterator[Utterance]:
         """Yields the speech; sets `samples_read`, and at the end `quality` or `error`."""
         streams: list[SpeechStream] = []
-        heard: LiveVoices | None = None
+        voices: LiveVoices | None = None
         try:
             for block in self.read(self.warnings):
                 channels = block[:, None] if block.ndim == 1 else block
@@ -142,18 +142,18 @@ class Recording:
                     streams = [SpeechStream() for _ in range(channels.shape[1])]
                     self.apart = block.ndim == 2
                     diarizer = None if self.apart else diarizer_for(self.options)
-                    heard = diarizer.live() if diarizer else None
-                    self._told_apart = heard is not None
+                    voices = diarizer.live() if diarizer else None
+                    self._diarized = voices is not None
                 for number, stream in enumerate(streams):
                     clips = stream.push(np.ascontiguousarray(channels[:, number]))
-                    yield from self._uttered(clips, number, heard)
+                    yield from self._uttered(clips, number, voices)
                 self.samples_read = streams[0].samples_read
                 if progress:
                     progress(self.source, self.samples_read / SAMPLE_RATE)
             for number, stream in enumerate(streams or [SpeechStream()]):
-                yield from self._uttered(stream.flush(), number, heard)
-            if heard:
-                yield from self._turns(heard)
+                yield from self._uttered(stream.flush(), number, voices)
+            if voices:
+                yield from self._turns(voices)
             quality = worst([stream.quality() for stream in streams or [SpeechStream()]])
             self.quality = replace(quality, warnings=(*self.warnings, *quality.warnings))
         except AudioError as error:
@@ -165,7 +165,7 @@ class Recording:
         if self.session:
             return self.session
         number = utterance.voice
-        if number is None and self._told_apart:
+        if number is None and self._diarized:
             return Session()
         return self._sessions.setdefault(number or 0, Session())
 
@@ -179,7 +179,7 @@ class Recording:
         judged = sorted(self._judged, key=lambda pair: (pair[1].start, pair[0].voice or 0))
         order = dict.fromkeys(utterance.voice for utterance, _ in judged if utterance.voice is not None)
         names: dict[int | None, str | None] = {number: voice_name(n) for n, number in enumerate(order)}
-        names[None] = UNSURE_VOICE if self._told_apart else None
+        names[None] = UNSURE_VOICE if self._diarized else None
         return [
             replace(
                 segment,
@@ -190,19 +190,19 @@ class Recording:
             for utterance, segment in judged
         ]
 
-    def _uttered(self, clips: list[Clip], channel: int, heard: "LiveVoices | None") -> Iterator[Utterance]:
-        """The clips of a channel, where it is known whose they are; else `heard` gets them."""
+    def _uttered(self, clips: list[Clip], channel: int, voices: "LiveVoices | None") -> Iterator[Utterance]:
+        """The clips of a channel, where it is known whose they are; else `voices` gets them."""
         if self.apart:
             yield from (Utterance(clip, channel) for clip in clips)
-        elif heard:
+        elif voices:
             for clip in clips:
-                heard.hear(clip.samples, clip.span)
+                voices.add(clip.samples, clip.span)
         else:
             yield from map(Utterance, clips)
 
-    def _turns(self, heard: "LiveVoices") -> Iterator[Utterance]:
+    def _turns(self, voices: "LiveVoices") -> Iterator[Utterance]:
         """What each voice says, once all was heard: the recording is read again."""
-        turns = heard.settle(self.options.voices)
+        turns = voices.settle(self.options.voices)
         clips = cut(self.read([]), [turn.span for turn in turns]) if turns else ()
         # Clips first, so that all is read. There are fewer where a file was cut meanwhile.
         for clip, turn in zip(clips, turns, strict=False):

@@ -58,7 +58,7 @@ class PieceStream:
         self._vectors: dict[tuple[int, int], NDArray[np.float32]] = {}
         self._spans_before, self._windows_before = 0, 0
 
-    def hear(self, samples: Samples, span: Span) -> list[Piece]:
+    def add(self, samples: Samples, span: Span) -> list[Piece]:
         """The pieces of the window that `span`, with its `samples`, no longer fits into; often none."""
         pieces: list[Piece] = []
         if self._spans and sum(map(len, self._sounds)) + len(samples) > WINDOW:

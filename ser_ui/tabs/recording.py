@@ -177,7 +177,7 @@ def _read(
     """The recording as one channel, to be drawn, and whether its channels are heard apart."""
     apart = False
     blocks = []
-    for block in recognizer.read(path, DECODE_LIMITS, warnings, options.heard_channels):
+    for block in recognizer.read(path, DECODE_LIMITS, warnings, options.decoded_channels):
         apart = block.ndim == 2
         blocks.append(block.mean(axis=1) if apart else block)
     return join(blocks), apart
