@@ -82,6 +82,8 @@ def _open(file: Part, kind: str, warnings: list[str]) -> AbstractContextManager[
         file.seek(0)
     if kind == "rifx":
         raise faults.unsupported("The sound in this file is coded in an unknown way")
+    if kind == "wav" and size is None:
+        raise faults.corrupt()  # FFmpeg makes room for a chunk as long as it says it is, before samples
     if size and kind == "wav":
         # As RIFF: FFmpeg is told to read to the end, and refuses an RF64 whose 64-bit size is absurd.
         # Without a size: behind the end that it names FFmpeg looks for chunks, through gigabytes of silence.

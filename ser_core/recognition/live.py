@@ -233,7 +233,12 @@ class LiveSession:
     def _offer_provisional(self) -> None:
         """Requests a provisional result when one is due and a person speaks; in a pause nothing is new."""
         samples_read, span = self._stream.samples_read, self._stream.open_span
-        if span is None or span.end < samples_read or samples_read < self._provisional_due or self._not_diarized:
+        if (
+            span is None
+            or span.end < samples_read
+            or samples_read < self._provisional_due
+            or self._not_diarized
+        ):
             return
         self._provisional_due = samples_read + PROVISIONAL_SAMPLES
         session = self._sessions.setdefault(self._speaker, Session())  # whoever it is now
