@@ -25,6 +25,7 @@ class Recipe:
     name: str
     architecture: str
     pretrained: str = ""  # weights: a file, relative to the working folder, or a published name
+    campplus_pretrained: str = ""  # the weights of a CAM++ branch: a file
     options: dict[str, Any] = field(default_factory=dict)  # of the architecture
     corpora: tuple[str, ...] = CORPORA
     left_out_speakers: tuple[str, ...] = ()  # never trained on nor tested: "crema_d/1012"
@@ -47,6 +48,9 @@ class Recipe:
     teacher_pretrained: str = ""  # its weights, as in `pretrained`
     teacher_epochs: int = 0  # epochs of distillation, before the heads are fitted
     encoder_epochs: int = 0  # epochs of fine-tuning a session-adaptive encoder, after its heads are fitted
+    directions: int = 0  # principal directions of each branch's embedding that the heads read; 0: all
+    other_voices: float = 0.0  # share of clips that the lone head hears moved towards another voice, 0 to 1
+    members: int = 2  # networks that are averaged into a head
     sessions: int = 0  # virtual sessions per speaker, for the heads of a session-adaptive architecture
     schedule: Literal["one_cycle", "plateau"] = "one_cycle"
     patience: int = 0  # epochs without a lower validation loss before training stops; 0: no early stopping
@@ -77,7 +81,9 @@ class Recipe:
                 raise RecipeError(
                     f"most_clips of {corpus!r} must be of a corpus of the recipe, and at least 1"
                 )
-        for key, most in (("class_weights", 1), ("focal_gamma", 5)):
+        if self.directions < 0 or self.members < 1:
+            raise RecipeError("directions must be at least 0, and members at least 1")
+        for key, most in (("class_weights", 1), ("focal_gamma", 5), ("other_voices", 1)):
             if not 0 <= getattr(self, key) <= most:
                 raise RecipeError(f"{key} must be from 0 to {most}, is {getattr(self, key)}")
         if self.frozen_layers < 0:

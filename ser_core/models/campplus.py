@@ -3,6 +3,9 @@
 Wang et al. (2023), "CAM++: A fast and efficient network for speaker verification using context-aware
 masking", arXiv 2303.00332. Parameters have the names of the published weights, so that these load unchanged.
 Input is the Kaldi filterbank of `fbank`, `(batch, frame, 80)`, with the mean of each band removed.
+
+Of clips of different lengths in one batch, `inside` `(batch, 1, frame)` is 1 for frames and 0 for padding;
+without it, every frame counts.
 """
 
 from typing import Any, cast
@@ -14,6 +17,7 @@ from torch.nn.utils import fusion
 
 from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.models import torchaudio_import
+from ser_core.models.features import frame_mask
 
 BANDS = 80
 HOP_SAMPLES, WINDOW_SAMPLES = SAMPLE_RATE // 100, SAMPLE_RATE // 40  # 10 ms and 25 ms
@@ -76,10 +80,13 @@ class Head(nn.Module):
         self.conv2 = nn.Conv2d(WIDTH, WIDTH, 3, stride=(2, 1), padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(WIDTH)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, inside: Tensor | None = None) -> Tensor:
         """See the class."""
-        x = self.layer2(self.layer1(F.relu(self.bn1(self.conv1(x)))))
-        return F.relu(self.bn2(self.conv2(x))).flatten(1, 2)
+        mask = None if inside is None else inside[:, None]
+        x = _masked(F.relu(self.bn1(self.conv1(x))), mask)
+        for block in (*self.layer1, *self.layer2):
+            x = block(x, mask)
+        return _masked(F.relu(self.bn2(self.conv2(x))).flatten(1, 2), inside)
 
 
 class Residual(nn.Module):
@@ -96,11 +103,13 @@ class Residual(nn.Module):
             self.shortcut.append(nn.Conv2d(WIDTH, WIDTH, 1, stride=(stride, 1), bias=False))
             self.shortcut.append(nn.BatchNorm2d(WIDTH))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`(batch, 32, band, frame)` to `(batch, 32, band / stride, frame)`."""
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        out: Tensor = F.relu(y + self.shortcut(x))
-        return out
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`(batch, 32, band, frame)` to `(batch, 32, band / stride, frame)`.
+
+        `mask` `(batch, 1, 1, frame)`: as `inside` of the module.
+        """
+        y = _masked(F.relu(self.bn1(self.conv1(x))), mask)
+        return _masked(F.relu(self.bn2(self.conv2(y)) + self.shortcut(x)), mask)
 
 
 class Normalised(nn.Module):
@@ -138,14 +147,18 @@ class ContextMask(nn.Module):
         self.linear1 = nn.Conv1d(BOTTLENECK, BOTTLENECK // 2, 1)
         self.linear2 = nn.Conv1d(BOTTLENECK // 2, WIDTH, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, inside: Tensor | None = None) -> Tensor:
         """`(batch, 128, step)` to `(batch, 32, step)`."""
         steps = x.shape[-1]
         parts = F.avg_pool1d(x, CONTEXT_STEPS, CONTEXT_STEPS, ceil_mode=True)  # (batch, 128, part)
-        mask = torch.sigmoid(self.linear2(F.relu(self.linear1(x.mean(-1, keepdim=True) + parts))))
-        if mask.shape[-1] > 1:  # one part is broadcast
-            mask = mask.repeat_interleave(CONTEXT_STEPS, dim=-1)[..., :steps]
-        out: Tensor = self.linear_local(x) * mask
+        mean = x.mean(-1, keepdim=True)
+        if inside is not None:  # `x` is 0 in the padding, which must not count in the means either
+            share = F.avg_pool1d(inside, CONTEXT_STEPS, CONTEXT_STEPS, ceil_mode=True)
+            parts = parts / share.clamp(min=1 / CONTEXT_STEPS)
+            mean = mean / inside.mean(-1, keepdim=True)
+        mask = torch.sigmoid(self.linear2(F.relu(self.linear1(mean + parts))))
+        part_of = torch.arange(steps, device=x.device) // CONTEXT_STEPS
+        out: Tensor = self.linear_local(x) * mask[..., part_of]
         return out
 
 
@@ -159,9 +172,10 @@ class DenseLayer(nn.Module):
         self.nonlinear2 = Normalised(BOTTLENECK)
         self.cam_layer = ContextMask(dilation)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, inside: Tensor | None = None) -> Tensor:
         """`(batch, channel, step)` to `(batch, 32, step)`."""
-        out: Tensor = self.cam_layer(self.nonlinear2(self.linear1(self.nonlinear1(x))))
+        x = _masked(self.nonlinear2(self.linear1(self.nonlinear1(x))), inside)
+        out: Tensor = self.cam_layer(x, inside)
         return out
 
 
@@ -173,10 +187,10 @@ class DenseBlock(nn.Module):
         for number in range(layers):
             self.add_module(f"tdnnd{number + 1}", DenseLayer(channels + number * WIDTH, dilation))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, inside: Tensor | None = None) -> Tensor:
         """`(batch, channel, step)` to `(batch, channel + 32 * layers, step)`."""
         for layer in self.children():
-            x = torch.cat([x, layer(x)], dim=1)
+            x = torch.cat([x, layer(x, inside)], dim=1)
         return x
 
 
@@ -209,10 +223,42 @@ class Dense(nn.Module):
         return out[..., 0]
 
 
-def fold(model: CAMPlusPlus) -> CAMPlusPlus:
-    """`model`, in evaluation mode, with each normalisation that follows a convolution folded into it.
+class MiddleBlock(nn.Module):
+    """CAM++ up to its second densely connected block, which tells emotions better than what follows it.
 
-    The output stays the same up to rounding.
+    Parameters have the names of the published weights.
+    """
+
+    size = 1024  # channels
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = Head()
+        whole = CAMPlusPlus()
+        self.xvector = nn.ModuleDict(
+            {name: whole.xvector[name] for name in ("tdnn", "block1", "transit1", "block2")}
+        )
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden states `(batch, step, 1024)` of 20 ms, and the mask `(batch, step)` of valid ones.
+
+        `features` `(batch, 80, frame)`: as of `CAMPlusPlus`, transposed; `lengths` in frames.
+        """
+        inside = frame_mask(lengths, features.shape[-1])[:, None]
+        x = self.head((features * inside)[:, None], inside.to(features.dtype))
+        valid = frame_mask((lengths + 1) // 2, (features.shape[-1] + 1) // 2)
+        steps = valid[:, None].to(features.dtype)
+        x = self.xvector["transit1"](self.xvector["block1"](self.xvector["tdnn"](x) * steps, steps))
+        return self.xvector["block2"](x, steps).transpose(1, 2), valid
+
+
+def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    return x if mask is None else x * mask
+
+
+def fold(model: nn.Module) -> nn.Module:
+    """`model`, or a `MiddleBlock`, in evaluation mode, with each normalisation folded into the convolution
+    that it follows. The output stays the same up to rounding.
     """
     head = model.head
     for part in [head, *head.layer1, *head.layer2]:

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from ser_core.audio.waveform import SAMPLE_RATE
 
 MAX_COUNT = 65_536  # of samples in a window, bands, coefficients: a larger number is an error
-Kind = Literal["log_mel", "mfcc", "mfcc_log_mel", "waveform"]
+Kind = Literal["log_mel", "mfcc", "mfcc_log_mel", "log_mel_fbank", "waveform"]
 Scale = Literal["slaney", "htk"]
 Normalization = Literal["whisper", "utterance"]
 
@@ -15,7 +15,8 @@ Normalization = Literal["whisper", "utterance"]
 class FeatureSpec:
     """The input features of a model; stored in its bundle. Window and hop in samples."""
 
-    # mfcc_log_mel: MFCC rows above log-mel rows; waveform: the samples as one row, a frame is a sample
+    # mfcc_log_mel: MFCC rows above log-mel rows; log_mel_fbank: log-mel rows above as many of Kaldi's
+    # filterbank; waveform: the samples as one row, a frame is a sample
     kind: Kind = "log_mel"
     sample_rate: int = SAMPLE_RATE  # Hz
     n_fft: int = 400  # 25 ms at 16 kHz; also the length of the Hann window
@@ -36,6 +37,7 @@ class FeatureSpec:
             "log_mel": self.n_mels,
             "mfcc": self.n_mfcc,
             "mfcc_log_mel": self.n_mfcc + self.n_mels,
+            "log_mel_fbank": 2 * self.n_mels,
             "waveform": 1,
         }[self.kind]
 

@@ -6,6 +6,7 @@ microphone have no effect. Features are never normalised per (coefficient, frame
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ser_core.models import torchaudio_import
@@ -15,6 +16,8 @@ torchaudio = torchaudio_import.load()
 
 LEVEL_RMS = 0.08  # every utterance is scaled to this root mean square (-22 dBFS)
 POWER_FLOOR = 1e-10  # keeps the logarithm finite
+PREEMPHASIS, KALDI_F_MIN = 0.97, 20.0  # Kaldi's, the latter in Hz
+KALDI_FLOOR = torch.finfo(torch.float32).eps
 TOP_DB = 80.0  # quieter than this below an utterance's loudest cell counts as silence
 
 
@@ -44,8 +47,10 @@ class FeatureExtractor(nn.Module):
             norm="slaney" if spec.mel_scale == "slaney" else None,
             mel_scale=spec.mel_scale,
         )
+        if spec.kind == "log_mel_fbank":
+            self.fbank = KaldiFilterbank(spec)
         self.dct: Tensor
-        if spec.kind != "log_mel":
+        if spec.kind in ("mfcc", "mfcc_log_mel"):
             dct = torchaudio.functional.create_dct(spec.n_mfcc, spec.n_mels, norm="ortho")
             self.register_buffer("dct", dct, persistent=False)
 
@@ -69,12 +74,52 @@ class FeatureExtractor(nn.Module):
         loudest = log_power.masked_fill(~valid, -torch.inf).amax(dim=(1, 2), keepdim=True)
         log_power = torch.maximum(log_power, loudest - TOP_DB / 10)
         features = log_power
-        if spec.kind != "log_mel":
+        if spec.kind in ("mfcc", "mfcc_log_mel"):
             features = torch.einsum("bmt,mc->bct", 10 * log_power, self.dct)
         if spec.kind == "mfcc_log_mel":
             features = torch.cat([features, log_power], dim=1)
         features = (features + 4) / 4 if spec.normalization == "whisper" else standardise(features, valid)
+        if spec.kind == "log_mel_fbank":
+            features = torch.cat([features, self.fbank(samples, valid)], dim=1)
         return features.masked_fill(~valid, 0.0), n_frames
+
+
+class KaldiFilterbank(nn.Module):
+    """Kaldi's log mel filterbank, with the mean of each band taken away, as speaker encoders read it.
+
+    Each frame's mean is removed, then come pre-emphasis, Povey's window and a Fourier transform. All four are
+    linear: together they are one convolution. Frame `i` covers the window around sample `i * hop_length`, as
+    in the log-mel features; Kaldi's own frames begin there.
+    """
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        super().__init__()
+        window, size = spec.n_fft, 1 << (spec.n_fft - 1).bit_length()
+        self.hop_length, self.window = spec.hop_length, window
+        kaldi = torchaudio.compliance.kaldi
+        frames = torch.eye(window, dtype=torch.float64)
+        frames = frames - frames.mean(1, keepdim=True)
+        frames = frames - PREEMPHASIS * torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
+        frames = frames * torch.hann_window(window, periodic=False, dtype=torch.float64).pow(0.85)
+        turns = torch.outer(torch.arange(size // 2), torch.arange(window)).double() / size
+        waves = torch.cat([torch.cos(2 * torch.pi * turns), torch.sin(2 * torch.pi * turns)])
+        bank, _ = kaldi.get_mel_banks(
+            spec.n_mels, size, float(spec.sample_rate), KALDI_F_MIN, 0.0, 100.0, -500.0, 1.0
+        )
+        self.kernels: Tensor
+        self.bank: Tensor
+        self.register_buffer("kernels", (waves @ frames.T).float()[:, None], persistent=False)
+        self.register_buffer("bank", bank.float(), persistent=False)  # (band, frequency)
+
+    def forward(self, samples: Tensor, valid: Tensor) -> Tensor:
+        """Features `(batch, band, frame)` of `samples` `(batch, n_samples)`; `valid` `(batch, 1, frame)`."""
+        frames = valid.shape[-1]
+        padded = F.pad(samples, (self.window // 2, self.window // 2))
+        real, imaginary = F.conv1d(padded[:, None], self.kernels, stride=self.hop_length).chunk(2, dim=1)
+        power = self.bank @ (real.square() + imaginary.square())[..., :frames]
+        logarithm = power.clamp(min=KALDI_FLOOR).log()
+        mean = (logarithm * valid).sum(-1, keepdim=True) / valid.sum(-1, keepdim=True)
+        return logarithm - mean
 
 
 def set_level(samples: Tensor, lengths: Tensor) -> Tensor:

@@ -6,12 +6,15 @@ because a row of a product does not depend on the number of rows. The exception 
 changes a probability by about a thousandth; products with a fixed number of rows would be slower.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ser_core.models.blocks import mean_and_deviation
+from ser_core.models.campplus import BANDS, fold
 from ser_core.models.whisper import EncoderLayer
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 
@@ -26,6 +29,7 @@ class PackedEmbedder:
     """
 
     def __init__(self, model: WhisperAdaptive, dtype: torch.dtype) -> None:
+        self._campplus = None if model.campplus is None else fold(deepcopy(model.campplus))
         encoder, self._read_layers = model.encoder, model.read_layers
         self._dtype = dtype
         self._convolutions = [_Affine.of(encoder.conv1, dtype), _Affine.of(encoder.conv2, dtype)]
@@ -33,7 +37,18 @@ class PackedEmbedder:
         self._layers = [_Layer.of(layer, dtype) for layer in encoder.layers]  # type: ignore[arg-type]
 
     def __call__(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Embeddings `(batch, size)` of log-mel `(batch, 80, frame)` with lengths in frames."""
+        """Embeddings `(batch, size)` of features `(batch, band, frame)` with lengths in frames."""
+        embeddings = self._whisper(features[:, :BANDS], lengths)
+        if self._campplus is None:
+            return embeddings
+        clips = [row[None, BANDS:, :length] for row, length in zip(features, lengths.tolist(), strict=True)]
+        voices = [
+            mean_and_deviation(*self._campplus(clip, lengths[i : i + 1])) for i, clip in enumerate(clips)
+        ]
+        return torch.cat([embeddings, torch.cat(voices)], dim=-1)
+
+    def _whisper(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """The part of the embeddings that Whisper's layers give, of log-mel `(batch, 80, frame)`."""
         rows = [self._stem(row[:, :length]) for row, length in zip(features, lengths.tolist(), strict=True)]
         steps = [len(row) for row in rows]
         fill = -sum(steps) % ROWS[self._dtype]

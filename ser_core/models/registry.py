@@ -45,6 +45,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "whisper_base": WhisperClassifier.base,
     "whisper_tiny_probe": WhisperProbe.tiny,
     "whisper_base_adaptive": WhisperAdaptive.base,
+    "whisper_base_campplus_adaptive": WhisperAdaptive.base_campplus,
     "whisper_tiny_distilled": WhisperAdaptive.distilled,
 }
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from ser_core.models import pretrained
 from ser_core.models.blocks import LONGEST_PERIOD, mean_and_deviation
+from ser_core.models.campplus import BANDS, MiddleBlock
 from ser_core.models.session import EXPLAINED, MODESTY, TRUST_CLIPS
 from ser_core.models.whisper import MAX_STEPS, WhisperClassifier, WhisperEncoder
 
@@ -38,7 +40,9 @@ class WhisperAdaptive(nn.Module):
     `base` has the lower 4 of whisper-base's 6 layers, 14.3 M parameters; the upper ones may be tuned once the
     heads are fitted (`train.fitting.tune`). `distilled`, for weak machines, has the stem and the lowest layer
     of whisper-tiny with half its feed-forward cells, 1.9 M parameters with its heads; it is trained to give
-    what `base` hears as it was published (`train.fitting.distil`).
+    what `base` hears as it was published (`train.fitting.distil`). `base_campplus` is `base` with a second
+    branch, the lower part of the speaker encoder CAM++ (`campplus.MiddleBlock`, 3.7 M parameters). Its mean
+    and deviation over time stand in the embedding behind those of Whisper's layers.
 
     `gate` is `(low, high)` in nats: where the emotions of a session vary by `low` or less, clips are judged
     by themselves, from `high` on within the session, and in between by both. None judges every clip within
@@ -61,6 +65,7 @@ class WhisperAdaptive(nn.Module):
         cells: int | None = None,
         gate: Sequence[float] | None = None,
         modesty: float = MODESTY,
+        campplus: bool = False,
     ) -> None:
         """Raises ValueError for a `gate` that is not `0 <= low < high <= log(num_classes)`, and for a
         negative `modesty`.
@@ -74,7 +79,13 @@ class WhisperAdaptive(nn.Module):
         self.encoder.layer_norm = nn.Identity()  # type: ignore[assignment] # belongs behind Whisper's last layer
         self.encoder.requires_grad_(False)
         self.read_layers = read_layers
-        size = 2 * width * read_layers
+        self.branch_sizes = [2 * width * read_layers]  # of the embedding's parts, Whisper's first
+        self.campplus: MiddleBlock | None = None
+        if campplus:
+            self.campplus = MiddleBlock().requires_grad_(False)
+            self.features = replace(WhisperAdaptive.features, kind="log_mel_fbank")
+            self.branch_sizes.append(2 * MiddleBlock.size)
+        size = sum(self.branch_sizes)
         self.alone = _head(size, hidden, num_classes, dropout)
         self.relative = _head(size, hidden, num_classes, dropout)
         # Of the embeddings of the training clips: mean and deviation, deviation around the speakers' means,
@@ -106,6 +117,18 @@ class WhisperAdaptive(nn.Module):
         return cls(num_classes, 512, 8, 4, hidden, dropout, gate=gate, modesty=modesty)
 
     @classmethod
+    def base_campplus(
+        cls,
+        num_classes: int,
+        hidden: int = 512,
+        dropout: float = 0.5,
+        gate: Sequence[float] | None = None,
+        modesty: float = MODESTY,
+    ) -> "WhisperAdaptive":
+        """As `base`, with the lower part of CAM++ beside it."""
+        return cls(num_classes, 512, 8, 4, hidden, dropout, gate=gate, modesty=modesty, campplus=True)
+
+    @classmethod
     def distilled(
         cls,
         num_classes: int,
@@ -134,9 +157,29 @@ class WhisperAdaptive(nn.Module):
             _keep_strongest(kept, f"layers.{number}.", layer.fc1.out_features)  # type: ignore[union-attr, arg-type]
         pretrained.load_into(self.encoder, kept, path, "this encoder")
 
+    def load_campplus(self, path: str | Path) -> None:
+        """The weights of the branch CAM++, from a file with the published names; PretrainedError as above."""
+        assert self.campplus is not None
+        located = pretrained.locate(path)
+        weights, state = pretrained.read_tensors(located), self.campplus.state_dict()
+        counters = {name: value for name, value in state.items() if name.endswith("_tracked")}
+        kept = {name: weights[name] for name in state if name in weights}
+        pretrained.load_into(self.campplus, counters | kept, located, "CAM++")
+
     def embed(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Embeddings `(batch, size)` of log-mel `(batch, 80, frame)` with lengths in frames."""
-        return self.pool(*self.encoder(features, lengths))
+        """Embeddings `(batch, size)` of features `(batch, band, frame)` with lengths in frames.
+
+        Bands are 80 of the log-mel spectrogram, and 80 of Kaldi's filterbank if there is a branch for them.
+        """
+        embeddings = self.pool(*self.encoder(features[:, :BANDS], lengths))
+        if self.campplus is None:
+            return embeddings
+        return torch.cat([embeddings, self.embed_voice(features, lengths)], dim=-1)
+
+    def embed_voice(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """The part of the embeddings that CAM++ gives, `(batch, 2048)`, of the same features."""
+        assert self.campplus is not None
+        return mean_and_deviation(*self.campplus(features[:, BANDS:], lengths))
 
     def pool(self, states: Sequence[Tensor], valid: Tensor) -> Tensor:
         """Embeddings `(batch, size)` of hidden `states`, as the encoder returns them with their mask."""

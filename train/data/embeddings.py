@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.emotions import LABELS
-from ser_core.models import blocks, features, pretrained, whisper, whisper_adaptive
+from ser_core.models import blocks, campplus, features, pretrained, whisper, whisper_adaptive
+from ser_core.models.campplus import BANDS
 from ser_core.models.features import FeatureExtractor, pad
 from ser_core.models.registry import build
 from ser_core.models.whisper_adaptive import WhisperAdaptive
@@ -29,7 +30,9 @@ from train.recipe import Recipe
 
 BATCH_SIZE = 16
 TECHNIQUES = tuple(sys.modules[kind.__module__] for kind in WAVEFORM_TECHNIQUES.values())
-EMBEDDING_CODE = (*SPEECH_CODE, features, blocks, whisper, whisper_adaptive, chain, technique, *TECHNIQUES)
+EMBEDDING_CODE = (
+    *SPEECH_CODE, features, blocks, campplus, whisper, whisper_adaptive, chain, technique, *TECHNIQUES
+)  # fmt: skip
 
 
 class Embedder:
@@ -46,11 +49,14 @@ class Embedder:
             model = build(recipe.architecture, len(LABELS), **recipe.options)  # type: ignore[assignment]
             assert isinstance(model, WhisperAdaptive)
             model.load_pretrained(Path(recipe.pretrained))
+            if model.campplus is not None:
+                model.load_campplus(recipe.campplus_pretrained)
         self.model = model.eval()
         self.extract = FeatureExtractor(model.features).to(device)
         self._augmentation, self._seed = recipe.augmentation, recipe.seed
         self._cache, self._device = cache, device
-        weights = source_digest([pretrained.locate(recipe.pretrained)])
+        sources = [name for name in (recipe.pretrained, recipe.campplus_pretrained) if name]
+        weights = source_digest([pretrained.locate(name) for name in sources])
         self._key_parts = (code_version(EMBEDDING_CODE), weights, repr(recipe.options))
 
     def embeddings(self, clips: Sequence[Clip], copy: int = 0) -> Tensor:
@@ -95,7 +101,7 @@ class Embedder:
         samples, lengths = pad(sounds)
         with torch.inference_mode(), torch.autocast(self._device, torch.bfloat16):
             inputs = self.extract(samples.to(self._device), lengths.to(self._device))
-            states, valid = self.model.encoder(*inputs)
+            states, valid = self.model.encoder(inputs[0][:, :BANDS], inputs[1])
         hidden = states[layers].half().cpu().numpy()
         return [row[:steps] for row, steps in zip(hidden, valid.sum(1).tolist(), strict=True)]
 
@@ -131,8 +137,10 @@ class Embedder:
             with torch.inference_mode():
                 inputs = self.extract(samples.to(self._device), lengths.to(self._device))
                 with torch.autocast(self._device, torch.bfloat16, enabled=copy > 0):
-                    states, valid = self.model.encoder(*inputs)
+                    states, valid = self.model.encoder(inputs[0][:, :BANDS], inputs[1])
                 embeddings = self.model.pool(states, valid)
+                if self.model.campplus is not None:
+                    embeddings = torch.cat([embeddings, self.model.embed_voice(*inputs)], dim=-1)
             if self._tuned_from is not None:
                 self._store_states([clips[i] for i in rows], copy, states[self._tuned_from], valid)
             yield from zip(rows, embeddings.float().cpu().numpy(), strict=True)

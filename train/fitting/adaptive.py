@@ -1,6 +1,7 @@
 """Fits the heads of a session-adaptive model on embeddings of clips and of their augmented copies."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,7 +16,6 @@ from train.recipe import Recipe
 
 # Number of a speaker's clips in the session mean, in turn by copy; None: all clips.
 SESSION_CLIPS = (None, None, 8, 12, 20, 40)
-MEMBERS = 2  # networks of half the hidden cells that are averaged into a head: less variance than one network
 WARM_UP = 0.1  # share of the one-cycle schedule
 ROUNDS = 4  # iterations over class offsets and speaker means; they converge after about two
 FAMILIAR_SHARE = 0.99  # of the training clips that count as speech
@@ -45,18 +45,31 @@ def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> Whis
     model.class_offsets.copy_(class_offsets(copies[0], targets, speakers))
     fit_limit(model, copies.flatten(0, 1))
 
-    def alone_input(copy: Tensor, clip: Tensor) -> Tensor:
-        return (copies[copy, clip] - model.mean) / model.deviation
-
-    def relative_input(copy: Tensor, clip: Tensor) -> Tensor:
-        return (copies[copy, clip] - means[copy, speakers[clip]]) / model.spread
-
-    for head, inputs in ((model.alone, alone_input), (model.relative, relative_input)):
-        members = [_ensemble_member(head) for _ in range(MEMBERS)]
+    alone = (copies - model.mean) / model.deviation
+    against = torch.stack([rows - mean[speakers] for rows, mean in zip(copies, means, strict=True)])
+    against /= model.spread
+    del copies
+    for head, rows, other_voices in (
+        (model.alone, alone, recipe.other_voices),
+        (model.relative, against, 0.0),
+    ):
+        directions = principal_directions(rows, model.branch_sizes, recipe.directions)
+        clips_read = Clips(rows @ directions, targets, speakers, weights)
+        members = [_member(head, directions.shape[1], recipe.members) for _ in range(recipe.members)]
         for number, member in enumerate(members):
-            _fit(member, inputs, recipe, len(copies), targets, weights, recipe.seed + number)
-        _join(head, members)
+            _fit(member, clips_read, recipe, other_voices, recipe.seed + number)
+        _join(head, members, directions)
     return model.eval()
+
+
+@dataclass(frozen=True)
+class Clips:
+    """What a head is fitted on."""
+
+    rows: Tensor  # (copy, clip, direction)
+    targets: Tensor  # (clip,) index into LABELS
+    speakers: Tensor  # (clip,) index
+    weights: Tensor  # (clip,) how often a clip is drawn
 
 
 def sampling_weights(recipe: Recipe, clips: Sequence[Clip]) -> Tensor:
@@ -83,23 +96,39 @@ def fit_limit(model: WhisperAdaptive, rows: Tensor) -> None:
     model.limit.fill_(float(np.quantile(model.distances(rows).numpy(), FAMILIAR_SHARE)))
 
 
-def _ensemble_member(head: nn.Sequential) -> nn.Sequential:
-    """A head with 1 / MEMBERS of the hidden cells of `head`, with random weights."""
+def principal_directions(rows: Tensor, branch_sizes: Sequence[int], most: int) -> Tensor:
+    """The leading principal directions of each branch of embeddings, `(size, direction)`.
+
+    `rows` `(copy, clip, size)` are standardised; branches stand behind each other, with so many numbers each.
+    At most `most` directions a branch, 0: all. Few clips of many voices tell emotions in them alone, while
+    a head that reads every number learns voices.
+    """
+    blocks = []
+    for branch in rows.split(list(branch_sizes), dim=-1):
+        products = sum(copy.T @ copy for copy in branch)
+        assert isinstance(products, Tensor)
+        directions = torch.linalg.eigh(products.double())[1].flip(1).float()
+        blocks.append(directions[:, : most or None])
+    return torch.block_diag(*blocks)
+
+
+def _member(head: nn.Sequential, size: int, members: int) -> nn.Sequential:
+    """A random network for inputs of `size`; `members` of them have as many hidden cells as `head`."""
     first, last = head[1], head[-1]
-    hidden = first.out_features // MEMBERS
+    hidden = first.out_features // members
     return nn.Sequential(
         nn.Dropout(head[0].p),
-        nn.Linear(first.in_features, hidden),
+        nn.Linear(size, hidden),
         nn.GELU(),
         nn.Dropout(head[3].p),
         nn.Linear(hidden, last.out_features),
     )
 
 
-def _join(head: nn.Sequential, members: Sequence[nn.Sequential]) -> None:
-    """Sets `head` to the mean of `members` by concatenating their hidden cells."""
+def _join(head: nn.Sequential, members: Sequence[nn.Sequential], directions: Tensor) -> None:
+    """Sets `head` to the mean of `members`, which read `directions` `(size, direction)` of its input."""
     with torch.no_grad():
-        head[1].weight.copy_(torch.cat([member[1].weight for member in members]))
+        head[1].weight.copy_(torch.cat([member[1].weight for member in members]) @ directions.T)
         head[1].bias.copy_(torch.cat([member[1].bias for member in members]))
         head[-1].weight.copy_(torch.cat([member[-1].weight for member in members], dim=1) / len(members))
         head[-1].bias.copy_(torch.stack([member[-1].bias for member in members]).mean(0))
@@ -135,36 +164,41 @@ def class_offsets(rows: Tensor, targets: Tensor, speakers: Tensor) -> Tensor:
     return offsets
 
 
-def _fit(
-    head: nn.Sequential,
-    inputs: Callable[[Tensor, Tensor], Tensor],
-    recipe: Recipe,
-    copies: int,
-    targets: Tensor,
-    weights: Tensor,
-    seed: int,
-) -> None:
-    """Fits `head` in place by AdamW on random clips, drawn by `weights`, in random copies.
+def _fit(head: nn.Sequential, clips: Clips, recipe: Recipe, other_voices: float, seed: int) -> None:
+    """Fits `head` in place by AdamW on clips drawn by their weights, in random copies.
 
-    `inputs(copy, clip)` returns the head's inputs `(batch, size)` for indices `(batch,)`.
+    A share `other_voices` of them is moved, by a random part of the way, from the mean of its own voice to
+    that of another one: the head learns what does not hang on the voice.
     """
     torch.manual_seed(seed)
     for layer in (head[1], head[-1]):
         layer.reset_parameters()
-    steps = recipe.epochs * -(-len(targets) // recipe.batch_size)
+    steps = recipe.epochs * -(-len(clips.targets) // recipe.batch_size)
     optimizer = torch.optim.AdamW(
         head.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=steps, pct_start=WARM_UP
     )
+    voices = torch.stack([session_means(rows, clips.speakers, None, 0) for rows in clips.rows])
+
+    def draw() -> tuple[Tensor, Tensor]:
+        """Indices of copies and clips, `(batch,)` each."""
+        drawn = torch.multinomial(clips.weights, recipe.batch_size, replacement=True)
+        return torch.randint(len(clips.rows), drawn.shape), drawn
+
     head.train()
     for _ in range(steps):
-        clip = torch.multinomial(weights, recipe.batch_size, replacement=True)
-        copy = torch.randint(copies, clip.shape)
+        copy, clip = draw()
+        inputs = clips.rows[copy, clip]
+        if other_voices:
+            other_copy, other = draw()
+            way = torch.rand(len(clip), 1) * (torch.rand(len(clip), 1) < other_voices)
+            own_voice, voice = clips.speakers[clip], clips.speakers[other]
+            inputs = inputs + way * (voices[other_copy, voice] - voices[copy, own_voice])
         with torch.autocast("cpu", torch.bfloat16):
-            logits = head(inputs(copy, clip))
-        loss = F.cross_entropy(logits.float(), targets[clip], label_smoothing=recipe.label_smoothing)
+            logits = head(inputs)
+        loss = F.cross_entropy(logits.float(), clips.targets[clip], label_smoothing=recipe.label_smoothing)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -5,7 +5,9 @@ import soundfile
 import torch
 
 from ser_core.checkpoint import voices
-from ser_core.models.campplus import BANDS, CAMPlusPlus, fbank, fold
+from ser_core.models.campplus import BANDS, CAMPlusPlus, MiddleBlock, fbank, fold
+from ser_core.models.feature_spec import FeatureSpec
+from ser_core.models.features import FeatureExtractor, set_level
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +74,42 @@ def test_frames_depend_only_on_the_samples_that_they_say():
     samples = torch.randn(16_000) * 0.1
     whole, part = fbank(samples), fbank(samples[160 * 20 : 160 * 29 + 400])
     torch.testing.assert_close(whole[20:30], part)
+
+
+def test_the_middle_block_is_the_lower_part_of_the_whole(speaker, ravdess_angry):
+    features = centred(ravdess_angry)
+    lower = MiddleBlock().eval()
+    lower.head, lower.xvector = speaker.head, speaker.xvector
+    lengths = torch.tensor([features.shape[1]])
+    with torch.inference_mode():
+        states, valid = lower(features.transpose(1, 2), lengths)
+        rest = ("transit2", "block3", "transit3", "out_nonlinear", "dense")
+        x = states.transpose(1, 2)
+        for name in rest:
+            x = speaker.xvector[name](x)
+        assert states.shape == (1, 169, MiddleBlock.size)
+        assert valid.all()
+        torch.testing.assert_close(x, speaker(features), rtol=1e-3, atol=1e-3)
+
+
+def test_padding_changes_nothing_in_the_middle_block():
+    torch.manual_seed(2)
+    lower = MiddleBlock().eval()
+    features, lengths = torch.randn(2, BANDS, 460), torch.tensor([460, 231])
+    with torch.inference_mode():
+        both, valid = lower(features, lengths)
+        alone, _ = lower(features[1:, :, :231], lengths[1:])
+    assert valid.sum(1).tolist() == [230, 116]
+    torch.testing.assert_close(both[1, :116], alone[0], rtol=1e-4, atol=1e-4)
+
+
+def test_the_filterbank_of_the_features_is_kaldis():
+    torch.manual_seed(4)
+    samples, lengths = torch.randn(1, 16_000) * torch.linspace(0.01, 0.2, 16_000), torch.tensor([16_000])
+    extract = FeatureExtractor(FeatureSpec(kind="log_mel_fbank", normalization="whisper"))
+    features, frames = extract(samples, lengths)
+    assert features.shape == (1, 2 * BANDS, 100)
+    assert frames.tolist() == [100]
+    # A frame of the features is centred where the same frame of Kaldi begins.
+    kaldi = fbank(torch.nn.functional.pad(set_level(samples, lengths)[0], (200, 200)))[:100]
+    torch.testing.assert_close(features[0, BANDS:].T, kaldi - kaldi.mean(0), rtol=1e-3, atol=1e-3)

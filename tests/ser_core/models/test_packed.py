@@ -12,7 +12,7 @@ from ser_core.models.packed import PackedEmbedder
 from ser_core.recognition.recognizer import Recognizer
 
 
-@pytest.fixture(scope="module", params=["whisper_base_adaptive", "whisper_tiny_distilled"])
+@pytest.fixture(scope="module", params=["whisper_base_campplus_adaptive", "whisper_tiny_distilled"])
 def folder(request, tmp_path_factory):
     return random_bundle(tmp_path_factory.mktemp("bundle"), request.param)
 

@@ -35,6 +35,7 @@ FROM_SCRATCH = sorted(
         "speech_encoder",
         "whisper_tiny",
         "whisper_base",
+        "whisper_base_campplus_adaptive",
         "whisper_tiny_probe",
     }
 )

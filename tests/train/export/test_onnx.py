@@ -30,7 +30,9 @@ app(sys.argv[1:])
 @pytest.fixture(scope="module")
 def adaptive(tmp_path_factory) -> Path:
     """A checkpoint of the default's architecture, with its ONNX files."""
-    folder = random_bundle(tmp_path_factory.mktemp("adaptive"), "whisper_base_adaptive", temperature=1.7)
+    folder = random_bundle(
+        tmp_path_factory.mktemp("adaptive"), "whisper_base_campplus_adaptive", temperature=1.7
+    )
     result = CliRunner().invoke(app, ["export", str(folder), "--onnx"])
     assert result.exit_code == 0, result.output
     return folder

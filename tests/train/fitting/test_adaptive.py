@@ -170,12 +170,23 @@ def test_clips_that_are_all_there_are_judged_with_the_others_of_their_session(re
     assert np.abs(everybody.logits - predictions.logits).max() > 1e-3
 
 
-def test_a_joined_head_is_the_mean_of_its_members():
+def test_a_joined_head_is_the_mean_of_its_members_on_the_directions_they_read():
     head = build("whisper_base_adaptive", len(LABELS), hidden=8).eval().alone
-    members = [adaptive._ensemble_member(head).eval() for _ in range(adaptive.MEMBERS)]
-    adaptive._join(head, members)
+    members = [adaptive._member(head, 5, 2).eval() for _ in range(2)]
+    directions = torch.randn(3072, 5)
+    adaptive._join(head, members, directions)
     rows = torch.randn(3, 3072)
-    torch.testing.assert_close(head(rows), torch.stack([member(rows) for member in members]).mean(0))
+    mean = torch.stack([member(rows @ directions) for member in members]).mean(0)
+    torch.testing.assert_close(head(rows), mean, atol=1e-4, rtol=1e-4)
+
+
+def test_principal_directions_are_those_of_each_branch():
+    rows = torch.zeros(1, 4, 5)
+    rows[0, :, 1] = torch.tensor([2.0, -2, 2, -2])
+    rows[0, :, 3] = torch.tensor([1.0, 1, -1, -1])
+    directions = adaptive.principal_directions(rows, [2, 3], 1)
+    assert directions.abs() == pytest.approx(torch.eye(5)[:, [1, 3]], abs=1e-6)
+    assert adaptive.principal_directions(rows, [2, 3], 0).shape == (5, 5)
 
 
 def test_what_lies_far_from_the_training_clips_is_not_familiar():
