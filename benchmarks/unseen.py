@@ -1,5 +1,6 @@
 """Embeddings of corpora that a checkpoint was not trained on, computed once and kept on disk."""
 
+import hashlib
 import io
 import logging
 from collections.abc import Sequence
@@ -40,8 +41,11 @@ class Embedded:
 
 
 def read(corpus: str, clips: Sequence[Clip], cache: Path, bundle: Bundle, model: WhisperAdaptive) -> Embedded:
-    """The `clips` of `corpus` in which somebody speaks; embeddings are kept in `cache`, by checkpoint."""
-    path = cache / bundle.sha256[:12] / f"{corpus}_{len(clips)}.npz"
+    """The `clips` of `corpus` in which somebody speaks; embeddings are kept in `cache`, by networks and clips.
+
+    Checkpoints with the same networks and different heads share them.
+    """
+    path = cache / _networks(model) / f"{corpus}_{_names(clips)}.npz"
     if not path.is_file():
         log.info("%s: %d clips", corpus, len(clips))
         speech = [_speech(clip) for clip in clips]
@@ -58,6 +62,20 @@ def read(corpus: str, clips: Sequence[Clip], cache: Path, bundle: Bundle, model:
         path.write_bytes(content.getvalue())
     with np.load(path) as stored:
         return Embedded(corpus, torch.from_numpy(stored["embedding"]), stored["label"], stored["speaker"])
+
+
+def _networks(model: WhisperAdaptive) -> str:
+    """A name for the weights that embeddings are computed with."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        if name.startswith(("encoder.", "campplus.")):
+            digest.update(value.numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _names(clips: Sequence[Clip]) -> str:
+    """A name for a list of clips."""
+    return hashlib.sha256("\n".join(clip.file for clip in clips).encode()).hexdigest()[:12]
 
 
 def _speech(clip: Clip) -> Samples | None:

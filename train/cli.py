@@ -212,6 +212,10 @@ def export(
         list[Path], typer.Option(help="crossval folders whose results the model card quotes")
     ] = [],  # noqa: B006
     version: Annotated[str, typer.Option(help="what the app tells with each result")] = "1",
+    left_out: Annotated[
+        Path | None,
+        typer.Option(help="file of `python -m benchmarks.left_out`: decides gate, temperature and modesty"),
+    ] = None,
     onnx: Annotated[
         bool, typer.Option("--onnx", help="adds model.onnx and model.int8.onnx, for machines without torch")
     ] = False,
@@ -219,7 +223,7 @@ def export(
     """Exports a checkpoint for the app: weights, bundle.json, metrics.json, model card."""
     with _readable_errors():
         if checkpoint:
-            bundle = exports.export(run, checkpoint, measured, version)
+            bundle = exports.export(run, checkpoint, measured, version, left_out)
             typer.echo(
                 f"{checkpoint}: {bundle.parameters / 1e6:.1f} M parameters, {bundle.size_bytes / 1e6:.1f} MB"
             )

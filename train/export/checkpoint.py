@@ -26,13 +26,20 @@ PROMISED_ECE = 0.05
 TEMPERATURE_STEP = 0.01
 
 
-def export(run: Path, checkpoint: Path, measured: Sequence[Path] = (), version: str = "1") -> Bundle:
+def export(
+    run: Path,
+    checkpoint: Path,
+    measured: Sequence[Path] = (),
+    version: str = "1",
+    left_out: Path | None = None,
+) -> Bundle:
     """Saves the weights of `run` in the folder `checkpoint`, with the results of the folders `measured`.
 
     If one of these has folds (preferably by speaker), the temperature is fitted on their pooled test
     predictions, which are of unseen clips. Otherwise the run's own temperature is used, fitted on its
     validation part. Corpora that were left out raise the temperature as far as PROMISED_ECE allows.
-    The test results of the run itself are included too.
+    The test results of the run itself are included too. `left_out`, a file of `benchmarks.left_out`, decides
+    gate, temperature and modesty instead.
     Raises RunError for a run or crossval that is not finished.
     """
     recipe = _json(
@@ -63,7 +70,14 @@ def export(run: Path, checkpoint: Path, measured: Sequence[Path] = (), version: 
         predictions, in_session = evaluation.read(run / "predictions.csv"), None
         trained = replace(trained, threshold=THRESHOLD)
         source = {"fitted_on": f"the validation part of {title}", "protocol": title}
+    if left_out is not None:
+        metrics["left_out"] = _json(left_out, f"{left_out} is missing: run python -m benchmarks.left_out")
+        chosen = metrics["left_out"]["chosen_on_all"]
+        options = {**trained.options, "gate": list(chosen["gate"]), "modesty": chosen["modesty"]}
+        trained = replace(trained, temperature=chosen["temperature"], threshold=THRESHOLD, options=options)
     if folded or "accuracy" in run_metrics:
+        if left_out is not None:
+            source["fitted_on"] = "corpora left out"
         metrics["calibration"] = calibration(predictions, trained.temperature) | source
         curves = {"clips by themselves": predictions}
         if in_session:

@@ -9,23 +9,41 @@ ABOUT = {
     "emovo": "EMOVO (Italian, 6 actors), research use",
     "nemo": "nEMO (Polish, 9 actors, a third of its clips), CC BY-NC-SA 4.0",
     "tess": "TESS (English, 2 actresses, a quarter of its clips), CC BY-NC-ND 4.0",
+    "crema_d": "CREMA-D (English, 91 actors), Open Database License",
+    "ased": "ASED (Amharic, 65 speakers), free to download, no licence stated",
+    "aesdd": "AESDD (Greek, 6 actors), CC BY 4.0",
+    "emospeech_india": "Indian EmoSpeech (English, 106 speakers, single words in phones and streets), "
+    "CC BY-NC-SA 4.0",
 }
-LANGUAGES = {"ravdess": "English", "emovo": "Italian", "nemo": "Polish", "tess": "English"}
-NON_COMMERCIAL = frozenset(ABOUT)  # all four, by their licences
+LANGUAGES = {
+    "ravdess": "English",
+    "emovo": "Italian",
+    "nemo": "Polish",
+    "tess": "English",
+    "crema_d": "English",
+    "ased": "Amharic",
+    "aesdd": "Greek",
+}
+NON_COMMERCIAL = frozenset({"ravdess", "emovo", "nemo", "tess", "ased", "emospeech_india"})
+COMMERCIAL = frozenset({"crema_d", "aesdd"})  # may be used and shared by companies, with attribution
 LICENCE = "CC BY-NC-SA 4.0 (non-commercial, because of the corpora it was trained on)"
+OPEN_LICENCE = "CC BY 4.0 (the corpora it was trained on allow commercial use; name them)"
 LICENCE_ID = "cc-by-nc-sa-4.0"  # its name in the front matter that the Hugging Face hub reads
 # Published weights by architecture; those of `speech_encoder` depend on its options.
 PUBLISHED = {
     "whisper_tiny": "the encoder of openai/whisper-tiny (MIT)",
     "whisper_base": "the encoder of openai/whisper-base (MIT)",
     "whisper_base_adaptive": "the lower four layers of the encoder of openai/whisper-base (MIT)",
+    "whisper_base_campplus_adaptive": "the lower four layers of the encoder of openai/whisper-base (MIT) and "
+    "the lower part of 3D-Speaker's CAM++ (Apache 2.0)",
     "whisper_tiny_distilled": "the stem and lowest layer of the encoder of openai/whisper-tiny (MIT)",
     "vgg16_transfer": "torchvision's VGG16 (BSD 3-Clause), trained on ImageNet, whose pictures are for "
     "non-commercial research",
     "vggish_transfer": "VGGish (Apache 2.0), trained on sounds of YouTube",
     "speech_encoder": "{bundle} of torchaudio.pipelines (MIT)",
 }
-HEADS_ALONE = ("whisper_base_adaptive",)  # only the heads are trained, unless the recipe has encoder_epochs
+# Of these only the heads are trained, unless the recipe has encoder_epochs.
+HEADS_ALONE = ("whisper_base_adaptive", "whisper_base_campplus_adaptive")
 DEFAULT_BUNDLE = "WAV2VEC2_BASE"  # of `speech_encoder`
 
 
@@ -69,7 +87,9 @@ def describe_recordings(corpora: Iterable[str]) -> str:
 def licence(corpora: Iterable[str]) -> str:
     """The licence of weights trained on `corpora`."""
     names = list(dict.fromkeys(corpora))
-    unknown = ", ".join(name for name in names if name not in NON_COMMERCIAL)
+    if names and COMMERCIAL.issuperset(names):
+        return OPEN_LICENCE
+    unknown = ", ".join(name for name in names if name not in NON_COMMERCIAL | COMMERCIAL)
     if not unknown:
         return LICENCE
     if any(name in NON_COMMERCIAL for name in names):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import syllables, write_wav
+from support import random_bundle, syllables, write_wav
 from typer.testing import CliRunner
 
 from ser_core.checkpoint import bundle as bundles
@@ -25,7 +25,7 @@ from train.fitting.fit import fit
 from train.protocols.crossval import split_named, summarise
 from train.recipe import Recipe
 from train.reports.evaluate import Predictions, calibration_error, join, temperature_of
-from train.reports.provenance import LICENCE, licence, origin
+from train.reports.provenance import LICENCE, OPEN_LICENCE, licence, origin
 
 FROM_SCRATCH = sorted(
     set(ARCHITECTURES)
@@ -242,3 +242,32 @@ def test_the_licence_follows_the_corpora():
 def started(architecture: str, pretrained: str, **others: object) -> dict[str, object]:
     """What `origin` reads of a run's recipe."""
     return {"architecture": architecture, "pretrained": pretrained, "options": {}} | others
+
+
+def test_corpora_left_out_decide_gate_temperature_and_modesty(tmp_path, checkpoints):
+    run, file = tmp_path / "run", tmp_path / "left_out.json"
+    random_bundle(run / "bundle", "whisper_tiny_distilled", options={"gate": [0.1, 0.2]})
+    (run / "recipe.json").write_text(json.dumps(started("whisper_tiny_distilled", "openai/whisper-tiny")))
+    (run / "metrics.json").write_text("{}")
+    kind = {"uar": 51.26, "ece": 0.125, "answered": 33.4, "accuracy_of_answered": 71.6}
+    measured = {
+        "command": "python -m benchmarks.left_out",
+        "unlike_speech": {"emovo": 1.87},
+        "chosen_on_all": {"gate": [0.3, 0.7], "temperature": 1.4, "modesty": 0.6},
+        "corpora": {"emovo": {"by_themselves": kind, "every_emotion": kind | {"uar": 60.0}}},
+    }
+    file.write_text(json.dumps(measured))
+    export(run, checkpoints / "mine", left_out=file)
+    saved, model = bundles.load("mine")
+    assert saved.temperature == 1.4
+    assert (model.gate, model.modesty) == ((0.3, 0.7), 0.6)
+    card = (checkpoints / "mine" / "README.md").read_text()
+    assert "| emovo (Italian) | 51.3 | 60.0 | – | – |" in card
+    assert "| emovo (Italian) | 33, 72, 0.12 | 33, 72, 0.12 | – | – |" in card
+    with pytest.raises(RunError, match="left_out"):
+        export(run, checkpoints / "mine", left_out=tmp_path / "left_out_none.json")
+
+
+def test_weights_fitted_on_open_corpora_are_open():
+    assert licence(["crema_d", "aesdd"]) == OPEN_LICENCE
+    assert licence(["crema_d", "aesdd", "ravdess"]) == LICENCE
