@@ -41,9 +41,9 @@ class Embedded:
 
 
 def read(corpus: str, clips: Sequence[Clip], cache: Path, bundle: Bundle, model: WhisperAdaptive) -> Embedded:
-    """The `clips` of `corpus` in which somebody speaks; embeddings are kept in `cache`, by networks and clips.
+    """The `clips` of `corpus` in which somebody speaks.
 
-    Checkpoints with the same networks and different heads share them.
+    Embeddings are kept in `cache`: checkpoints with the same networks and different heads share them.
     """
     path = cache / _networks(model) / f"{corpus}_{_names(clips)}.npz"
     if not path.is_file():

@@ -246,7 +246,12 @@ def started(architecture: str, pretrained: str, **others: object) -> dict[str, o
 
 def test_corpora_left_out_decide_gate_temperature_and_modesty(tmp_path, checkpoints):
     run, file = tmp_path / "run", tmp_path / "left_out.json"
-    random_bundle(run / "bundle", "whisper_tiny_distilled", options={"gate": [0.1, 0.2]})
+    random_bundle(
+        run / "bundle",
+        "whisper_tiny_distilled",
+        options={"gate": [0.1, 0.2]},
+        training_data=("emovo (6 speakers)",),
+    )
     (run / "recipe.json").write_text(json.dumps(started("whisper_tiny_distilled", "openai/whisper-tiny")))
     (run / "metrics.json").write_text("{}")
     kind = {"uar": 51.26, "ece": 0.125, "answered": 33.4, "accuracy_of_answered": 71.6}
