@@ -24,6 +24,7 @@ from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.checkpoint import calibration
 from ser_core.errors import CodedError
 from ser_core.models.feature_spec import FeatureSpec
+from ser_core.models.features import KALDI_F_MIN
 from ser_core.recognition.recognizer import Recognizer, Runtime
 from ser_core.recognition.torch_runtime import TorchRuntime
 
@@ -74,7 +75,7 @@ def explain(recognizer: Recognizer, samples: Samples, label: str | None = None) 
     bundle = recognizer.bundle
     if not isinstance(recognizer.runtime, TorchRuntime):
         raise ExplainError("no_gradients", "labels are explained with torch: use --runtime torch")
-    if bundle.features.kind != "log_mel":
+    if bundle.features.kind not in ("log_mel", "log_mel_fbank"):
         raise ExplainError(
             "no_spectrogram",
             f"{bundle.name} reads {bundle.features.kind}, not a log-mel spectrogram: use another model",
@@ -132,6 +133,18 @@ def _band_hz(spec: FeatureSpec) -> NDArray[np.float32]:
     return centres
 
 
+def log_mel_rows(spec: FeatureSpec) -> NDArray[np.intp]:
+    """For each row of the features the log-mel band nearest to it in frequency, `(row,)`."""
+    own = np.arange(spec.n_mels)
+    if spec.kind == "log_mel":
+        return own
+    from librosa import mel_frequencies
+
+    kaldi = mel_frequencies(spec.n_mels + 2, fmin=KALDI_F_MIN, fmax=spec.f_max, htk=True)[1:-1]
+    nearest = np.abs(_band_hz(spec)[:, None] - kaldi).argmin(0)
+    return np.concatenate([own, nearest])
+
+
 def _attribute(window: Samples, target: int, runtime: Runtime) -> NDArray[np.float32]:
     """Integrated gradients `(band, frame)` of the probability of class `target` in one window."""
     from captum.attr import IntegratedGradients  # here, because importing it takes a while
@@ -148,7 +161,10 @@ def _attribute(window: Samples, target: int, runtime: Runtime) -> NDArray[np.flo
             return calibration.probabilities(logits, temperature)[:, target]
 
         attributions: Tensor = IntegratedGradients(probability).attribute(features, baseline, n_steps=STEPS)
-    values: NDArray[np.float32] = attributions[0].detach().float().cpu().numpy()
+    rows: NDArray[np.float32] = attributions[0].detach().float().cpu().numpy()
+    spec = runtime.bundle.features
+    values = np.zeros((spec.n_mels, rows.shape[1]), np.float32)
+    np.add.at(values, log_mel_rows(spec), rows)
     return values
 
 

@@ -11,7 +11,14 @@ from ser_core.audio.decode import decode
 from ser_core.audio.vad import segment
 from ser_core.audio.waveform import Waveform
 from ser_core.pictures.plots import saliency_figure
-from ser_core.recognition.explain import REGION_BANDS, ExplainError, Saliency, explain, top_region
+from ser_core.recognition.explain import (
+    REGION_BANDS,
+    ExplainError,
+    Saliency,
+    explain,
+    log_mel_rows,
+    top_region,
+)
 from ser_core.recognition.recognizer import Recognizer
 
 FRAMES = 10  # of a deleted region, 0.1 s
@@ -43,6 +50,7 @@ def maps(default, stretches) -> list[Saliency]:
 def probability_without(recognizer, samples, label, chosen: np.ndarray) -> float:
     """Of `label` with the cells `chosen` `(band, frame)` replaced by their band's mean over the utterance."""
     runtime = recognizer.runtime
+    chosen = chosen[log_mel_rows(recognizer.bundle.features)]
     features, n_frames = runtime.extract(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
     mean = features.mean(-1, keepdim=True).expand_as(features)
     with torch.inference_mode():
