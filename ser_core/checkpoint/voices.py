@@ -1,4 +1,4 @@
-"""What tells voices apart, as it is shipped: `checkpoints/voices`, two networks and a space, no emotion model.
+"""What tells voices apart, as shipped: `checkpoints/voices`, two networks and a space, no emotion model.
 
 Its description is `voices.json`, so that lists of emotion models leave it out. `train.export.voices`
 makes it.

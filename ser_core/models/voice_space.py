@@ -2,7 +2,8 @@
 
 The two-covariance model of Brümmer and de Villiers (2010), "The speaker partitioning problem". The projection
 makes the covariance within voices about 1 in each dimension and the one between voices diagonal. Where a
-recording as a whole lies (its room and microphone) is unknown and does not count. `train/fitting/voice_space.py` fits it.
+recording as a whole lies (its room and microphone) is unknown and does not count. The space is fitted by
+`train/fitting/voice_space.py`.
 """
 
 from dataclasses import dataclass

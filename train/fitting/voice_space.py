@@ -1,4 +1,4 @@
-"""Fits `VoiceSpace`: the covariances between voices and within a voice, of recordings whose voices are known."""
+"""Fits `VoiceSpace`: covariances between and within voices, of recordings whose voices are known."""
 
 from collections.abc import Iterable, Sequence
 

@@ -12,7 +12,6 @@ from ser_core.recognition import voice_clusters
 from ser_core.recognition.voice_clusters import MAX_POINTS, evidence, points_of
 from ser_core.recognition.voice_pieces import Piece
 
-
 # Of the vectors that `pieces_of` makes of 2 s: deviations of 0.026 within a voice, 0.046 between voices.
 SPACE = VoiceSpace(np.eye(192) / 0.026, np.full(192, 3.0))
 
