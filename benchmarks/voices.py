@@ -42,7 +42,7 @@ from ser_core.audio.vad import segment
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform
 from ser_core.checkpoint import voices as checkpoint
 from ser_core.models.voice_space import VoiceSpace
-from ser_core.recognition.diarization import Diarizer
+from ser_core.recognition.diarization import default_diarizer
 from ser_core.recognition.voice_clusters import (
     NumberWeights,
     evidence,
@@ -72,7 +72,7 @@ def real(data: Path, networks: tuple, cache: Path) -> list[Heard]:
     for name in (*AMI, *OTHER):
         samples, _ = soundfile.read(data / "vad" / f"{name}.flac", dtype="float32")
         truth = read_rttm(data / "vad" / f"{name}.rttm", len(samples) / SAMPLE_RATE)
-        found.append(hear(name, "real", samples, truth, networks[:2], cache))
+        found.append(hear(name, "real", samples, truth, networks, cache))
     return found
 
 
@@ -81,7 +81,7 @@ def made(data: Path, networks: tuple, cache: Path) -> list[Heard]:
     found = []
     for corpus, voices, number in conversations.plan(data):
         talk = conversations.make(data, corpus, voices, number)
-        found.append(hear(talk.name, corpus, talk.samples, talk.truth, networks[:2], cache))
+        found.append(hear(talk.name, corpus, talk.samples, talk.truth, networks, cache))
     return found
 
 
@@ -207,7 +207,7 @@ def on_real(recordings: Sequence[Heard], space: VoiceSpace, weights: NumberWeigh
     return {"files": files, "ami_mean": means}
 
 
-def cost(networks: tuple, data: Path) -> dict[str, float]:
+def cost(data: Path) -> dict[str, float]:
     """Milliseconds of both networks, on one thread, for a second of speech."""
     torch.set_num_threads(1)
     corpus, voices, number = conversations.plan(data)[0]
@@ -217,7 +217,7 @@ def cost(networks: tuple, data: Path) -> dict[str, float]:
     times = []
     for _ in range(3):
         start = time.perf_counter()
-        Diarizer(*networks).turns(talk.samples, spans)
+        default_diarizer().turns(talk.samples, spans)
         times.append(time.perf_counter() - start)
     return {"speech_s": round(speech, 1), "ms_per_second_of_speech": round(1000 * min(times) / speech, 1)}
 
@@ -258,7 +258,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the corpora")
     parser.add_argument("--cache", type=Path, default=Path("runs/voices"), help="what the networks heard")
     args = parser.parse_args()
-    networks = checkpoint.load()
+    segmentation, speaker, _ = checkpoint.load()
+    networks = segmentation, checkpoint.load_faster() or speaker
     recordings = made(args.data, networks, args.cache)
     space, weights = fitted(recordings)
     save_file(
@@ -270,7 +271,7 @@ def main() -> None:
         "weights_in_use": vars(weights),
         "made": on_made(recordings),
         "real": on_real(real(args.data, networks, args.cache), space, weights),
-        "cost": cost(networks, args.data),
+        "cost": cost(args.data),
     }
     show(result)
     RESULTS.parent.mkdir(exist_ok=True)

@@ -6,6 +6,7 @@ makes it.
 
 import hashlib
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from ser_core.checkpoint.bundle import WEIGHTS, BundleError
 
 if TYPE_CHECKING:
     from ser_core.models.campplus import CAMPlusPlus
+    from ser_core.models.campplus_onnx import CAMPlusPlusOnnx
     from ser_core.models.voice_segmentation import VoiceSegmentation
     from ser_core.models.voice_space import VoiceSpace
 
@@ -21,7 +23,8 @@ NAME = "voices"
 DESCRIPTION = "voices.json"
 FORMAT = 1
 SPACE = "space.safetensors"
-HASHES = {WEIGHTS: "sha256", SPACE: "space_sha256"}  # their names in the description
+ONNX = "speaker.onnx"  # reads its weights from WEIGHTS
+HASHES = {WEIGHTS: "sha256", SPACE: "space_sha256", ONNX: "onnx_sha256"}  # their names in the description
 SEGMENTATION, SPEAKER = "segmentation.", "speaker."  # prefixes of the two networks' weights
 FETCH = "restore it with `git checkout -- checkpoints`"
 
@@ -90,6 +93,15 @@ def load(path: Path | None = None) -> "tuple[VoiceSegmentation, CAMPlusPlus, Voi
             "wrong_weights", f"{path.name}: the weights do not fit the networks ({reason}): {FETCH}"
         ) from None
     return segmentation.eval(), fold(speaker.eval()), space
+
+
+def load_faster() -> "CAMPlusPlusOnnx | None":
+    """The shipped speaker encoder as ONNX Runtime runs it, once `load` verified it; None without that."""
+    if find_spec("onnxruntime") is None:
+        return None
+    from ser_core.models.campplus_onnx import CAMPlusPlusOnnx
+
+    return CAMPlusPlusOnnx(folder() / ONNX)
 
 
 def sha256_of(path: Path) -> str:

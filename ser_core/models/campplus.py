@@ -144,7 +144,7 @@ class ContextMask(nn.Module):
         parts = F.avg_pool1d(x, CONTEXT_STEPS, CONTEXT_STEPS, ceil_mode=True)  # (batch, 128, part)
         mask = torch.sigmoid(self.linear2(F.relu(self.linear1(x.mean(-1, keepdim=True) + parts))))
         if mask.shape[-1] > 1:  # one part is broadcast
-            mask = mask.repeat_interleave(CONTEXT_STEPS, dim=-1)[..., :steps]
+            mask = F.interpolate(mask, scale_factor=float(CONTEXT_STEPS))[..., :steps]  # each repeated
         out: Tensor = self.linear_local(x) * mask
         return out
 

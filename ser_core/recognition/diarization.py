@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from ser_core.audio.vad import Span
 from ser_core.checkpoint import voices as checkpoint
-from ser_core.models.campplus import CAMPlusPlus
 from ser_core.models.voice_segmentation import VoiceSegmentation
 from ser_core.models.voice_space import VoiceSpace
 from ser_core.recognition.voice_clusters import voices_of
-from ser_core.recognition.voice_pieces import Piece, PieceCutter
+from ser_core.recognition.voice_pieces import Piece, PieceCutter, Speaker
 
 Progress = Callable[[float], None]  # gets the share that is done, 0 to 1
 
@@ -39,8 +38,8 @@ class Turn:
 class Diarizer:
     """Tells voices apart. It holds both networks, is loaded once per process, and may be used by threads."""
 
-    def __init__(self, segmentation: VoiceSegmentation, speaker: CAMPlusPlus, space: VoiceSpace) -> None:
-        """As `ser_core.checkpoint.voices.load` gives them: both networks in evaluation mode on the CPU."""
+    def __init__(self, segmentation: VoiceSegmentation, speaker: Speaker, space: VoiceSpace) -> None:
+        """As `ser_core.checkpoint.voices` gives them: both networks in evaluation mode on the CPU."""
         self._cutter, self._space = PieceCutter(segmentation, speaker), space
 
     def turns(
@@ -155,7 +154,8 @@ _loading = threading.Lock()
 
 @cache
 def _load() -> Diarizer:
-    return Diarizer(*checkpoint.load())
+    segmentation, speaker, space = checkpoint.load()
+    return Diarizer(segmentation, checkpoint.load_faster() or speaker, space)
 
 
 def _matched(

@@ -101,7 +101,7 @@ def points_of(pieces: Sequence[Piece]) -> Points:
     return Points(
         members @ vectors / members.sum(axis=1)[:, None],
         members.sum(axis=1),
-        np.bincount(point, weight_of(seconds)),
+        np.bincount(point, weight_of(seconds)).astype(np.float64),
         point[_together(pieces)],
     )
 

@@ -7,7 +7,7 @@ compared by their vectors.
 What becomes of a span depends on its own sound alone. So live sound gives the same pieces as a file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ser_core.audio.vad import Span
 from ser_core.audio.waveform import SAMPLE_RATE, Samples
-from ser_core.models.campplus import HOP_SAMPLES, WINDOW_SAMPLES, CAMPlusPlus, fbank
+from ser_core.models.campplus import HOP_SAMPLES, WINDOW_SAMPLES, fbank
 from ser_core.models.voice_segmentation import HOP_SAMPLES as FRAME_SAMPLES
 from ser_core.models.voice_segmentation import POWERSET, VoiceSegmentation
 
@@ -30,6 +30,8 @@ LOCAL_VOICES = 3
 # (class, voice): which voices speak in each class; and the classes with two of them.
 MEMBERS = np.array([[float(voice in voices) for voice in range(LOCAL_VOICES)] for voices in POWERSET])
 TWO = np.array([len(voices) == 2 for voices in POWERSET])
+
+Speaker = Callable[[torch.Tensor], torch.Tensor]  # `CAMPlusPlus`, or the same in ONNX Runtime
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Piece:
 class PieceCutter:
     """Cuts spans into pieces. It holds both networks and may be used by threads."""
 
-    def __init__(self, segmentation: VoiceSegmentation, speaker: CAMPlusPlus) -> None:
+    def __init__(self, segmentation: VoiceSegmentation, speaker: Speaker) -> None:
         self._segmentation, self._speaker = segmentation, speaker
 
     def pieces(self, samples: Samples, span: Span, owner: int) -> list[Piece]:

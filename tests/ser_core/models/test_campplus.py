@@ -72,3 +72,13 @@ def test_frames_depend_only_on_the_samples_that_they_say():
     samples = torch.randn(16_000) * 0.1
     whole, part = fbank(samples), fbank(samples[160 * 20 : 160 * 29 + 400])
     torch.testing.assert_close(whole[20:30], part)
+
+
+@pytest.mark.parametrize("frames", [15, 99, 200, 201, 300])
+def test_onnx_runtime_gives_the_same(speaker, frames):
+    pytest.importorskip("onnxruntime", reason="an extra")
+    faster = voices.load_faster()
+    torch.manual_seed(frames)
+    features = 3 * torch.randn(1, frames, BANDS)
+    with torch.inference_mode():
+        torch.testing.assert_close(faster(features), speaker(features), rtol=1e-3, atol=1e-4)
