@@ -99,7 +99,8 @@ def run_session(
 ) -> "Analysis":
     """Recognises `blocks` of int16 mono, shape (n_samples,), until they end; returns the analysis.
 
-    With a `diarizer` voices are told apart.     `show` is called with each event but the last. Raises LiveError if the session fails.
+    With a `diarizer` voices are told apart. `show` is called with each event but the last.
+    Raises LiveError if the session fails.
     """
     from ser_core.recognition.live import Ended, Event, Failed, LiveSession
 

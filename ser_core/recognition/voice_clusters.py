@@ -35,9 +35,9 @@ UNSURE = 0.02  # cosine by which a piece must be nearer to its voice than to the
 class NumberWeights:
     """Weights of what speaks for a number of voices; fitted by benchmarks/voices.py."""
 
-    gain: float = 1.0  # log-evidence of the voices against a single one
-    log_voices: float = -3.0
-    divided: float = -6.7  # share of pairs heard as one voice that are given to two
+    gain: float = 0.34  # log-evidence of the voices against a single one
+    log_voices: float = -3.16
+    divided: float = -6.18  # share of pairs heard as one voice that are given to two
 
     def as_array(self) -> Floats:
         """In the order of `evidence`."""
