@@ -42,7 +42,7 @@ from ser_core.audio.vad import segment
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform
 from ser_core.checkpoint import voices as checkpoint
 from ser_core.models.voice_space import VoiceSpace
-from ser_core.recognition.diarization import default_diarizer
+from ser_core.recognition.diarization import OVERLAP, default_diarizer
 from ser_core.recognition.voice_clusters import (
     NumberWeights,
     evidence,
@@ -204,7 +204,28 @@ def on_real(recordings: Sequence[Heard], space: VoiceSpace, weights: NumberWeigh
         key: round(float(np.mean([files[name][key] for name in AMI])), 1)
         for key in ("error", "error_without_overlap", "error_number_told")
     }
-    return {"files": files, "ami_mean": means}
+    ami = [heard for heard in recordings if heard.name in AMI]
+    return {"files": files, "ami_mean": means, "ami_overlap_flag": overlap_flag(ami)}
+
+
+def overlap_flag(recordings: Sequence[Heard]) -> dict[str, float]:
+    """How far the marks have two voices in pieces in which the network hears two, as for `Turn.overlap`."""
+    flagged = right = both = 0.0  # samples
+    for heard in recordings:
+        active = np.zeros(heard.n_samples, np.int8)
+        for start, end, _ in heard.truth:
+            active[start:end] += 1
+        both += np.count_nonzero(active > 1)
+        for piece in heard.pieces:
+            if piece.overlap > OVERLAP:
+                flagged += piece.span.end - piece.span.start
+                right += np.count_nonzero(active[piece.span.start : piece.span.end] > 1)
+    return {
+        "overlap_s": round(both / SAMPLE_RATE, 1),
+        "flagged_s": round(flagged / SAMPLE_RATE, 1),
+        "of_flagged_right": round(100 * right / max(1.0, flagged), 1),
+        "of_overlap_flagged": round(100 * right / max(1.0, both), 1),
+    }
 
 
 def cost(data: Path) -> dict[str, float]:
@@ -249,6 +270,7 @@ def show(result: dict) -> None:
             f"{row['voices']:>5} of {row['true_voices']}{row['error_number_told']:6}"
         )
     print("AMI, mean:", result["real"]["ami_mean"])
+    print("AMI, flag for overlap:", result["real"]["ami_overlap_flag"])
     print("weights in use:", result["weights_in_use"])
     print("cost:", result["cost"])
 
