@@ -221,10 +221,10 @@ def overlap_flag(recordings: Sequence[Heard]) -> dict[str, float]:
                 flagged += piece.span.end - piece.span.start
                 right += np.count_nonzero(active[piece.span.start : piece.span.end] > 1)
     return {
-        "overlap_s": round(both / SAMPLE_RATE, 1),
+        "overlap_s": round(float(both) / SAMPLE_RATE, 1),
         "flagged_s": round(flagged / SAMPLE_RATE, 1),
-        "of_flagged_right": round(100 * right / max(1.0, flagged), 1),
-        "of_overlap_flagged": round(100 * right / max(1.0, both), 1),
+        "of_flagged_right": round(100 * float(right) / max(1.0, flagged), 1),
+        "of_overlap_flagged": round(100 * float(right) / max(1.0, float(both)), 1),
     }
 
 
@@ -285,7 +285,9 @@ def main() -> None:
     recordings = made(args.data, networks, args.cache)
     space, weights = fitted(recordings)
     save_file(
-        {"projection": space.projection.astype(np.float32), "between": space.between.astype(np.float32)},
+        {  # in C order: `save_file` writes an array's memory as it lies
+            name: np.ascontiguousarray(values, np.float32) for name, values in vars(space).items()
+        },
         args.cache / "space.safetensors",
     )
     result = {
