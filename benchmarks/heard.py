@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from ser_core.audio.vad import Span, segment
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform
-from ser_core.recognition.voice_pieces import Piece, PieceStream
+from ser_core.recognition.voice_clusters import LONG_S
+from ser_core.recognition.voice_pieces import Piece, PieceCutter
+from train.fitting.voice_space import Voice
 
-VERSION = 1  # of what the networks hear; raised when `voice_pieces` changes it
+VERSION = 2  # of what the networks hear; raised when `voice_pieces` changes it
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,25 @@ class Heard:
     pieces: tuple[Piece, ...]
     truth: tuple[tuple[int, int, int], ...]
     n_samples: int
+
+
+def voices_in(heard: Heard) -> list[Voice]:
+    """The vectors and lengths (s) of each true voice's pieces, of those that are clearly of one."""
+    found: dict[int, list[tuple[NDArray[np.float32], float]]] = {}
+    for piece in heard.pieces:
+        length = piece.span.end - piece.span.start
+        shares: dict[int, int] = {}
+        for start, end, voice in heard.truth:
+            both = min(end, piece.span.end) - max(start, piece.span.start)
+            if both > 0:
+                shares[voice] = shares.get(voice, 0) + both
+        voice = max(shares, key=lambda one: shares[one], default=-1)
+        if piece.embedding is not None and length >= LONG_S * SAMPLE_RATE and len(shares) == 1:
+            found.setdefault(voice, []).append((piece.embedding, length / SAMPLE_RATE))
+    return [
+        (np.array([vector for vector, _ in own], np.float64), np.array([seconds for _, seconds in own]))
+        for own in found.values()
+    ]
 
 
 def hear(
@@ -39,18 +60,20 @@ def hear(
     path = folder / f"{name}-{hashlib.sha256(code).hexdigest()[:16]}.npz"
     if not path.is_file():
         spans = segment(Waveform(samples))
-        stream = PieceStream(*networks)
+        cutter = PieceCutter(*networks)
         pieces = [
-            piece for span in spans for piece in stream.add(samples[span.start : span.end], span)
-        ] + stream.flush()
+            piece
+            for owner, span in enumerate(spans)
+            for piece in cutter.pieces(samples[span.start : span.end], span, owner)
+        ]
         missing = np.full(192, np.nan, np.float32)
         folder.mkdir(parents=True, exist_ok=True)
         np.savez(
             path,
             spans=np.array([(span.start, span.end) for span in spans], np.int64).reshape(-1, 2),
-            places=np.array(
-                [(p.span.start, p.span.end, p.owner, p.window, p.local) for p in pieces], np.int64
-            ).reshape(-1, 5),
+            places=np.array([(p.span.start, p.span.end, p.owner, p.local) for p in pieces], np.int64).reshape(
+                -1, 4
+            ),
             overlap=np.array([piece.overlap for piece in pieces]),
             vectors=np.array(
                 [missing if piece.embedding is None else piece.embedding for piece in pieces]
@@ -60,8 +83,8 @@ def hear(
         spans = [Span(*row) for row in file["spans"].tolist()]
         rows = zip(file["places"].tolist(), file["overlap"].tolist(), file["vectors"], strict=True)
         pieces = [
-            Piece(Span(start, end), owner, window, local, overlap, None if np.isnan(vector[0]) else vector)
-            for (start, end, owner, window, local), overlap, vector in rows
+            Piece(Span(start, end), owner, local, overlap, None if np.isnan(vector[0]) else vector)
+            for (start, end, owner, local), overlap, vector in rows
         ]
     return Heard(name, corpus, tuple(spans), tuple(pieces), tuple(truth), len(samples))
 

@@ -30,6 +30,7 @@ from benchmarks.running_app import running_app
 from ser_core import Recognizer
 from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.export.json import to_dict
+from ser_core.recognition.recording import VoiceOptions
 
 ROOT = Path(__file__).parents[1]
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess"
@@ -79,7 +80,7 @@ def main(
         shifted = [(start + lag, end + lag) for (start, end), lag in zip(spans, lags, strict=True)]
         report = score(shifted, result) | {"lag_s": [round(lags[0], 3), round(lags[-1], 3)]}
         report |= {"minutes": minutes, "model": model, "clips": len(spans)}
-        by_file = to_dict(Recognizer.load(model).analyze_file(result.wav))
+        by_file = to_dict(Recognizer.load(model).analyze_file(result.wav, options=VoiceOptions()))
         report["differ_from_the_file"] = differences(result.analysis["segments"], by_file["segments"])
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -5,14 +5,16 @@
 prints tables and writes benchmarks/results/voices.json. Recordings:
 
 made   200 conversations of two to four voices and 70 of one voice through all its emotions for two minutes,
-       made of clips of emotional corpora (conversations.py). The weights that choose the number of voices are
-       fitted on the other corpora than the one that is reported.
+       made of clips of emotional corpora (conversations.py). The space of voices and the weights that choose
+       their number are fitted on the other corpora than the one that is reported; the weights, with spaces
+       that know neither the corpus that is reported nor the one that they are fitted on.
 real   excerpts of AMI meetings whose marks are complete, and five more files. They choose nothing; their
-       weights are those fitted on all that was made, which are the ones in use.
+       space and weights are those fitted on all that was made, which are the ones in use.
 
 Error: missed speech, false alarm and speech of the wrong voice, in % of the true speech, 0.25 s around each
 true start and end not counted (collar). "Right": time with the right voice in % of that in which one voice
 speaks, with the same collar; "no collar": all of that time. What the networks hear is kept in --cache.
+The space fitted on all goes to --cache too, as `space.safetensors`, for `train.export.voices`.
 """
 
 import argparse
@@ -33,20 +35,22 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # run from a clone, nothing 
 
 import conversations
 from diarization_error import Score, score
-from heard import Heard, hear, read_rttm
+from heard import Heard, hear, read_rttm, voices_in
+from safetensors.numpy import save_file
 
 from ser_core.audio.vad import segment
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform
 from ser_core.checkpoint import voices as checkpoint
-from ser_core.recognition.diarization import Diarizer
+from ser_core.models.voice_space import VoiceSpace
+from ser_core.recognition.diarization import OVERLAP, default_diarizer
 from ser_core.recognition.voice_clusters import (
     NumberWeights,
-    Points,
     evidence,
     groupings,
     points_of,
     voices_of,
 )
+from train.fitting import voice_space
 
 RESULTS = Path(__file__).parent / "results" / "voices.json"
 AMI = ("ami_dev00", "ami_trn03", "ami_trn05", "ami_trn06", "ami_trn09", "ami_tst00")  # all speech is marked
@@ -58,6 +62,8 @@ OTHER = (
     "pyaa_count2",
 )
 RIDGE = 0.01  # of the fitted weights, which are standardised for it
+
+Choices = tuple[NDArray[np.float64], list[int]]
 
 
 def real(data: Path, networks: tuple, cache: Path) -> list[Heard]:
@@ -83,16 +89,19 @@ def true_voices(heard: Heard) -> int:
     return len({voice for _, _, voice in heard.truth})
 
 
-def choices(heard: Heard) -> tuple[NDArray[np.float64], list[int]]:
-    """The evidence `(number, 6)` for each number of voices that is possible, and these numbers."""
-    long = [piece for piece in heard.pieces if piece.embedding is not None]
-    seconds = np.array([(piece.span.end - piece.span.start) / SAMPLE_RATE for piece in long])
-    points: Points = points_of(np.array([piece.embedding for piece in long], np.float64), seconds)
+def space_of(recordings: Sequence[Heard], *without: str) -> VoiceSpace:
+    """The space fitted on the recordings that are not of the corpora `without`."""
+    return voice_space.fit(voices_in(heard) for heard in recordings if heard.corpus not in without)
+
+
+def choices(heard: Heard, space: VoiceSpace) -> Choices:
+    """The evidence `(number, 3)` for each number of voices that is possible, and these numbers."""
+    points = points_of([piece for piece in heard.pieces if piece.embedding is not None])
     found = groupings(points)
-    return np.array([evidence(points, found[number]) for number in found]), list(found)
+    return np.array([evidence(points, found[number], space) for number in found]), list(found)
 
 
-def fit(recordings: Sequence[Heard], rows: dict[str, tuple[NDArray[np.float64], list[int]]]) -> NumberWeights:
+def fit(recordings: Sequence[Heard], rows: dict[str, Choices]) -> NumberWeights:
     """Weights under which the true numbers are most likely: conditional logit (McFadden 1974) with a ridge.
 
     A number of voices counts the same in all, however many recordings have it.
@@ -116,9 +125,9 @@ def fit(recordings: Sequence[Heard], rows: dict[str, tuple[NDArray[np.float64], 
     return NumberWeights(*(round(float(value), 2) for value in fitted))
 
 
-def judged(heard: Heard, weights: NumberWeights, voices: int | None = None) -> Score:
+def judged(heard: Heard, space: VoiceSpace, weights: NumberWeights, voices: int | None = None) -> Score:
     """The score of what is found in a recording; `voices`: their number, if it is told."""
-    found = list(zip(heard.pieces, voices_of(heard.pieces, voices, weights), strict=True))
+    found = list(zip(heard.pieces, voices_of(heard.pieces, space, voices, weights), strict=True))
     named = [(piece.span.start, piece.span.end, voice) for piece, voice in found if voice is not None]
     unsure = [(piece.span.start, piece.span.end) for piece, voice in found if voice is None]
     return score(heard.truth, named, unsure, heard.n_samples)
@@ -139,15 +148,20 @@ def summary(scores: Sequence[Score]) -> dict[str, float]:
     return {"recordings": len(scores)} | {name: round(100 * float(value), 1) for name, value in means.items()}
 
 
+def fitted(recordings: Sequence[Heard], *without: str) -> tuple[VoiceSpace, NumberWeights]:
+    """Space and weights fitted on the recordings that are not of the corpora `without`."""
+    used = [heard for heard in recordings if heard.corpus not in without]
+    spaces = {corpus: space_of(used, corpus) for corpus in {heard.corpus for heard in used}}
+    rows = {heard.name: choices(heard, spaces[heard.corpus]) for heard in used}
+    return space_of(used), fit(used, rows)
+
+
 def on_made(recordings: Sequence[Heard]) -> dict[str, object]:
-    """Results on each corpus with weights fitted on the others, by the number of voices and by corpus."""
-    rows = {heard.name: choices(heard) for heard in recordings}
+    """Results on each corpus with what is fitted on the others, by the number of voices and by corpus."""
     corpora = sorted({heard.corpus for heard in recordings})
-    weights = {
-        corpus: fit([heard for heard in recordings if heard.corpus != corpus], rows) for corpus in corpora
-    }
-    found = {heard.name: judged(heard, weights[heard.corpus]) for heard in recordings}
-    told = {heard.name: judged(heard, weights[heard.corpus], true_voices(heard)) for heard in recordings}
+    models = {corpus: fitted(recordings, corpus) for corpus in corpora}
+    found = {heard.name: judged(heard, *models[heard.corpus]) for heard in recordings}
+    told = {heard.name: judged(heard, *models[heard.corpus], true_voices(heard)) for heard in recordings}
 
     def of(scores: dict[str, Score], voices: int, corpus: str | None = None) -> dict[str, float]:
         return summary(
@@ -160,7 +174,6 @@ def on_made(recordings: Sequence[Heard]) -> dict[str, object]:
 
     numbers = sorted({true_voices(heard) for heard in recordings})
     return {
-        "weights_in_use": vars(fit(recordings, rows)),
         "voices_found": {str(number): of(found, number) for number in numbers},
         "number_told": {str(number): of(told, number) for number in numbers if number > 1},
         "by_corpus": {
@@ -174,11 +187,11 @@ def on_made(recordings: Sequence[Heard]) -> dict[str, object]:
     }
 
 
-def on_real(recordings: Sequence[Heard], weights: NumberWeights) -> dict[str, object]:
+def on_real(recordings: Sequence[Heard], space: VoiceSpace, weights: NumberWeights) -> dict[str, object]:
     """Results on each real recording, found and told, and the means over AMI's."""
     files = {}
     for heard in recordings:
-        found, told = judged(heard, weights), judged(heard, weights, true_voices(heard))
+        found, told = judged(heard, space, weights), judged(heard, space, weights, true_voices(heard))
         files[heard.name] = {
             "scored_s": round(found.scored_s, 1),
             "error": round(100 * found.error, 1),
@@ -191,10 +204,31 @@ def on_real(recordings: Sequence[Heard], weights: NumberWeights) -> dict[str, ob
         key: round(float(np.mean([files[name][key] for name in AMI])), 1)
         for key in ("error", "error_without_overlap", "error_number_told")
     }
-    return {"files": files, "ami_mean": means}
+    ami = [heard for heard in recordings if heard.name in AMI]
+    return {"files": files, "ami_mean": means, "ami_overlap_flag": overlap_flag(ami)}
 
 
-def cost(networks: tuple, data: Path) -> dict[str, float]:
+def overlap_flag(recordings: Sequence[Heard]) -> dict[str, float]:
+    """How far the marks have two voices in pieces in which the network hears two, as for `Turn.overlap`."""
+    flagged = right = both = 0.0  # samples
+    for heard in recordings:
+        active = np.zeros(heard.n_samples, np.int8)
+        for start, end, _ in heard.truth:
+            active[start:end] += 1
+        both += np.count_nonzero(active > 1)
+        for piece in heard.pieces:
+            if piece.overlap > OVERLAP:
+                flagged += piece.span.end - piece.span.start
+                right += np.count_nonzero(active[piece.span.start : piece.span.end] > 1)
+    return {
+        "overlap_s": round(float(both) / SAMPLE_RATE, 1),
+        "flagged_s": round(flagged / SAMPLE_RATE, 1),
+        "of_flagged_right": round(100 * float(right) / max(1.0, flagged), 1),
+        "of_overlap_flagged": round(100 * float(right) / max(1.0, float(both)), 1),
+    }
+
+
+def cost(data: Path) -> dict[str, float]:
     """Milliseconds of both networks, on one thread, for a second of speech."""
     torch.set_num_threads(1)
     corpus, voices, number = conversations.plan(data)[0]
@@ -204,7 +238,7 @@ def cost(networks: tuple, data: Path) -> dict[str, float]:
     times = []
     for _ in range(3):
         start = time.perf_counter()
-        Diarizer(*networks).turns(talk.samples, spans)
+        default_diarizer().turns(talk.samples, spans)
         times.append(time.perf_counter() - start)
     return {"speech_s": round(speech, 1), "ms_per_second_of_speech": round(1000 * min(times) / speech, 1)}
 
@@ -236,7 +270,8 @@ def show(result: dict) -> None:
             f"{row['voices']:>5} of {row['true_voices']}{row['error_number_told']:6}"
         )
     print("AMI, mean:", result["real"]["ami_mean"])
-    print("weights in use:", result["made"]["weights_in_use"])
+    print("AMI, flag for overlap:", result["real"]["ami_overlap_flag"])
+    print("weights in use:", result["weights_in_use"])
     print("cost:", result["cost"])
 
 
@@ -245,14 +280,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the corpora")
     parser.add_argument("--cache", type=Path, default=Path("runs/voices"), help="what the networks heard")
     args = parser.parse_args()
-    networks = checkpoint.load()
-    talks = on_made(made(args.data, networks, args.cache))
-    weights = NumberWeights(**talks["weights_in_use"])  # type: ignore[arg-type]
+    segmentation, speaker, _ = checkpoint.load()
+    networks = segmentation, checkpoint.load_faster() or speaker
+    recordings = made(args.data, networks, args.cache)
+    space, weights = fitted(recordings)
+    save_file(
+        {  # in C order: `save_file` writes an array's memory as it lies
+            name: np.ascontiguousarray(values, np.float32) for name, values in vars(space).items()
+        },
+        args.cache / "space.safetensors",
+    )
     result = {
         "command": shlex.join(["python", *sys.argv]),
-        "made": talks,
-        "real": on_real(real(args.data, networks, args.cache), weights),
-        "cost": cost(networks, args.data),
+        "weights_in_use": vars(weights),
+        "made": on_made(recordings),
+        "real": on_real(real(args.data, networks, args.cache), space, weights),
+        "cost": cost(args.data),
     }
     show(result)
     RESULTS.parent.mkdir(exist_ok=True)

@@ -30,7 +30,7 @@ from ser_ui.layout import html, script, template
 from ser_ui.words import Phrases
 
 VIEW = (  # scripts of every tab that shows a recording; in this order, in one scope
-    *("shared/words", "shared/canvas", "shared/files"),
+    *("shared/words", "shared/canvas", "shared/files", "shared/voices"),
     *(f"timeline/{part}" for part in ("data", "axis", "lanes", "table", "view", "playback", "input")),
 )
 SCRIPTS = (*VIEW, *(f"timeline/{part}" for part in ("voices", "session", "actions", "correcting")))

@@ -39,7 +39,7 @@ VENDOR = (
     "@echogarden/fvad-wasm/fvad.wasm",
 )
 STYLES = ("style", "timeline", "live")
-SHARED = ("shared/words", "shared/canvas", "shared/files")
+SHARED = ("shared/words", "shared/canvas", "shared/files", "shared/voices")
 LIVE = ("live/capture", "live/spectrum", "live/drawing", "live/panels", "live/session")
 NAME = re.compile(r"^(?:async )?(?:function|class|const) (\w+)", re.MULTILINE)
 VARIABLE = re.compile(r"var\((--[\w-]+)")

@@ -8,20 +8,6 @@ function verdictText(verdict, segments) {
     return phrase("short.sure", { emotion: headline(verdict), share: percent(verdict.confidence) });
 }
 
-const [STEADY, MOSTLY, NAMED] = [0.85, 0.5, 4]; // shares of a voice's time, and voices that are named: as the server does
-
-// How each voice of a session sounds.
-function voicesText(voices) {
-    const parts = voices.slice(0, NAMED).map(({ voice, shares }) => {
-        const [label, share] = Object.entries(shares)[0];
-        const emotion = emotionName(label === UNKNOWN ? "unclear" : label);
-        if (share >= STEADY) return phrase("voices.steady", { voice, emotion });
-        return share >= MOSTLY ? phrase("voices.mostly", { voice, emotion }) : phrase("voices.mixed", { voice });
-    });
-    if (voices.length > NAMED) parts.push(phrase("voices.more", { count: voices.length - NAMED }));
-    return parts.join(", ");
-}
-
 // The emotion in large letters.
 function showNow(box, verdict, color, state) {
     box.style.setProperty("--emotion", color);

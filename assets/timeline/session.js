@@ -132,6 +132,7 @@ function describeWhole() {
 // Updates everything that depends on the segments.
 function refresh() {
     voices.show();
+    voices.sayVerdict();
     table.show(whole, segments.list);
     const count = segments.checked;
     part("checked").textContent = count

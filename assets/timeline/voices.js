@@ -6,12 +6,13 @@ const LISTED_LABELS = 3; // of a voice
 class Voices {
     // `rows`: a list with a row for each voice; `choice`: the select with the voice of the chosen segment.
     constructor(card, rows, whose, choice) {
-        Object.assign(this, { card, rows, whose, choice, names: new Map(), several: false, apart: false });
+        Object.assign(this, { card, rows, whose, choice, names: new Map(), several: false, apart: false, written: null });
     }
 
     // Of a recording that has just been opened.
     open(found) {
         this.names = new Map();
+        this.written = null;
         this.apart = found.some(({ channel }) => channel);
         this.several = new Set(found.map(({ voice }) => voice)).size > 1; // stays, so that a joined voice can be split
         lanes.only = null;
@@ -49,6 +50,23 @@ class Voices {
         this.rows.replaceChildren(this.row(null), ...found.map((voice) => this.row(voice)));
         const options = found.map((voice) => make("option", this.nameOf(voice), { value: voice }));
         this.choice.replaceChildren(...options, make("option", phrase("voices.new"), { value: NEW_VOICE }));
+    }
+
+    // The verdict above the timeline: what the server wrote, until segments, voices or names are changed.
+    sayVerdict() {
+        const title = document.querySelector("#answer .verdict h2");
+        if (!title || !this.several) return;
+        if (!segments.changed && ![...this.names.values()].some(Boolean)) {
+            if (this.written !== null) title.textContent = this.written;
+            this.written = null;
+            return;
+        }
+        this.written ??= title.textContent;
+        const found = segments.voices.filter((voice) => voice !== UNSURE_VOICE).map((voice) => {
+            const own = segments.list.filter((one) => one.voice === voice);
+            return { voice: this.nameOf(voice), shares: sharesOf(own), turn: turnOf(own) };
+        });
+        title.textContent = voicesText(found);
     }
 
     // A row: show this voice alone (null: all of them), its name, how it sounds, and which one to join it with.

@@ -1,4 +1,4 @@
-"""The shipped networks that tell voices apart: `checkpoints/voices`, no emotion model.
+"""What tells voices apart, as shipped: `checkpoints/voices`, two networks and a space, no emotion model.
 
 Its description is `voices.json`, so that lists of emotion models leave it out. `train.export.voices`
 makes it.
@@ -6,6 +6,7 @@ makes it.
 
 import hashlib
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,16 @@ from ser_core.checkpoint.bundle import WEIGHTS, BundleError
 
 if TYPE_CHECKING:
     from ser_core.models.campplus import CAMPlusPlus
+    from ser_core.models.campplus_onnx import CAMPlusPlusOnnx
     from ser_core.models.voice_segmentation import VoiceSegmentation
+    from ser_core.models.voice_space import VoiceSpace
 
 NAME = "voices"
 DESCRIPTION = "voices.json"
 FORMAT = 1
+SPACE = "space.safetensors"
+ONNX = "speaker.onnx"  # reads its weights from WEIGHTS
+HASHES = {WEIGHTS: "sha256", SPACE: "space_sha256", ONNX: "onnx_sha256"}  # their names in the description
 SEGMENTATION, SPEAKER = "segmentation.", "speaker."  # prefixes of the two networks' weights
 FETCH = "restore it with `git checkout -- checkpoints`"
 
@@ -34,11 +40,11 @@ def verify(path: Path | None = None) -> None:
     `path`: the folder, by default the shipped one.
     """
     path = path or folder()
-    if not (path / DESCRIPTION).is_file() or not (path / WEIGHTS).is_file():
+    if not all((path / name).is_file() for name in (DESCRIPTION, *HASHES)):
         raise BundleError("not_found", f"the networks that tell voices apart are not in {path}: {FETCH}")
     try:
         described = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-        version, expected = described["format"], described["sha256"]
+        version, expected = described["format"], {name: described[key] for name, key in HASHES.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(
             "bad_description", f"{path.name}/{DESCRIPTION} cannot be read ({error}): {FETCH}"
@@ -48,20 +54,25 @@ def verify(path: Path | None = None) -> None:
             "newer_format",
             f"{path.name} has format {version!r}, this program reads format {FORMAT}: update SER Studio",
         )
-    if sha256_of(path / WEIGHTS) != expected:
-        raise BundleError(
-            "hash_mismatch",
-            f"{path.name}/{WEIGHTS} is not the file that was saved (SHA-256 differs): {FETCH}",
-        )
+    for name, sha256 in expected.items():
+        if sha256_of(path / name) != sha256:
+            raise BundleError(
+                "hash_mismatch",
+                f"{path.name}/{name} is not the file that was saved (SHA-256 differs): {FETCH}",
+            )
 
 
-def load(path: Path | None = None) -> "tuple[VoiceSegmentation, CAMPlusPlus]":
-    """Both networks in float32, in evaluation mode; raises BundleError as `verify`, and `wrong_weights`."""
+def load(path: Path | None = None) -> "tuple[VoiceSegmentation, CAMPlusPlus, VoiceSpace]":
+    """Both networks in float32, in evaluation mode, and the space of their vectors.
+
+    Raises BundleError as `verify`, and `wrong_weights`.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from ser_core.models.campplus import CAMPlusPlus, fold
     from ser_core.models.voice_segmentation import VoiceSegmentation
+    from ser_core.models.voice_space import VoiceSpace
 
     path = path or folder()
     verify(path)
@@ -74,12 +85,23 @@ def load(path: Path | None = None) -> "tuple[VoiceSegmentation, CAMPlusPlus]":
             }
             counters = {key: value for key, value in network.state_dict().items() if key.endswith("_tracked")}
             network.load_state_dict({**counters, **own})
-    except (SafetensorError, RuntimeError) as error:
+        parts = load_file(path / SPACE)
+        space = VoiceSpace(*(parts[name].double().numpy() for name in ("projection", "between")))
+    except (SafetensorError, RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[: bundle.MAX_REASON]
         raise BundleError(
             "wrong_weights", f"{path.name}: the weights do not fit the networks ({reason}): {FETCH}"
         ) from None
-    return segmentation.eval(), fold(speaker.eval())
+    return segmentation.eval(), fold(speaker.eval()), space
+
+
+def load_faster() -> "CAMPlusPlusOnnx | None":
+    """The shipped speaker encoder as ONNX Runtime runs it, once `load` verified it; None without that."""
+    if find_spec("onnxruntime") is None:
+        return None
+    from ser_core.models.campplus_onnx import CAMPlusPlusOnnx
+
+    return CAMPlusPlusOnnx(folder() / ONNX)
 
 
 def sha256_of(path: Path) -> str:

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ser_core.commands.terminal import CLEAR_LINE, SOME_FAILED, check_writable, load, say, stop
+from ser_core.commands.voices import AUTO, ONE
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from ser_core.analysis import Analysis
+    from ser_core.recognition.diarization import Diarizer
     from ser_core.recognition.live import Event, Level, LiveSegment
     from ser_core.recognition.live_engine import LiveEngine
 
@@ -37,6 +39,9 @@ def listen(
     model: Annotated[
         str, typer.Option(metavar="NAME", help="A shipped checkpoint, or a folder.")
     ] = "default",
+    voices: Annotated[
+        str, typer.Option(metavar="auto|one", help="Tell voices apart, or take all for one voice.")
+    ] = AUTO,
     save: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Gets the analysis of the whole session.")
     ] = None,
@@ -54,7 +59,10 @@ def listen(
     from ser_core.export import files
     from ser_core.export.json import dumps
     from ser_core.recognition.live_engine import LiveEngine
+    from ser_core.recognition.recording import VoiceOptions, diarizer_for
 
+    if voices not in (AUTO, ONE):
+        stop(f"--voices is auto or one, not {voices!r}: of live sound, nobody can say how many will speak")
     for option, path in (("--save", save), ("--record", record)):
         if path:
             check_writable(option, path)
@@ -67,11 +75,12 @@ def listen(
             return
         device = microphone.choose(devices, device_index)
         engine = LiveEngine(load(model, "auto"))
+        diarizer = diarizer_for(VoiceOptions.named(voices))
         with interruptible() as stopped, microphone.Microphone(device, stopped) as blocks:
             say(f"listening to {device.name}; Ctrl-C ends")
             recording = recorded(blocks, record, device.sample_rate) if record else blocks
             source = str(record or SOURCE)
-            analysis = run_session(engine, device.sample_rate, recording, Screen().show, source)
+            analysis = run_session(engine, device.sample_rate, recording, Screen().show, source, diarizer)
         engine.close()
     except CodedError as error:
         say(f"{error.code}: {error.message}")
@@ -86,15 +95,17 @@ def run_session(
     blocks: Iterable["NDArray[np.int16]"],
     show: "Callable[[Event], None]",
     source: str,
+    diarizer: "Diarizer | None" = None,
 ) -> "Analysis":
     """Recognises `blocks` of int16 mono, shape (n_samples,), until they end; returns the analysis.
 
-    `show` is called with each event but the last. Raises LiveError if the session fails.
+    With a `diarizer` voices are told apart. `show` is called with each event but the last.
+    Raises LiveError if the session fails.
     """
     from ser_core.recognition.live import Ended, Event, Failed, LiveSession
 
     events: queue.Queue[Event] = queue.Queue()
-    session = LiveSession(engine, sample_rate, events.put, source)
+    session = LiveSession(engine, sample_rate, events.put, source, diarizer)
 
     def handle(event: Event) -> "Analysis | None":
         match event:
@@ -173,7 +184,8 @@ class Screen:
 def final_line(event: "LiveSegment") -> str:
     """A final segment as one line of text."""
     segment = event.segment
-    return f"{segment.start:8.2f} {segment.end:8.2f}  {segment.label:<10}{segment.confidence:5.0%}"
+    voice = "" if segment.voice is None else f"{segment.voice:<3}"
+    return f"{segment.start:8.2f} {segment.end:8.2f}  {voice}{segment.label:<10}{segment.confidence:5.0%}"
 
 
 def level_line(level: "Level") -> str:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from ser_core.audio.vad import Span
 from ser_core.checkpoint import voices as checkpoint
-from ser_core.models.campplus import CAMPlusPlus
 from ser_core.models.voice_segmentation import VoiceSegmentation
+from ser_core.models.voice_space import VoiceSpace
 from ser_core.recognition.voice_clusters import voices_of
-from ser_core.recognition.voice_pieces import Piece, PieceStream
+from ser_core.recognition.voice_pieces import Piece, PieceCutter, Speaker
 
 Progress = Callable[[float], None]  # gets the share that is done, 0 to 1
 
@@ -38,9 +38,9 @@ class Turn:
 class Diarizer:
     """Tells voices apart. It holds both networks, is loaded once per process, and may be used by threads."""
 
-    def __init__(self, segmentation: VoiceSegmentation, speaker: CAMPlusPlus) -> None:
-        """Both networks in evaluation mode on the CPU, as `ser_core.checkpoint.voices.load` gives them."""
-        self._segmentation, self._speaker = segmentation, speaker
+    def __init__(self, segmentation: VoiceSegmentation, speaker: Speaker, space: VoiceSpace) -> None:
+        """As `ser_core.checkpoint.voices` gives them: both networks in evaluation mode on the CPU."""
+        self._cutter, self._space = PieceCutter(segmentation, speaker), space
 
     def turns(
         self,
@@ -65,18 +65,19 @@ class Diarizer:
 
     def live(self) -> "LiveVoices":
         """A session: of live sound, or of a recording that is heard span by span."""
-        return LiveVoices(PieceStream(self._segmentation, self._speaker))
+        return LiveVoices(self._cutter, self._space)
 
 
 class LiveVoices:
     """Tells the voices of one session apart. It belongs to one thread at a time.
 
-    It keeps the sound of the last 10 s of speech, and under a kilobyte for each 3 s of what came before.
+    It keeps no sound, and about a kilobyte for each 3 s of what was heard.
     """
 
-    def __init__(self, stream: PieceStream) -> None:
-        self._stream = stream
-        self._pieces: list[Piece] = []  # of closed windows
+    def __init__(self, cutter: PieceCutter, space: VoiceSpace) -> None:
+        self._cutter, self._space = cutter, space
+        self._spans = 0  # heard so far
+        self._pieces: list[Piece] = []
         self._assigned: dict[tuple[int, int], int] = {}  # (start, end) of a piece: its voice, as it was said
         self._known: list[tuple[int, NDArray[np.float32]]] = []  # voices and sums of their vectors
         self._settled_at = 0  # pieces heard when the voices were last settled
@@ -86,18 +87,20 @@ class LiveVoices:
 
         So a recording of any length is diarized in little memory. Spans are in order, of at most 10 s each.
         """
-        self._pieces += self._stream.add(samples, span)
+        self._pieces += self._cutter.pieces(samples, span, self._spans)
+        self._spans += 1
 
     def turns(self, samples: NDArray[np.float32], span: Span) -> list[Turn]:
         """The turns of a span that has just ended, from its `samples` (n_samples,) and what was heard before.
 
         They cover `span`. Voices are numbered as they appear. What was said is not changed by later spans.
         """
+        before = len(self._pieces)
         self.add(samples, span)
-        pieces = self._stream.peek(last=1)
-        count = len(self._pieces) + len(pieces)
+        pieces = self._pieces[before:]
+        count = len(self._pieces)
         if count <= SETTLED_PIECES or count >= GROWTH * self._settled_at:
-            voices = self._settle_live(pieces)
+            voices = self._settle_live()[before:]
         else:
             voices = [self._nearest(piece) for piece in pieces]
         for piece, voice in zip(pieces, voices, strict=True):
@@ -109,13 +112,12 @@ class LiveVoices:
         """All turns of the session anew, as `Diarizer.turns` gives them for the same sound and spans."""
         if voices is not None and voices < 1:
             raise ValueError(f"there is at least one voice, not {voices}")
-        pieces = [*self._pieces, *self._stream.peek()]
-        return list(_joined(pieces, voices_of(pieces, voices)))
+        return list(_joined(self._pieces, voices_of(self._pieces, self._space, voices)))
 
-    def _settle_live(self, latest: list[Piece]) -> list[int | None]:
-        """The voices of the latest pieces among all, under the numbers that were said before."""
-        pieces = [*self._pieces, *self._stream.peek()]
-        found = voices_of(pieces)
+    def _settle_live(self) -> list[int | None]:
+        """The voices of all pieces, under the numbers that were said before."""
+        pieces = self._pieces
+        found = voices_of(pieces, self._space)
         self._settled_at = len(pieces)
         assigned = [self._assigned.get((piece.span.start, piece.span.end)) for piece in pieces]
         names = _matched(pieces, found, assigned)
@@ -127,8 +129,7 @@ class LiveVoices:
                     [[_length(p)] for p in own], np.float32
                 )
                 self._known.append((name, vectors.sum(axis=0)))
-        tail = found[len(found) - len(latest) :]
-        return [None if voice is None else names[voice] for voice in tail]
+        return [None if voice is None else names[voice] for voice in found]
 
     def _nearest(self, piece: Piece) -> int | None:
         """The known voice that is nearest to a piece."""
@@ -153,7 +154,8 @@ _loading = threading.Lock()
 
 @cache
 def _load() -> Diarizer:
-    return Diarizer(*checkpoint.load())
+    segmentation, speaker, space = checkpoint.load()
+    return Diarizer(segmentation, checkpoint.load_faster() or speaker, space)
 
 
 def _matched(

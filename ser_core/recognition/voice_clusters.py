@@ -3,9 +3,8 @@
 Vectors of one recording share its room and microphone, so that all of them are alike, and how much so differs
 from recording to recording. Ward's linkage (Ward 1963, "Hierarchical grouping to optimize an objective
 function") depends on differences alone, so what is common does not count. It gives a grouping for each
-number of voices. Which number is right is told by how well separated its voices are (silhouette; Rousseeuw
-1987), how alike its two most similar voices are, how alike the pieces of its least uniform voice are, and how
-long its shortest voice speaks, weighed by `NumberWeights`.
+number of voices. Which number is right is told by the evidence of `VoiceSpace`, against the number itself and
+against dividing what the segmentation network hears as one voice; `NumberWeights` weigh these.
 """
 
 from collections.abc import Sequence
@@ -14,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse import csr_array
 
 from ser_core.audio.waveform import SAMPLE_RATE
+from ser_core.models.voice_space import VoiceSpace, weight_of
 from ser_core.recognition.voice_pieces import Piece
 
 Floats = NDArray[np.float64]
@@ -26,11 +27,7 @@ MAX_VOICES = 8  # that are found without being told
 MAX_GROUPS = 24  # into which speech is cut to find that many voices of MIN_VOICE_S
 MAX_POINTS = 2000  # pieces that are compared pair by pair; of more, means of similar pieces in each stretch
 STRETCH = 1000  # pieces in such a stretch
-CAP_S = 10.0  # more speech of a voice than this says no more about whether it is one
-ALIKE, TRUST_S2 = (
-    0.55,
-    9.0,
-)  # cosine of two pieces of one voice, and how firmly it is held to (s²)
+TRUSTED_PAIRS = 3  # pairs of pieces that are heard as one voice, beside those there are
 UNSURE = 0.02  # cosine by which a piece must be nearer to its voice than to the next
 
 
@@ -38,12 +35,9 @@ UNSURE = 0.02  # cosine by which a piece must be nearer to its voice than to the
 class NumberWeights:
     """Weights of what speaks for a number of voices; fitted by benchmarks/voices.py."""
 
-    silhouette: float = 10.02
-    alike: float = -10.33  # the mean cosine between the two most similar voices
-    uniform: float = 17.31  # the mean cosine within the least uniform voice
-    log_voices: float = 0.34
-    one: float = 0.65  # there is a single voice
-    log_shortest: float = 3.74  # seconds of the voice that speaks least, at most CAP_S
+    gain: float = 0.34  # log-evidence of the voices against a single one
+    log_voices: float = -3.16
+    divided: float = -6.18  # share of pairs heard as one voice that are given to two
 
     def as_array(self) -> Floats:
         """In the order of `evidence`."""
@@ -56,13 +50,18 @@ class Points:
 
     vectors: Floats  # (point, 192)
     seconds: Floats  # (point,)
+    weight: Floats  # (point,): of its pieces, as `voice_space.weight_of` gives it
+    together: NDArray[np.int64]  # (pair, 2): points of pieces of one span that the network hears as one voice
 
 
 Grouping = NDArray[np.int64]  # (point,): the voice of each point
 
 
 def voices_of(
-    pieces: Sequence[Piece], voices: int | None = None, weights: NumberWeights = NumberWeights()
+    pieces: Sequence[Piece],
+    space: VoiceSpace,
+    voices: int | None = None,
+    weights: NumberWeights = NumberWeights(),
 ) -> list[int | None]:
     """The voice of each piece, numbered in order of first appearance; None: about equally near to two.
 
@@ -71,36 +70,52 @@ def voices_of(
     heard = [index for index, piece in enumerate(pieces) if piece.embedding is not None]
     if not heard:
         return [0] * len(pieces)
-    vectors = np.array([pieces[index].embedding for index in heard], np.float64)
-    seconds = np.array([_seconds(pieces[index]) for index in heard])
-    points = points_of(vectors, seconds)
+    points = points_of([pieces[index] for index in heard])
     if voices is None:
         candidates = groupings(points)
-        number = max(candidates, key=lambda n: float(evidence(points, candidates[n]) @ weights.as_array()))
-        grouping = candidates[number]
+        scores = {n: evidence(points, candidates[n], space) @ weights.as_array() for n in candidates}
+        grouping = candidates[max(scores, key=lambda n: float(scores[n]))]
     else:
         grouping = grouping_into(points, voices)
     centres = np.array([_mean(points, grouping == voice) for voice in range(grouping.max() + 1)])
+    vectors = np.array([pieces[index].embedding for index in heard], np.float64)
     return _numbered(_filled(_nearest(vectors, centres), heard, len(pieces)))
 
 
-def points_of(vectors: Floats, seconds: Floats) -> Points:
-    """The pieces that are long enough to be grouped, thinned out where there are very many."""
+def points_of(pieces: Sequence[Piece]) -> Points:
+    """Those of `pieces`, which have vectors, that are long enough to be grouped; thinned out if very many."""
+    seconds = np.array([_seconds(piece) for piece in pieces])
     order = np.argsort(-seconds, kind="stable")
-    chosen = np.sort(order[: max(2, int((seconds >= LONG_S).sum()))])
-    points = Points(vectors[chosen], seconds[chosen])
-    if len(chosen) <= MAX_POINTS:
-        return points
-    stretches = np.array_split(np.arange(len(chosen)), -(-len(chosen) // STRETCH))
-    means, lengths = [], []
-    for stretch in stretches:
-        tree = linkage(points.vectors[stretch], "ward")
-        groups = fcluster(tree, max(MAX_VOICES, MAX_POINTS // len(stretches)), "maxclust")
-        for group in np.unique(groups):
-            members = stretch[groups == group]
-            means.append(np.average(points.vectors[members], axis=0, weights=points.seconds[members]))
-            lengths.append(points.seconds[members].sum())
-    return Points(np.array(means), np.array(lengths))
+    chosen = np.sort(order[: max(2, int((seconds >= LONG_S).sum()))]).tolist()
+    pieces, seconds = [pieces[index] for index in chosen], seconds[chosen]
+    vectors = np.array([piece.embedding for piece in pieces], np.float64)
+    point = np.arange(len(pieces))  # of each piece
+    if len(pieces) > MAX_POINTS:
+        stretches = np.array_split(np.arange(len(pieces)), -(-len(pieces) // STRETCH))
+        for stretch in stretches:
+            tree = linkage(vectors[stretch], "ward")
+            groups = fcluster(tree, max(MAX_VOICES, MAX_POINTS // len(stretches)), "maxclust")
+            point[stretch] = groups + (point[stretch[0] - 1] + 1 if stretch[0] else 0)
+        point = np.unique(point, return_inverse=True)[1]
+    members = csr_array((seconds, (point, np.arange(len(pieces)))))  # (point, piece)
+    return Points(
+        members @ vectors / members.sum(axis=1)[:, None],
+        members.sum(axis=1),
+        np.bincount(point, weight_of(seconds)).astype(np.float64),
+        point[_together(pieces)],
+    )
+
+
+def _together(pieces: Sequence[Piece]) -> NDArray[np.int64]:
+    """(pair, 2): indices of pieces of one span that the segmentation network hears as one voice."""
+    pairs = []
+    for index, piece in enumerate(pieces):
+        for other in range(index + 1, len(pieces)):
+            if pieces[other].owner != piece.owner:
+                break
+            if pieces[other].local == piece.local:
+                pairs.append((index, other))
+    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 def groupings(points: Points) -> dict[int, Grouping]:
@@ -126,42 +141,12 @@ def grouping_into(points: Points, voices: int) -> Grouping:
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
-def evidence(points: Points, grouping: Grouping) -> Floats:
-    """What speaks for a grouping, `(6,)`, in the order of `NumberWeights`."""
-    members = np.eye(grouping.max() + 1)[grouping].T  # (voice, point)
-    weighted = members * points.seconds
-    sums, lengths = weighted @ points.vectors, weighted.sum(axis=1)
-    squares = (weighted**2).sum(axis=1)
-    # Mean cosine of the pairs within a voice, without those of a piece with itself.
-    within = ((sums**2).sum(axis=1) - squares + TRUST_S2 * ALIKE) / (lengths**2 - squares + TRUST_S2)
-    between = sums @ sums.T / np.outer(lengths, lengths)
-    np.fill_diagonal(between, -1)
-    several = len(lengths) > 1
-    shortest = np.log(max(0.1, min(lengths.min(), CAP_S)))
-    return np.array(
-        [
-            _silhouette(points, members) if several else 0.0,
-            between.max() if several else 0.0,
-            within.min(),
-            np.log(len(lengths)),
-            float(not several),
-            shortest,
-        ]
-    )
-
-
-def _silhouette(points: Points, members: Floats) -> float:
-    """The mean silhouette by cosine distance, weighed by seconds."""
-    distances = np.maximum(0, 1 - points.vectors @ points.vectors.T)
-    np.fill_diagonal(distances, 0)
-    counts = members.sum(axis=1)
-    sums = distances @ members.T  # (point, voice)
-    own = members.T.astype(bool)
-    inside = sums[own] / np.maximum(1, members.T @ counts - 1)
-    outside = np.where(own, np.inf, sums / counts).min(axis=1)
-    values = (outside - inside) / np.maximum(np.maximum(inside, outside), 1e-9)
-    values[members.T @ counts == 1] = 0
-    return float(np.average(values, weights=points.seconds))
+def evidence(points: Points, grouping: Grouping, space: VoiceSpace) -> Floats:
+    """What speaks for a grouping, `(3,)`, in the order of `NumberWeights`."""
+    voices = grouping[points.together]
+    divided = np.count_nonzero(voices[:, 0] != voices[:, 1]) / (len(voices) + TRUSTED_PAIRS)
+    gain = space.log_evidence(points.vectors, points.weight, grouping)
+    return np.array([gain, np.log(grouping.max() + 1), divided])
 
 
 def _moved(points: Points, groups: Grouping, kept: NDArray[np.int64]) -> Grouping:

@@ -1,15 +1,13 @@
-"""Cuts speech spans into pieces of one voice each, with a vector for the voice in each.
+"""Cuts a speech span into pieces of one voice each, with a vector for the voice in each.
 
-Spans are joined to windows of at most 10 s, the length that the segmentation network knows. A span, which is
-no longer than a window, is never divided between two. The network says where the voice changes, also without
-a pause; which voice it is, it does not know beyond its window, and a change of emotion looks like another
-voice to it. Pieces are therefore compared by their vectors.
+The segmentation network says where the voice changes in a span, also without a pause; which voice it is, it
+does not know beyond the span, and a change of emotion looks like another voice to it. Pieces are therefore
+compared by their vectors.
 
-What becomes of a span depends only on the sound of the spans before it and of those that share its window.
-So a recording that is heard span by span gives the same pieces as one that is there at once.
+What becomes of a span depends on its own sound alone. So live sound gives the same pieces as a file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,20 +17,21 @@ from numpy.typing import NDArray
 
 from ser_core.audio.vad import Span
 from ser_core.audio.waveform import SAMPLE_RATE, Samples
-from ser_core.models.campplus import HOP_SAMPLES, WINDOW_SAMPLES, CAMPlusPlus, fbank
+from ser_core.models.campplus import HOP_SAMPLES, WINDOW_SAMPLES, fbank
 from ser_core.models.voice_segmentation import HOP_SAMPLES as FRAME_SAMPLES
-from ser_core.models.voice_segmentation import POWERSET, WINDOW_S, VoiceSegmentation
+from ser_core.models.voice_segmentation import POWERSET, VoiceSegmentation
 
-WINDOW = int(WINDOW_S * SAMPLE_RATE)
-MIN_WINDOW = SAMPLE_RATE // 2  # shorter sound is not segmented
+MIN_SEGMENTED = SAMPLE_RATE // 2  # a shorter span is not segmented
 MAX_PIECE = 3 * SAMPLE_RATE
 MIN_RUN_S = 0.35  # a voice that is heard for less between two others is not cut out
 MIN_EMBEDDED = WINDOW_SAMPLES + 14 * HOP_SAMPLES  # 0.17 s: shorter pieces get no vector
 SMOOTH_FRAMES = 15  # 0.25 s
-VOICES_IN_WINDOW = 3
+LOCAL_VOICES = 3
 # (class, voice): which voices speak in each class; and the classes with two of them.
-MEMBERS = np.array([[float(voice in voices) for voice in range(VOICES_IN_WINDOW)] for voices in POWERSET])
+MEMBERS = np.array([[float(voice in voices) for voice in range(LOCAL_VOICES)] for voices in POWERSET])
 TWO = np.array([len(voices) == 2 for voices in POWERSET])
+
+Speaker = Callable[[torch.Tensor], torch.Tensor]  # `CAMPlusPlus`, or the same in ONNX Runtime
 
 
 @dataclass(frozen=True)
@@ -41,56 +40,38 @@ class Piece:
 
     span: Span
     owner: int  # index of the speech span that it is part of
-    window: int  # index of the window in which it was heard
-    local: int  # the voice of the segmentation network, within its window only
+    local: int  # the voice of the segmentation network, within its span only
     overlap: float  # share of its speech in which the network hears two voices, 0 to 1
     embedding: NDArray[np.float32] | None  # (192,), of length 1; None: too short for one
 
 
-class PieceStream:
-    """Hears the spans of a recording in their order; keeps the sound of the current window only."""
+class PieceCutter:
+    """Cuts spans into pieces. It holds both networks and may be used by threads."""
 
-    def __init__(self, segmentation: VoiceSegmentation, speaker: CAMPlusPlus) -> None:
+    def __init__(self, segmentation: VoiceSegmentation, speaker: Speaker) -> None:
         self._segmentation, self._speaker = segmentation, speaker
-        self._sounds: list[Samples] = []
-        self._spans: list[Span] = []
-        # Of the current window: vectors by their first and last sample, for when it is heard again.
-        self._vectors: dict[tuple[int, int], NDArray[np.float32]] = {}
-        self._spans_before, self._windows_before = 0, 0
 
-    def add(self, samples: Samples, span: Span) -> list[Piece]:
-        """The pieces of the window that `span`, with its `samples`, no longer fits into; often none."""
-        pieces: list[Piece] = []
-        if self._spans and sum(map(len, self._sounds)) + len(samples) > WINDOW:
-            pieces = self.flush()
-        self._sounds.append(samples)
-        self._spans.append(span)
-        return pieces
-
-    def flush(self) -> list[Piece]:
-        """The pieces of the current window, which is closed by this."""
-        pieces = self.peek()
-        self._spans_before += len(self._spans)
-        self._windows_before += 1
-        self._sounds, self._spans, self._vectors = [], [], {}
-        return pieces
-
-    def peek(self, last: int | None = None) -> list[Piece]:
-        """The pieces of the current window so far; only those of its `last` spans if that is given."""
-        if not self._spans:
-            return []
-        sound = np.concatenate(self._sounds)
-        shown = len(self._spans) if last is None else last
+    def pieces(self, samples: Samples, span: Span, owner: int) -> list[Piece]:
+        """The pieces of `span`, of at most 10 s, with its `samples` (n_samples,); they cover it."""
         with torch.inference_mode():
-            dominant, both = self._local_voices(sound)
-            features = fbank(torch.from_numpy(sound)) if len(sound) >= WINDOW_SAMPLES else None
-            return list(self._pieces(dominant, both, features, shown))
+            dominant, both = self._local_voices(samples)
+            features = fbank(torch.from_numpy(samples)) if len(samples) >= WINDOW_SAMPLES else None
+            return [
+                Piece(
+                    Span(span.start + start, span.start + stop),
+                    owner,
+                    local,
+                    _mean(both, start, stop),
+                    self._embedding(features, start, stop),
+                )
+                for start, stop, local in _shortened(_runs(dominant, len(samples)))
+            ]
 
-    def _local_voices(self, sound: Samples) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Of each frame of the window: the loudest local voice, and the probability of two at once."""
-        if len(sound) < MIN_WINDOW:
+    def _local_voices(self, samples: Samples) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Of each frame of the span: the loudest local voice, and the probability of two at once."""
+        if len(samples) < MIN_SEGMENTED:
             return np.zeros(1, np.int64), np.zeros(1)
-        output = self._segmentation(torch.from_numpy(sound)[None, None])[0]
+        output = self._segmentation(torch.from_numpy(samples)[None, None])[0]
         probabilities = output.exp().double().numpy()  # (frame, class)
         kernel = np.ones(SMOOTH_FRAMES) / SMOOTH_FRAMES
         activity = np.stack(  # (frame, voice)
@@ -98,46 +79,31 @@ class PieceStream:
         )
         return np.asarray(activity.argmax(axis=1)), np.asarray(probabilities[:, TWO].sum(axis=1))
 
-    def _pieces(
-        self,
-        dominant: NDArray[np.int64],
-        both: NDArray[np.float64],
-        features: torch.Tensor | None,
-        shown: int,
-    ) -> Iterator[Piece]:
-        """The pieces of the last `shown` spans, in order."""
-        offset = 0  # of the span in the window, samples
-        for index, (sound, span) in enumerate(zip(self._sounds, self._spans, strict=True)):
-            if index >= len(self._spans) - shown:
-                first, end = (_frame(at, len(dominant)) for at in (offset, offset + len(sound)))
-                for start, stop, local in _runs(dominant[first : max(end, first + 1)], len(sound)):
-                    cuts = np.linspace(start, stop, max(1, -(-(stop - start) // MAX_PIECE)) + 1).astype(int)
-                    for low, high in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
-                        inside = slice(*(_frame(offset + at, len(both)) for at in (low, high)))
-                        yield Piece(
-                            Span(span.start + low, span.start + high),
-                            self._spans_before + index,
-                            self._windows_before,
-                            local,
-                            float(both[inside].mean()) if len(both[inside]) else 0.0,
-                            self._embedding(features, offset + low, offset + high),
-                        )
-            offset += len(sound)
-
     def _embedding(self, features: torch.Tensor | None, start: int, stop: int) -> NDArray[np.float32] | None:
-        """The vector, of length 1, of samples `start` to `stop` of the window."""
+        """The vector, of length 1, of samples `start` to `stop` of the span."""
         if features is None or stop - start < MIN_EMBEDDED:
             return None
-        if (start, stop) not in self._vectors:
-            first = -(-start // HOP_SAMPLES)
-            own = features[first : (stop - WINDOW_SAMPLES) // HOP_SAMPLES + 1]
-            vector = self._speaker((own - own.mean(0))[None])[0]
-            self._vectors[start, stop] = (vector / vector.norm().clamp(min=1e-6)).numpy()
-        return self._vectors[start, stop]
+        first = -(-start // HOP_SAMPLES)
+        own = features[first : (stop - WINDOW_SAMPLES) // HOP_SAMPLES + 1]
+        vector = self._speaker((own - own.mean(0))[None])[0]
+        return np.asarray((vector / vector.norm().clamp(min=1e-6)).numpy())
+
+
+def _shortened(runs: list[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+    """The same stretches in parts of at most `MAX_PIECE`."""
+    for start, stop, local in runs:
+        cuts = np.linspace(start, stop, max(1, -(-(stop - start) // MAX_PIECE)) + 1).astype(int).tolist()
+        yield from ((low, high, local) for low, high in pairwise(cuts))
+
+
+def _mean(both: NDArray[np.float64], start: int, stop: int) -> float:
+    """The mean of `both`, of frames, over samples `start` to `stop`."""
+    inside = both[_frame(start, len(both)) : _frame(stop, len(both))]
+    return float(inside.mean()) if len(inside) else 0.0
 
 
 def _frame(sample: int, frames: int) -> int:
-    """The frame of the segmentation network whose middle is nearest to a sample of its window."""
+    """The frame of the segmentation network whose middle is nearest to a sample of its span."""
     return min(frames, max(0, round((sample - 495) / FRAME_SAMPLES)))
 
 

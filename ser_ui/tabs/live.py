@@ -14,7 +14,7 @@ from ser_ui.theme import ASSETS
 NAME = "live"
 SOURCES = ASSETS / "live"
 SCRIPTS = (  # in this order, one scope
-    *("shared/words", "shared/canvas", "shared/files"),
+    *("shared/words", "shared/canvas", "shared/files", "shared/voices"),
     *("live/capture", "live/connection", "live/spectrum", "live/drawing", "live/panels", "live/session"),
 )
 MAX_SOUND_S = 600.0  # audio that a page keeps in memory: 58 MB at 48 kHz

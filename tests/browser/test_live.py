@@ -19,6 +19,7 @@ from ser_core import Recognizer
 from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.export.json import to_dict
 from ser_core.recognition.live_engine import MAX_SESSIONS
+from ser_core.recognition.recording import VoiceOptions
 from ser_ui.tabs.live import SOURCES
 
 LABEL = re.compile(r"^(Neutral|Calm|Happy|Sad|Angry|Fearful|Disgust|Surprised|Not sure, .+)$")
@@ -91,7 +92,7 @@ def test_a_session_finds_what_its_sound_as_a_file_gives(playwright, server, mode
     assert result.received == result.sent == soundfile.info(result.wav).frames
     assert score["found"] >= 0.75
     assert score["invented"] == 0
-    by_file = to_dict(Recognizer.load(model).analyze_file(result.wav))
+    by_file = to_dict(Recognizer.load(model).analyze_file(result.wav, options=VoiceOptions()))
     assert live_page.differences(result.analysis["segments"], by_file["segments"]) == 0
     assert result.analysis["source"] == result.wav.name
     assert rows(page).count() == len(by_file["segments"])

@@ -70,6 +70,7 @@ def test_a_name_that_is_typed_is_everywhere_and_saved(opened):
     opened.get_by_label("Name of voice B").fill("  Ca\tller ")
     opened.keyboard.press("Tab")
     assert sorted(set(voices(opened))) == ["A", "Ca ller"]
+    expect(opened.locator("#answer h2")).to_contain_text(", Ca ller ")
     opened.locator("#timeline [data-part=format]").select_option("json")
     [entry] = json.loads(saved(opened, "Save results"))
     assert {one["voice"] for one in entry["segments"]} == {"A", "Ca ller"}
@@ -78,13 +79,17 @@ def test_a_name_that_is_typed_is_everywhere_and_saved(opened):
 
 
 def test_two_voices_are_joined_and_parted_again(opened):
-    before = voices(opened)
+    before, written = voices(opened), opened.locator("#answer h2").inner_text()
     opened.get_by_label("Join voice B with").select_option("A")
     assert set(voices(opened)) == {"A"}
     expect(rows(opened)).to_have_count(2)
+    verdict = opened.locator("#answer h2")
+    expect(verdict).not_to_contain_text("B ")
+    expect(verdict).to_contain_text("A ")
     choose_segment(opened, 1)
     click(opened, "Undo")
     assert voices(opened) == before
+    expect(verdict).to_have_text(written)
 
 
 def test_a_segment_is_given_to_another_voice_and_to_a_new_one(opened):

@@ -51,6 +51,8 @@ def changed(folder, **fields):
         ("bad_description", lambda folder: (folder / voices.DESCRIPTION).write_text("[]")),
         ("newer_format", lambda folder: changed(folder, format=2)),
         ("hash_mismatch", lambda folder: changed(folder, sha256="0")),
+        ("not_found", lambda folder: (folder / voices.SPACE).unlink()),
+        ("hash_mismatch", lambda folder: shutil.copy(folder / voices.DESCRIPTION, folder / voices.SPACE)),
     ],
 )
 def test_what_cannot_be_used_is_named(copied, code, damage):

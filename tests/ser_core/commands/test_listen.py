@@ -17,6 +17,7 @@ from ser_core.audio import microphone
 from ser_core.audio.microphone import Device, Microphone, MicrophoneError, choose
 from ser_core.commands.cli import app
 from ser_core.commands.listen import Screen, interruptible, recorded, run_session
+from ser_core.recognition.diarization import default_diarizer
 from ser_core.recognition.live import Level
 from ser_core.recognition.live_engine import LiveEngine, LiveError
 from ser_core.recognition.recognizer import Recognizer
@@ -90,6 +91,18 @@ def test_what_is_heard_is_what_the_file_gives_and_is_shown_line_by_line(engine, 
         start, end, label, confidence = line.split()
         assert (start, end) == (f"{segment.start:.2f}", f"{segment.end:.2f}")
         assert (label, confidence) == (segment.label, f"{segment.confidence:.0%}")
+
+
+def test_with_voices_each_line_names_one(engine, capsys):
+    analysis = run_session(engine, SAMPLE_RATE, BLOCKS, Screen().show, "a.wav", default_diarizer())
+    assert [voice.name for voice in analysis.voices] == ["A"]
+    assert [line.split()[2] for line in capsys.readouterr().out.splitlines()] == ["A"] * 3
+
+
+def test_voices_that_cannot_be_told_apart_live_are_refused():
+    result = run("--voices", "3")
+    assert result.exit_code == 2
+    assert "--voices is auto or one, not '3'" in result.stderr
 
 
 def test_on_a_terminal_the_level_is_rewritten_in_place(monkeypatch, capsys):

@@ -113,3 +113,13 @@ def test_the_filterbank_of_the_features_is_kaldis():
     # A frame of the features is centred where the same frame of Kaldi begins.
     kaldi = fbank(torch.nn.functional.pad(set_level(samples, lengths)[0], (200, 200)))[:100]
     torch.testing.assert_close(features[0, BANDS:].T, kaldi - kaldi.mean(0), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("frames", [15, 99, 200, 201, 300])
+def test_onnx_runtime_gives_the_same(speaker, frames):
+    pytest.importorskip("onnxruntime", reason="an extra")
+    faster = voices.load_faster()
+    torch.manual_seed(frames)
+    features = 3 * torch.randn(1, frames, BANDS)
+    with torch.inference_mode():
+        torch.testing.assert_close(faster(features), speaker(features), rtol=1e-3, atol=1e-4)

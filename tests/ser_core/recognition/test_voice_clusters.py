@@ -1,13 +1,23 @@
 """Grouping pieces into voices, on vectors of which the truth is known."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ser_core.audio.vad import Span
-from ser_core.recognition.voice_clusters import MAX_POINTS, points_of, voices_of
+from ser_core.models.voice_space import VoiceSpace
+from ser_core.recognition import voice_clusters
+from ser_core.recognition.voice_clusters import MAX_POINTS, evidence, points_of
 from ser_core.recognition.voice_pieces import Piece
+
+# Of the vectors that `pieces_of` makes of 2 s: deviations of 0.026 within a voice, 0.046 between voices.
+SPACE = VoiceSpace(np.eye(192) / 0.026, np.full(192, 3.0))
+
+
+def voices_of(pieces: list[Piece], voices: int | None = None) -> list[int | None]:
+    return voice_clusters.voices_of(pieces, SPACE, voices)
 
 
 def pieces_of(voices: list[int], spread: float = 0.7, seconds: float = 2.0, seed: int = 0) -> list[Piece]:
@@ -19,13 +29,13 @@ def pieces_of(voices: list[int], spread: float = 0.7, seconds: float = 2.0, seed
         vector = unit[-1] + unit[voice] + spread * rng.normal(size=192) / np.sqrt(192)
         start = int(number * (seconds + 1) * 16_000)
         span = Span(start, start + int(seconds * 16_000))
-        made.append(Piece(span, number, number // 4, 0, 0.0, (vector / np.linalg.norm(vector)).astype("f4")))
+        made.append(Piece(span, number, 0, 0.0, (vector / np.linalg.norm(vector)).astype("f4")))
     return made
 
 
 def bare(span: Span, owner: int) -> Piece:
     """A piece that is too short for a vector."""
-    return Piece(span, owner, 0, 0, 0.0, None)
+    return Piece(span, owner, 0, 0.0, None)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -55,10 +65,21 @@ def test_voices_are_numbered_as_they_appear():
     assert found == [0] * 10 + [1] * 10 + [2] * 10
 
 
+def test_dividing_what_the_network_hears_as_one_voice_speaks_against_a_grouping():
+    pieces = [replace(piece, owner=0) for piece in pieces_of([0] * 4 + [1] * 4)]
+    heard_as_one, heard_as_two = pieces, [replace(p, local=number // 4) for number, p in enumerate(pieces)]
+    divided = np.repeat([0, 1], 4)
+    against = [evidence(points_of(heard), divided, SPACE) for heard in (heard_as_one, heard_as_two)]
+    assert against[0][2] == pytest.approx(16 / (28 + 3))  # of the pairs, with those that are trusted
+    assert against[1][2] == 0
+    assert against[0][0] == against[1][0] > 0
+    assert evidence(points_of(pieces), np.zeros(8, int), SPACE) == pytest.approx(0)
+
+
 def test_a_piece_between_two_voices_is_not_guessed():
     pieces = pieces_of([0] * 12 + [1] * 12, spread=0.3)
     middle = np.sum([piece.embedding for piece in pieces], axis=0)
-    between = Piece(Span(9_000_000, 9_010_000), 99, 9, 0, 0.0, middle / np.linalg.norm(middle))
+    between = Piece(Span(9_000_000, 9_010_000), 99, 0, 0.0, middle / np.linalg.norm(middle))
     assert voices_of([*pieces, between])[-1] is None
 
 
@@ -81,8 +102,9 @@ def test_a_recording_of_one_short_word_is_one_voice():
 def test_a_day_of_speech_takes_seconds_and_keeps_its_voices():
     voices = [number % 2 for number in range(20_000)]
     pieces = pieces_of(voices)
-    vectors = np.array([piece.embedding for piece in pieces], float)
-    assert len(points_of(vectors, np.full(len(pieces), 2.0)).vectors) <= MAX_POINTS
+    points = points_of(pieces)
+    assert len(points.vectors) <= MAX_POINTS
+    assert points.seconds.sum() == pytest.approx(40_000)
     start = time.monotonic()
     found = voices_of(pieces)
     assert time.monotonic() - start < 60
