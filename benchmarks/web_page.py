@@ -203,11 +203,10 @@ def renderer_mb() -> float:
     return max(sizes)
 
 
-def requests_after(log: Path, mark: str) -> list[str]:
-    """Addresses in Chromium's log of the network after the last one that contains `mark`."""
-    content = json.loads(log.read_text(encoding="utf-8"))  # complete once Chromium has ended
+def requests(log: Path) -> list[str]:
+    """Addresses of all requests in the log of the network of a Chromium that has ended, in order."""
+    content = json.loads(log.read_text(encoding="utf-8"))
     kind = content["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
     started = [event["params"] for event in content["events"] if event["type"] == kind and "params" in event]
     addresses = [parameters["url"] for parameters in started if "url" in parameters]
-    last = max(i for i, address in enumerate(addresses) if mark in address)
-    return [address for address in addresses[last + 1 :] if address.startswith(("http", "ws"))]
+    return [address for address in addresses if address.startswith(("http", "ws"))]

@@ -127,6 +127,13 @@ def written(samples: Samples, folder: Path, stem: str, kind: str) -> Path:
     return path
 
 
+def plain_wav(path: Path, folder: Path) -> Path:
+    """The samples of `path` as Python decodes them, as WAV at 16 kHz."""
+    target = folder / "plain.wav"
+    soundfile.write(target, decode(path).samples, SAMPLE_RATE, subtype="PCM_16")
+    return target
+
+
 def as_kinds(paths: Sequence[Path], folder: Path, each: int) -> Iterator[tuple[str, Path]]:
     """The kind and the file of the first clips of every corpus, `each` for each of `KINDS`."""
     step = max(len(paths) // each, 1)

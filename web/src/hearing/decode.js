@@ -3,6 +3,7 @@
 
 import { ALL_FORMATS, AudioSampleSink, BlobSource, Input } from "../vendor/mediabunny.min.mjs";
 import { Downmix } from "./downmix.js";
+import { padding } from "./padding.js";
 
 // A file that cannot be heard; codes as in ser_core/errors.py.
 export class AudioError extends Error {
@@ -51,8 +52,9 @@ async function* streamed(file, limits, blockS) {
         if (!track) throw new AudioError("no_audio");
         if (!(await track.canDecode())) throw new Error("the browser has no decoder for this");
         checkHeader(track.sampleRate, track.numberOfChannels, await input.computeDuration(), limits);
+        const { before, frames, first = 0 } = await padding(file, track);
         let [pending, rate] = [[], 0];
-        let waiting = 0;
+        let [waiting, at, end] = [0, 0, null]; // frames; `end` is where the sound ends
         for await (const sample of new AudioSampleSink(track).samples()) {
             if (pending.length && sample.sampleRate !== rate) {
                 yield joined(pending, rate);
@@ -60,8 +62,10 @@ async function* streamed(file, limits, blockS) {
             }
             rate = sample.sampleRate;
             checkHeader(rate, sample.numberOfChannels, 0, limits);
-            const skipped = Math.min(Math.max(0, Math.round(-sample.timestamp * rate)), sample.numberOfFrames); // before zero: a codec's delay
-            pending.push(planes(sample).map((plane) => plane.subarray(skipped)));
+            end ??= before + frames - Math.max(first - sample.numberOfFrames, 0);
+            const early = Math.max(before - at, Math.round(-sample.timestamp * rate), 0); // before zero: a codec's delay
+            pending.push(planes(sample).map((plane) => plane.subarray(early, Math.max(end - at, 0))));
+            at += sample.numberOfFrames;
             waiting += sample.numberOfFrames;
             sample.close();
             if (waiting >= blockS * rate) {
