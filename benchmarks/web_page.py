@@ -21,6 +21,7 @@ from benchmarks.processes import tree
 
 READY = "body[data-state=ready]"
 LOADING_MS = 120_000
+STALLED_S = 60.0  # that a session which is fed may take longer than real time
 FILE_MS = 900_000  # the longest wait for a file
 POLLING_MS = 200
 ANSWER = "#answer[data-state=done], #answer[data-state=problem]"
@@ -172,6 +173,8 @@ def fed(
     while not page.evaluate(done):
         resident.append(renderer_mb())
         page.wait_for_timeout(1000)
+        if time.perf_counter() - began > seconds + STALLED_S:
+            raise RuntimeError(f"the session stalled: {page.evaluate('JSON.stringify(watched)')[-500:]}")
     took = time.perf_counter() - began
     events = page.evaluate("watched.events")
     return {
