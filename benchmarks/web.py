@@ -19,9 +19,10 @@ hour     memory of a live session of an hour, fed faster than real time
 
 import asyncio
 import json
+import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
@@ -54,39 +55,47 @@ TAIL_S = 2.0  # the page listens for so much longer than the microphone speaks
 HOUR_SPEED = 20.0  # times real time
 SMALL_CLIPS = 5  # that are analysed with the network off, and for its log
 
+PARTS = ("start", "network", "parity", "long", "live", "hour")
+
 Results = dict[str, Any]
 
 
 def main(
+    parts: Annotated[str, typer.Option(help="What is measured.")] = ",".join(PARTS),
     models: Annotated[str, typer.Option(help="Checkpoints in web/dist/.")] = "small,default",
     count: Annotated[int, typer.Option(help="Clips for the parity.")] = 200,
     each: Annotated[int, typer.Option(help="Clips as each other kind of file.")] = 24,
     minutes: Annotated[float, typer.Option(help="Length of the long files.")] = 10.0,
     speech_s: Annotated[float, typer.Option(help="Seconds of speech for the microphone.")] = 120.0,
-    hour_minutes: Annotated[float, typer.Option(help="Length of the hour; 0 leaves it out.")] = 60.0,
+    hour_minutes: Annotated[float, typer.Option(help="Length of the hour.")] = 60.0,
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     if not (DIST / "index.html").is_file():
         raise SystemExit("web/dist/ is missing: run `make web`")
-    report: Results = {"machine": machine(), "models": {}}
-    if results.is_file():  # a run for some models leaves the figures of others
-        report["models"] = json.loads(results.read_text(encoding="utf-8"))["models"]
+    report: Results = {"models": {}}
+    if results.is_file():  # a run of some parts leaves the figures of others
+        report = json.loads(results.read_text(encoding="utf-8"))
+    results.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         drawn = clips(count)
         with chromium(playwright) as browser:
-            report["browser"] = f"Chromium {browser.version}"
+            report |= {"machine": machine(), "browser": f"Chromium {browser.version}"}
+        measure: dict[str, Callable[[str], Results]] = {
+            "start": lambda model: starts(playwright, model),
+            "network": lambda model: network(playwright, model, drawn[:SMALL_CLIPS], folder),
+            "parity": lambda model: parity(playwright, model, drawn, each, folder),
+            "long": lambda model: long_files(playwright, model, drawn, minutes, folder),
+            "live": lambda model: conversation(playwright, model, speech_s, drawn, folder),
+            "hour": lambda model: hour(playwright, model, hour_minutes, drawn),
+        }
         for model in models.split(","):
-            report["models"][model] = figures = {}
-            figures["start"] = starts(playwright, model)
-            figures["network"] = network(playwright, model, drawn[:SMALL_CLIPS], folder)
-            figures |= files(playwright, model, drawn, each, minutes, folder)
-            figures["live"] = conversation(playwright, model, speech_s, drawn, folder)
-            if hour_minutes:
-                figures["hour"] = hour(playwright, model, hour_minutes, drawn)
-            print(json.dumps({model: figures}, indent=2), flush=True)
-            results.parent.mkdir(parents=True, exist_ok=True)
-            results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            for part in parts.split(","):
+                load = os.getloadavg()[0]  # of other programs: times are only worth something where it is low
+                figures = {"load_before": round(load, 1)} | measure[part](model)
+                report["models"].setdefault(model, {})[part] = figures
+                print(json.dumps({model: {part: figures}}, indent=2), flush=True)
+                results.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 def starts(playwright: Playwright, model: str) -> Results:
@@ -152,13 +161,10 @@ def network(playwright: Playwright, model: str, paths: Sequence[Path], folder: P
     }
 
 
-def files(
-    playwright: Playwright, model: str, drawn: Sequence[Path], each: int, minutes: float, folder: Path
-) -> Results:
-    """Parity of short and long files, and the speed with the long ones."""
+def parity(playwright: Playwright, model: str, drawn: Sequence[Path], each: int, folder: Path) -> Results:
+    """Parity of short files, by their kind."""
     recognizer = Recognizer.load(model, device="cpu")
-    stored, same, kinds, long = Parity(), Parity(), {kind: Parity() for kind in KINDS}, Parity()
-    speeds: dict[str, list[float]] = {"page": [], "python": []}
+    stored, same, kinds = Parity(), Parity(), {kind: Parity() for kind in KINDS}
     with serving(DIST) as address, chromium(playwright) as browser:
         page, _ = opened(browser.new_context(), address, model)
         for path in drawn:
@@ -167,22 +173,27 @@ def files(
             same.add(analysed(page, plain)[0], recognizer.analyze_file(plain))
         for kind, path in as_kinds(drawn, folder, each):
             kinds[kind].add(analysed(page, path)[0], recognizer.analyze_file(path))
+    by_kind = {"as stored": stored, "wav 16 kHz": same, **kinds}
+    return {kind: one.figures() for kind, one in by_kind.items()}
+
+
+def long_files(
+    playwright: Playwright, model: str, drawn: Sequence[Path], minutes: float, folder: Path
+) -> Results:
+    """Parity and speed of long files, the page and Python in turn."""
+    recognizer = Recognizer.load(model, device="cpu")
+    long = Parity()
+    speeds: dict[str, list[float]] = {"page": [], "python": []}
+    with serving(DIST) as address, chromium(playwright) as browser:
+        page, _ = opened(browser.new_context(), address, model)
         for seed, kind in zip(SEEDS, LONG_KINDS, strict=True):
             path = written(long_sound(drawn, minutes, seed), folder, f"long-{seed}", kind)
             result, took = analysed(page, path)
             began = time.perf_counter()
             long.add(result, recognizer.analyze_file(path))
-            speeds["python"].append(60 * minutes / (time.perf_counter() - began))
-            speeds["page"].append(60 * minutes / took)
-    return {
-        "parity": {
-            "as stored": stored.figures(),
-            "wav 16 kHz": same.figures(),
-            **{kind: one.figures() for kind, one in kinds.items()},
-            f"three files of {minutes:g} minutes": long.figures(),
-        },
-        "file_times_real_time": {who: [round(one, 1) for one in values] for who, values in speeds.items()},
-    }
+            speeds["python"].append(round(60 * minutes / (time.perf_counter() - began), 1))
+            speeds["page"].append(round(60 * minutes / took, 1))
+    return {"minutes": minutes, "parity": long.figures(), "times_real_time": speeds}
 
 
 def conversation(
