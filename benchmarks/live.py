@@ -135,12 +135,12 @@ def speech(clips: Sequence[Path], seed: int, seconds: float) -> NDArray[np.int16
     return np.round(sound.clip(-1, 1) * 32767).astype(np.int16)
 
 
-def plan(sound: NDArray[np.int16]) -> Talk:
-    """`sound` in frames, and the events that they must cause."""
-    resampler, stream = Resampler(CLIENT_RATE), SpeechStream()
+def plan(sound: NDArray[np.int16], rate: int = CLIENT_RATE) -> Talk:
+    """`sound` at `rate` Hz in frames of 100 ms, and the events that they must cause."""
+    resampler, stream = Resampler(rate), SpeechStream()
     frames, received, finals, spans = [], [], [], []
-    for number, at in enumerate(range(0, len(sound), FRAME_SAMPLES)):
-        samples = sound[at : at + FRAME_SAMPLES]
+    for number, at in enumerate(range(0, len(sound), length := round(rate / 10))):
+        samples = sound[at : at + length]
         frames.append(frame(number, samples))
         clips = stream.push(resampler.push(samples / np.float32(32768)))
         finals += [number] * len(clips)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnxruntime
 
 from ser_core import __version__
 from ser_core.checkpoint import bundle
@@ -44,7 +45,8 @@ LIVE = ("live/capture", "live/spectrum", "live/drawing", "live/panels", "live/se
 NAME = re.compile(r"^(?:async )?(?:function|class|const) (\w+)", re.MULTILINE)
 VARIABLE = re.compile(r"var\((--[\w-]+)")
 HASH_DIGITS = 12
-NOT_KEPT = ("service_worker.js", "README.md", "models/", "runtime.")  # by the service worker
+NOTICES = "ONNX-RUNTIME-NOTICES.txt"  # of what is compiled into ONNX Runtime
+NOT_KEPT = ("service_worker.js", "README.md", NOTICES, "models/", "runtime.")  # by the service worker
 
 
 def build(models: list[str], out: Path = DIST) -> None:
@@ -60,6 +62,7 @@ def build(models: list[str], out: Path = DIST) -> None:
     _scripts(out / "assets")
     _page(out)
     (out / "LICENCES.txt").write_text(licences(models), encoding="utf-8")
+    shutil.copy(Path(onnxruntime.__file__).with_name("ThirdPartyNotices.txt"), out / NOTICES)
     (out / "README.md").write_text(card(), encoding="utf-8")
     _service_worker(out)
 
@@ -235,18 +238,15 @@ def licences(models: list[str]) -> str:
         parts.append(f"Model {name}, version {described.version}: {described.licence}\n")
     for name in ("onnxruntime-web", "mediabunny", "@echogarden/fvad-wasm"):
         facts = json.loads((PACKAGES / name / "package.json").read_text(encoding="utf-8"))
-        text = PACKAGES / name / "LICENSE"
-        words = text.read_text(encoding="utf-8") if text.is_file() else _mit("Microsoft Corporation")
+        folder = PACKAGES / name
+        if name == "onnxruntime-web":  # its npm package has no text; that for Python is of the same source
+            folder = Path(onnxruntime.__file__).parent
+        words = (folder / "LICENSE").read_text(encoding="utf-8")
         source = facts.get("repository", {})
         source = source.get("url", "") if isinstance(source, dict) else source
         parts.append(f"{name} {facts['version']}: {facts['license']} ({source})\n\n{words}")
+    parts.append(f"What is compiled into ONNX Runtime: see {NOTICES}\n")
     return ("\n" + "-" * 78 + "\n\n").join(parts)
-
-
-def _mit(holder: str) -> str:
-    """The text of the MIT licence for a package that does not carry it."""
-    text = (WEB.parent / "LICENSE").read_text(encoding="utf-8")
-    return re.sub(r"Copyright \(c\).*", f"Copyright (c) {holder}", text)
 
 
 def card() -> str:

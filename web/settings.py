@@ -4,8 +4,9 @@ from dataclasses import asdict
 from typing import Any
 
 from ser_core.analysis import SCHEMA
-from ser_core.audio import quality, vad
-from ser_core.audio.decode import DecodeLimits
+from ser_core.audio import channels, quality, vad
+from ser_core.audio.decode import LARGEST_SAMPLE, DecodeLimits
+from ser_core.audio.stored import BLOCK_S
 from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.emotions import EMOTIONS, LABELS, UNKNOWN_COLOR
 from ser_core.export import csv
@@ -19,6 +20,7 @@ from ser_ui.words import PHRASES
 VAD = (
     *("FRAME_SAMPLES", "GAIN_TARGET_DB", "GAIN_MAX_DB", "QUIET_DB", "GAIN_RELEASE_DB"),
     *("BAND_BINS", "FIRST_BIN", "BANDS", "VOICE_BANDS", "RANGE_DB", "POWER_FLOOR"),
+    *("OFFSET_MIN", "OFFSET_FRAMES"),
     *("PEAKY_NATS", "MOVING_DB", "EVIDENCE_FRAMES", "EVIDENCE_WINDOW", "REACH_FRAMES"),
 )
 QUALITY = (
@@ -26,6 +28,7 @@ QUALITY = (
     *("NOISE_PERCENTILE", "MAX_SNR_DB", "LOUD_RANGE_DB", "AUDIBLE_RANGE_DB", "QUIET_DBFS", "CLIPPED_SHARE"),
     *("NOISY_DB", "TELEPHONE_HZ"),
 )
+CHANNELS = ("CANCELLED_SHARE", "CANCELLED_PIECE_S", "CANCELLED_LAG_S")
 FORMATS = ("json", "csv", "textgrid", "vtt")  # that the page writes
 PACKAGE_WORDS = ("live.", "audio.", "warning.")  # the library's messages that the page shows
 
@@ -37,6 +40,9 @@ def settings() -> dict[str, Any]:
         "sampleRate": SAMPLE_RATE,
         "vad": _vad(),
         "quality": _quality(),
+        "channels": {name: getattr(channels, name) for name in CHANNELS},
+        "blockS": BLOCK_S,
+        "largestSample": LARGEST_SAMPLE,
         "limits": asdict(DecodeLimits(max_duration_s=DECODE_LIMITS.max_duration_s)),
         "live": {"provisionalSamples": live.PROVISIONAL_SAMPLES, "levelSamples": live.LEVEL_SAMPLES},
         "keptS": MAX_SOUND_S,
@@ -57,14 +63,14 @@ def phrases() -> dict[str, dict[str, str]]:
 
 
 def _vad() -> dict[str, Any]:
-    builder = vad._SpanBuilder(options := vad.VadOptions())
+    options = vad.VadOptions()
     return {name: getattr(vad, name) for name in VAD} | {
         "SAMPLE_RATE": SAMPLE_RATE,
         "AGGRESSIVENESS": options.aggressiveness,
-        "PAD": builder._pad,
-        "MIN_SPEECH": builder._min_speech,
-        "MIN_SILENCE": builder._min_silence,
-        "MAX_SPEECH": builder._max_speech,
+        "PAD": options.pad_samples,
+        "MIN_SPEECH": options.min_speech_frames,
+        "MIN_SILENCE": options.min_silence_frames,
+        "MAX_SPEECH": options.max_speech_frames,
     }
 
 
@@ -79,8 +85,8 @@ def _quality() -> dict[str, Any]:
         "noisy": {"snr_db": 0.0},
         "telephone": {"bandwidth_hz": 0},
     }
-    sentences = {name: quality._warnings(**(good | fault))[0] for name, fault in faults.items()}
+    warnings = {name: quality.sentences(**(good | fault))[0] for name, fault in faults.items()}
     return {name: getattr(quality, name) for name in QUALITY} | {
         "SAMPLE_RATE": SAMPLE_RATE,
-        "WARNINGS": sentences,
+        "WARNINGS": warnings,
     }

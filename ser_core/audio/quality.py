@@ -95,7 +95,7 @@ class QualityMeter:
             clipped=round(clipped, 5),
             snr_db=round(snr_db, 1),
             bandwidth_hz=bandwidth_hz,
-            warnings=_warnings(peak_dbfs, clipped, snr_db, bandwidth_hz),
+            warnings=sentences(peak_dbfs, clipped, snr_db, bandwidth_hz),
         )
 
     def _level(self, percentile: float) -> int:
@@ -152,7 +152,8 @@ def _count_clipped(frames: NDArray[np.float32]) -> int:
     return int(inside.sum())
 
 
-def _warnings(peak_dbfs: float, clipped: float, snr_db: float, bandwidth_hz: int) -> tuple[str, ...]:
+def sentences(peak_dbfs: float, clipped: float, snr_db: float, bandwidth_hz: int) -> tuple[str, ...]:
+    """The warnings of such a recording, for people; the arguments are those of `Quality`."""
     if peak_dbfs <= FLOOR_DBFS:
         return ("Silent: the recording holds no sound at all. Check that the microphone is not muted.",)
     warnings = []

@@ -88,6 +88,26 @@ class VadOptions:
         if self.max_speech_s * 1000 < 2 * (self.min_speech_ms + self.speech_pad_ms + FRAME_MS):
             raise ValueError("max_speech_s must hold two times min_speech_ms and speech_pad_ms")
 
+    @property
+    def pad_samples(self) -> int:
+        """`speech_pad_ms` in samples."""
+        return self.speech_pad_ms * SAMPLE_RATE // 1000
+
+    @property
+    def min_speech_frames(self) -> int:
+        """`min_speech_ms` in frames."""
+        return max(1, ceil(self.min_speech_ms / FRAME_MS))
+
+    @property
+    def min_silence_frames(self) -> int:
+        """`min_silence_ms` in frames."""
+        return ceil(self.min_silence_ms / FRAME_MS)
+
+    @property
+    def max_speech_frames(self) -> int:
+        """Frames of the longest segment, which is `max_speech_s` long with its padding."""
+        return (int(self.max_speech_s * SAMPLE_RATE) - 2 * self.pad_samples) // FRAME_SAMPLES
+
 
 def segment(waveform: Waveform, options: VadOptions = VadOptions()) -> list[Span]:
     """Speech spans of `waveform`, in order, without overlap.
@@ -250,10 +270,9 @@ class _SpanBuilder:
     """Joins speech frames into spans: closes pauses, drops short bursts, pads, and cuts long segments."""
 
     def __init__(self, options: VadOptions) -> None:
-        self._pad = options.speech_pad_ms * SAMPLE_RATE // 1000
-        self._min_speech = max(1, ceil(options.min_speech_ms / FRAME_MS))  # in frames, as the two below
-        self._min_silence = ceil(options.min_silence_ms / FRAME_MS)
-        self._max_speech = (int(options.max_speech_s * SAMPLE_RATE) - 2 * self._pad) // FRAME_SAMPLES
+        self._pad = options.pad_samples
+        self._min_speech, self._min_silence = options.min_speech_frames, options.min_silence_frames
+        self._max_speech = options.max_speech_frames
         self._position = 0  # frames pushed
         self._frames: list[tuple[bool, float]] = []  # (speech, level in dB) since the start of the segment
         self._spoken = 0  # how many of these lie up to the last speech frame

@@ -87,7 +87,7 @@ def test_what_the_library_says_is_said_in_every_language(language):
     assert len(codes()) > 25
     for kind, code in codes():
         assert f"{LIBRARY}{kind}.{code}" in phrases, f"library.{language}.json has no {kind}.{code}"
-    faults = quality._warnings(-50.0, 1.0, 0.0, 100) + quality._warnings(-120.0, 0.0, 0.0, 0)
+    faults = quality.sentences(-50.0, 1.0, 0.0, 100) + quality.sentences(-120.0, 0.0, 0.0, 0)
     assert len(faults) == 5
     assert all(PHRASES[language].warning(fault) != fault for fault in faults)
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
+from static_page import ARGUMENTS, CHROMIUM
 from support import ROOT
 
 from web.serving import serving
 
-CHROMIUM = Path("/usr/bin/chromium")
 PACKAGES = ROOT / "web" / "node_modules"
 
 
@@ -47,24 +47,29 @@ def address(dist) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser(ravdess_angry, tmp_path_factory) -> Iterator[Browser]:
-    """Chromium whose microphone plays an angry voice."""
+def driver() -> Iterator[Playwright]:
+    """Playwright."""
     if not CHROMIUM.exists():
         pytest.skip(f"needs Chromium at {CHROMIUM}")
+    with sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def browser(driver, ravdess_angry, tmp_path_factory) -> Iterator[Browser]:
+    """Chromium whose microphone plays an angry voice."""
     import soundfile
     from support import write_wav
 
-    sound = write_wav(
-        tmp_path_factory.mktemp("sound") / "a.wav", soundfile.read(ravdess_angry, dtype="float32")[0]
+    folder = tmp_path_factory.mktemp("sound")
+    sound = write_wav(folder / "a.wav", soundfile.read(ravdess_angry, dtype="float32")[0])
+    chromium = driver.chromium.launch(
+        executable_path=str(CHROMIUM),
+        args=[
+            *ARGUMENTS,
+            *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+            f"--use-file-for-fake-audio-capture={sound}",
+        ],
     )
-    with sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=[
-                *("--no-sandbox", "--headless=new", "--disable-gpu", "--disable-background-networking"),
-                *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
-                f"--use-file-for-fake-audio-capture={sound}",
-            ],
-        )
-        yield chromium
-        chromium.close()
+    yield chromium
+    chromium.close()

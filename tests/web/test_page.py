@@ -3,13 +3,9 @@
 import json
 
 import pytest
+from static_page import ANSWER, LOADING_MS, READY, analysis
 
 from ser_core.recognition.recognizer import Recognizer
-
-READY = "body[data-state=ready]"
-ANSWER = "#answer[data-state=done], #answer[data-state=problem]"
-ANALYSIS = "import('./page/page.js').then((page) => page.analysis())"
-LOADING_S = 60_000  # ms
 
 
 @pytest.fixture
@@ -17,7 +13,7 @@ def page(browser, address):
     context = browser.new_context(permissions=["microphone"], viewport={"width": 400, "height": 800})
     page = context.new_page()
     page.goto(address)
-    page.wait_for_selector(READY, timeout=LOADING_S)
+    page.wait_for_selector(READY, timeout=LOADING_MS)
     yield page
     context.close()
 
@@ -27,7 +23,7 @@ def test_a_file_gives_the_segments_of_python_and_no_request(page, ravdess_angry)
     page.on("request", lambda request: request.url.startswith("http") and requests.append(request.url))
     page.set_input_files("#drop input", ravdess_angry)
     page.wait_for_selector(ANSWER)
-    ours = page.evaluate(ANALYSIS.replace("./", f"{page.url.rstrip('/')}/"))
+    ours = analysis(page)
     theirs = Recognizer.load("small").analyze_file(ravdess_angry)
     assert [(s["start"], s["end"], s["label"]) for s in ours["segments"]] == [
         (round(s.start, 3), round(s.end, 3), s.label) for s in theirs.segments
@@ -41,7 +37,7 @@ def test_a_file_gives_the_segments_of_python_and_no_request(page, ravdess_angry)
 def test_it_works_without_the_network(page, ravdess_angry):
     page.context.set_offline(True)
     page.reload()
-    page.wait_for_selector(READY, timeout=LOADING_S)
+    page.wait_for_selector(READY, timeout=LOADING_MS)
     page.set_input_files("#drop input", ravdess_angry)
     page.wait_for_selector("#answer[data-state=done]")
     assert page.inner_text("#answer h2").startswith("Angry")
@@ -52,7 +48,7 @@ def test_the_microphone_is_heard_without_a_request(page):
     requests = []
     page.on("request", lambda request: request.url.startswith("http") and requests.append(request.url))
     page.click("#live [data-part=main]")
-    page.wait_for_selector("#live [data-part=history] tr", timeout=LOADING_S)
+    page.wait_for_selector("#live [data-part=history] tr", timeout=LOADING_MS)
     page.click("#live [data-part=stop]")
     page.wait_for_selector("#live [data-part=summary]:not([hidden])")
     facts = page.inner_text("#live [data-part=summary] .facts").split()
@@ -77,7 +73,7 @@ def test_a_model_with_another_hash_is_refused(browser, address, dist):
     content[-1] ^= 1
     page.route(f"**/{name}", lambda route: route.fulfill(body=bytes(content)))
     page.goto(address)
-    page.wait_for_selector("body[data-state=failed]", timeout=LOADING_S)
+    page.wait_for_selector("body[data-state=failed]", timeout=LOADING_MS)
     assert "SHA-256" in page.inner_text("[data-page=status]")
     assert "verworfen" in page.inner_text("[data-page=status]")
     context.close()

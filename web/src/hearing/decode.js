@@ -2,9 +2,8 @@
 // browser (WebCodecs). Where that fails, `decodeWhole` asks the page to try `decodeAudioData`.
 
 import { ALL_FORMATS, AudioSampleSink, BlobSource, Input } from "../vendor/mediabunny.min.mjs";
-
-const BLOCK_S = 5;
-const CANCELLED_SHARE = 0.5; // see ser_core/audio/decode.py
+import { Downmix } from "./downmix.js";
+import { padding } from "./padding.js";
 
 // A file that cannot be heard; codes as in ser_core/errors.py.
 export class AudioError extends Error {
@@ -14,64 +13,48 @@ export class AudioError extends Error {
     }
 }
 
-// One channel of several: their mean, or the strongest where they cancel each other.
-class Downmix {
-    constructor() {
-        this.channel = null;
-    }
-
-    mix(channels) {
-        if (channels.length === 1) return channels[0];
-        const mono = channels[0].map((_, i) => channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length);
-        if (this.channel === null) {
-            const power = (samples) => samples.reduce((sum, x) => sum + x * x, 0);
-            const powers = channels.map(power);
-            const strongest = Math.max(...powers);
-            if (power(mono) < (CANCELLED_SHARE / channels.length) ** 2 * strongest) this.channel = powers.indexOf(strongest);
-        }
-        return this.channel === null ? mono : channels[Math.min(this.channel, channels.length - 1)];
-    }
-}
-
 function checkHeader(rate, channels, duration, limits) {
     if (!(rate >= limits.min_sample_rate && rate <= limits.max_sample_rate)) throw new AudioError("bad_sample_rate");
     if (channels > limits.max_channels) throw new AudioError("too_many_channels");
     if (duration > limits.max_duration_s) throw new AudioError("too_long");
 }
 
-// Yields {rate, samples} of a file, about BLOCK_S each; `warnings` gets the names of faults.
-export async function* decode(file, limits, warnings, decodeWhole) {
+// Yields {rate, samples} of a file, about settings.blockS each; `warnings` gets the names of faults.
+export async function* decode(file, settings, warnings, decodeWhole) {
     if (!file.size) throw new AudioError("empty");
-    const mix = new Downmix();
+    const { limits, largestSample, blockS } = settings;
+    const mix = new Downmix(settings.channels);
     let [read, some] = [0, false];
     const checked = ({ rate, channels }) => {
-        const samples = mix.mix(channels);
+        const samples = mix.mix(channels, rate);
         read += samples.length / rate;
         if (read > limits.max_duration_s) throw new AudioError("too_long");
-        if (!samples.every(Number.isFinite)) throw new AudioError("not_finite");
+        // NaN is not below it either. Resampling would make NaN of numbers that are far larger.
+        if (!samples.every((x) => Math.abs(x) < largestSample)) throw new AudioError("not_finite");
         some = true;
         return { rate, samples };
     };
     try {
-        for await (const block of streamed(file, limits)) yield checked(block);
+        for await (const block of streamed(file, limits, blockS)) yield checked(block);
     } catch (error) {
         if (error instanceof AudioError) throw error;
         if (some) warnings.push("Damaged");
-        else for (const block of await whole(file, limits, decodeWhole, error)) yield checked(block);
+        else for (const block of await whole(file, limits, blockS, decodeWhole, error)) yield checked(block);
     }
     if (read < limits.min_duration_s) throw new AudioError("too_short");
     if (mix.channel !== null) warnings.push("Channels cancel");
 }
 
-async function* streamed(file, limits) {
+async function* streamed(file, limits, blockS) {
     const input = new Input({ source: new BlobSource(file), formats: ALL_FORMATS });
     try {
         const track = await input.getPrimaryAudioTrack();
         if (!track) throw new AudioError("no_audio");
         if (!(await track.canDecode())) throw new Error("the browser has no decoder for this");
         checkHeader(track.sampleRate, track.numberOfChannels, await input.computeDuration(), limits);
+        const { before, frames, first = 0 } = await padding(file, track);
         let [pending, rate] = [[], 0];
-        let waiting = 0;
+        let [waiting, at, end] = [0, 0, null]; // frames; `end` is where the sound ends
         for await (const sample of new AudioSampleSink(track).samples()) {
             if (pending.length && sample.sampleRate !== rate) {
                 yield joined(pending, rate);
@@ -79,11 +62,13 @@ async function* streamed(file, limits) {
             }
             rate = sample.sampleRate;
             checkHeader(rate, sample.numberOfChannels, 0, limits);
-            const skipped = Math.min(Math.max(0, Math.round(-sample.timestamp * rate)), sample.numberOfFrames); // before zero: a codec's delay
-            pending.push(planes(sample).map((plane) => plane.subarray(skipped)));
+            end ??= before + frames - Math.max(first - sample.numberOfFrames, 0);
+            const early = Math.max(before - at, Math.round(-sample.timestamp * rate), 0); // before zero: a codec's delay
+            pending.push(planes(sample).map((plane) => plane.subarray(early, Math.max(end - at, 0))));
+            at += sample.numberOfFrames;
             waiting += sample.numberOfFrames;
             sample.close();
-            if (waiting >= BLOCK_S * rate) {
+            if (waiting >= blockS * rate) {
                 yield joined(pending, rate);
                 [pending, waiting] = [[], 0];
             }
@@ -115,7 +100,7 @@ function joined(pieces, rate) {
 }
 
 // The file decoded at once by the page, in pieces.
-async function whole(file, limits, decodeWhole, reason) {
+async function whole(file, limits, blockS, decodeWhole, reason) {
     const decoded = await decodeWhole(file);
     if (!decoded) {
         console.info(`this file cannot be read: ${reason.message}`);
@@ -123,7 +108,7 @@ async function whole(file, limits, decodeWhole, reason) {
     }
     const { rate, channels } = decoded;
     checkHeader(rate, channels.length, channels[0].length / rate, limits);
-    const length = BLOCK_S * rate;
+    const length = blockS * rate;
     return Array.from({ length: Math.ceil(channels[0].length / length) }, (_, i) => ({
         rate,
         channels: channels.map((channel) => channel.subarray(i * length, (i + 1) * length)),

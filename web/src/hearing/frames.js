@@ -5,6 +5,9 @@ import { hanning, PowerSpectrum } from "./fourier.js";
 
 const decibels = (power, floor) => 10 * Math.log10(Math.max(power, floor));
 
+// The mean of samples.
+export const mean = (samples) => samples.reduce((sum, x) => sum + x, 0) / samples.length;
+
 // webrtcvad, compiled to WASM: one detector that adapts to noise.
 class WebrtcVad {
     constructor(wasm, mode, sampleRate, frameSamples) {
@@ -33,6 +36,8 @@ export class FrameClassifier {
         this.webrtc = new WebrtcVad(wasm, AGGRESSIVENESS, SAMPLE_RATE, FRAME_SAMPLES);
         this.count = 0; // frames processed
         this.peakDb = -Infinity; // recent peak, plus the release since the first frame
+        this.offset = null; // mean of the recent samples
+        this.centred = new Float64Array(FRAME_SAMPLES); // the frame without it
         this.window = hanning(2 * FRAME_SAMPLES);
         this.pair = new Float64Array(2 * FRAME_SAMPLES); // the last frame and this one
         this.windowed = new Float64Array(2 * FRAME_SAMPLES);
@@ -45,8 +50,9 @@ export class FrameClassifier {
     }
 
     // {voiced, evident, level in dB} of a frame of FRAME_SAMPLES samples.
-    push(frame) {
+    push(samples) {
         const { QUIET_DB, POWER_FLOOR } = this.settings;
+        const frame = this.withoutOffset(samples);
         let [peak, power] = [0, 0];
         for (const x of frame) {
             peak = Math.max(peak, Math.abs(x));
@@ -59,6 +65,16 @@ export class FrameClassifier {
             evident: this.evidence(frame),
             level: decibels(power / frame.length, POWER_FLOOR),
         };
+    }
+
+    // The frame without the DC offset that was found so far.
+    withoutOffset(frame) {
+        const { OFFSET_MIN, OFFSET_FRAMES } = this.settings;
+        const average = mean(frame);
+        this.offset = this.offset === null ? average : this.offset + (average - this.offset) / OFFSET_FRAMES;
+        this.centred.set(frame);
+        if (Math.abs(this.offset) >= OFFSET_MIN) for (let i = 0; i < frame.length; i++) this.centred[i] -= this.offset;
+        return this.centred;
     }
 
     // Fills `pcm` with the frame, the recent peak brought to GAIN_TARGET_DB; returns the largest magnitude.

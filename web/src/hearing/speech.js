@@ -1,11 +1,12 @@
 // Cuts speech clips out of sound that arrives in blocks, as ser_core/audio/speech.py.
 
+import { mean } from "./frames.js";
 import { QualityMeter } from "./quality.js";
 import { Segmenter } from "./spans.js";
 
 export class SpeechStream {
     constructor(wasm, { vad, quality }) {
-        this.samplesRead = 0;
+        Object.assign(this, { samplesRead: 0, offsetMin: vad.OFFSET_MIN });
         this.segmenter = new Segmenter(wasm, vad);
         this.meter = new QualityMeter(quality);
         this.blocks = []; // the latest samples
@@ -35,6 +36,7 @@ export class SpeechStream {
         return openStart === null ? null : { start: openStart, end: Math.min(openEnd, this.samplesRead) };
     }
 
+    // The clip of a span, without a DC offset: it would count as level.
     cut(span) {
         const samples = new Float32Array(span.end - span.start);
         let at = this.first;
@@ -43,6 +45,8 @@ export class SpeechStream {
             if (from < to) samples.set(block.subarray(from, to), at + from - span.start);
             at += block.length;
         }
+        const offset = mean(samples);
+        if (Math.abs(offset) >= this.offsetMin) for (let i = 0; i < samples.length; i++) samples[i] -= offset;
         return { span, samples };
     }
 

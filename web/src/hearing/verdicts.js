@@ -2,6 +2,7 @@
 
 const NO_SPEECH = "no_speech";
 const UNKNOWN = "unknown";
+const ONE_VOICE = { voice: null, channel: null, overlap: false }; // of a segment: voices are not told apart here
 const [TIME_DIGITS, PROBABILITY_DIGITS] = [3, 4];
 
 const rounded = (value, digits) => Number(value.toFixed(digits));
@@ -48,6 +49,7 @@ export function segmentJson(segment) {
         ...verdictJson(segment),
         valence: rounded(segment.valence, PROBABILITY_DIGITS),
         arousal: rounded(segment.arousal, PROBABILITY_DIGITS),
+        ...ONE_VOICE,
     };
 }
 
@@ -61,6 +63,7 @@ export function analysisJson({ source, duration, quality, segments }, model, sch
         quality,
         segments: segments.map(segmentJson),
         summary: verdictJson(summarise(segments, model.threshold)),
+        voices: [],
         error: null,
     };
 }

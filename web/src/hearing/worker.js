@@ -58,7 +58,7 @@ async function analyse({ number, file }) {
         overview.push(samples);
         return judge(stream.push(samples));
     };
-    for await (const { rate, samples } of decode(file, settings.limits, warnings, decodeWhole)) {
+    for await (const { rate, samples } of decode(file, settings, warnings, decodeWhole)) {
         if (current !== number) return; // another file was opened
         if (resampler?.from !== rate) {
             if (resampler) await hear(resampler.flush());

@@ -16,10 +16,10 @@ function table(columns, rows) {
 
 function csv(analysis) {
     const source = inert(analysis.source);
-    const rows = analysis.segments.map(({ start, end, label, confidence, valence, arousal, probabilities }) => {
+    const rows = analysis.segments.map(({ start, end, label, confidence, valence, arousal, probabilities, overlap }) => {
         const numbers = { confidence, valence, arousal, ...probabilities };
         const shares = Object.entries(numbers).map(([name, value]) => [name, value.toFixed(4)]);
-        return { source, start: start.toFixed(3), end: end.toFixed(3), label, ...Object.fromEntries(shares) };
+        return { source, start: start.toFixed(3), end: end.toFixed(3), label, overlap, ...Object.fromEntries(shares) };
     });
     return table(settings.csvColumns, rows.length ? rows : [{ source, label: analysis.summary.label }]);
 }

@@ -143,7 +143,8 @@ export class RecordingTab {
             const expected = (axis) => settings.emotions.reduce((sum, one) => sum + (mean.probabilities[one.name] ?? 0) * one[axis], 0);
             const confidence = label === mean.label ? mean.confidence : mean.probabilities[label] ?? mean.confidence;
             const affect = { valence: expected("valence"), arousal: expected("arousal") };
-            return tidy({ start, end, label, confidence, probabilities: mean.probabilities, ...affect, checked });
+            const { voice, channel, overlap } = this.analysis.segments[of[0]];
+            return tidy({ start, end, label, confidence, probabilities: mean.probabilities, ...affect, voice, channel, overlap, checked });
         });
         return { ...this.analysis, segments, summary: tidy(summarise(segments, threshold)) };
     }
