@@ -22,7 +22,7 @@ CHANNELS = (AUTO, MIX, EACH)
 # how many there are: two equal voices in one phase have 2, one of two channels alone 1, one inverted 0.
 CANCELLED_SHARE = 0.67
 CANCELLED_PIECE_S = 2.0  # in which channels are compared
-CANCELLED_LAG_S = 1 / 4_000  # changes over it are compared as well, without the hum that channels may share
+CANCELLED_LAG_S = 1 / 4_000  # changes of changes over it are compared too, without a hum that channels share
 
 ENOUGH_SPEECH_S = 10.0  # in each of two channels, after which it is decided whether they differ
 MIN_SPEECH_S = 0.5  # in each of two channels that carry different speech
@@ -61,7 +61,8 @@ class Mixer:
         piece = round(CANCELLED_PIECE_S * sample_rate)
         for start in range(0, max(len(samples) - piece // 2, 1), piece):
             end = start + piece if len(samples) - start >= 1.5 * piece else len(samples)
-            for part in (samples[start:end], samples[start + lag : end] - samples[start : end - lag]):
+            changes = samples[start + lag : end] - samples[start : end - lag]
+            for part in (samples[start:end], changes[lag:] - changes[:-lag]):
                 part = part - part.mean(axis=0)  # (frame, channel)
                 power = np.einsum("fc,fc->c", part, part)
                 mixed = part.mean(axis=1)
