@@ -6,14 +6,17 @@ microphones: of the same voice they rise and fall together in both channels, of 
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ser_core.audio import faults
 from ser_core.audio.stored import Block
-from ser_core.audio.vad import FRAME_SAMPLES, Segmenter, Span
 from ser_core.audio.waveform import SAMPLE_RATE, Samples
+
+if TYPE_CHECKING:
+    from ser_core.audio.vad import Span
 
 AUTO, MIX, EACH = "auto", "mix", "each"
 CHANNELS = (AUTO, MIX, EACH)
@@ -27,7 +30,8 @@ CANCELLED_LAG_S = 1 / 4_000  # changes of changes over it are compared too, with
 ENOUGH_SPEECH_S = 10.0  # in each of two channels, after which it is decided whether they differ
 MIN_SPEECH_S = 0.5  # in each of two channels that carry different speech
 SCAN_S = 300.0  # of a recording, after which it is decided with what was heard
-WINDOW_FRAMES = 33  # of 30 ms: levels are compared second by second
+FRAME_SAMPLES = SAMPLE_RATE * 30 // 1000  # as the speech detector's
+WINDOW_FRAMES = 33  # levels are compared second by second
 RANGE_DB = 40.0  # levels so far below a channel's loud ones count as silence
 FLOOR_POWER = 1e-10  # mean square; -100 dBFS
 STEADY_DB = 1.0  # a second whose level deviates by less holds nothing that could rise and fall
@@ -77,6 +81,8 @@ def carry_different_speech(blocks: Iterable[NDArray[np.float32]]) -> bool:
 
     No more is read than is needed to tell: `ENOUGH_SPEECH_S` of speech in both channels, `SCAN_S` at most.
     """
+    from ser_core.audio.vad import Segmenter  # here: webrtcvad takes 3 MB, and most recordings are mixed
+
     segmenters = Segmenter(), Segmenter()
     spans: tuple[list[Span], list[Span]] = ([], [])
     measured: list[NDArray[np.float64]] = []  # (frame, channel) in dB
@@ -99,7 +105,7 @@ def carry_different_speech(blocks: Iterable[NDArray[np.float32]]) -> bool:
     return level_correlation(np.concatenate(measured), [*spans[0], *spans[1]]) < SAME_CORRELATION
 
 
-def level_correlation(levels: NDArray[np.float64], spans: Iterable[Span]) -> float:
+def level_correlation(levels: NDArray[np.float64], spans: "Iterable[Span]") -> float:
     """How far two channels rise and fall together in `spans`, -1 to 1: the mean over seconds with speech.
 
     `levels`: `(frame, channel)` in dB. A second in which one of them is steady counts as 0.
@@ -119,7 +125,7 @@ def level_correlation(levels: NDArray[np.float64], spans: Iterable[Span]) -> flo
     return total / seconds if seconds else 1.0
 
 
-def _speech_s(spans: Iterable[Span]) -> float:
+def _speech_s(spans: "Iterable[Span]") -> float:
     return sum(span.end - span.start for span in spans) / SAMPLE_RATE
 
 

@@ -157,8 +157,9 @@ def _checked(recording: Recording, limits: DecodeLimits) -> Iterator[Block]:
             raise faults.too_many_channels()
         read_s += block.duration_s
         _check_longest(read_s, limits, complete=False)
-        # NaN is not below it either. Resampling would make NaN of numbers that are far larger.
-        if not (np.abs(block.samples) < LARGEST_SAMPLE).all():
+        # NaN is neither. Resampling would make NaN of numbers that are far larger.
+        lowest, highest = block.samples.min(initial=0.0), block.samples.max(initial=0.0)
+        if not (lowest > -LARGEST_SAMPLE and highest < LARGEST_SAMPLE):
             raise AudioError(
                 "not_finite",
                 "The recording holds samples that are not numbers (NaN or infinity). Export it again.",
