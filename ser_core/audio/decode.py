@@ -165,6 +165,7 @@ def _checked(recording: Recording, limits: DecodeLimits) -> Iterator[Block]:
                 "The recording holds samples that are not numbers (NaN or infinity). Export it again.",
             )
         yield block
+        del block  # before the next one is read
     # The length is the header's, or libsndfile and FFmpeg counted it from the bytes that are there.
     declared_s = max(recording.duration_s or 0.0, read_s / recording.present)
     if read_s < MIN_SHARE_PRESENT * declared_s:
@@ -185,6 +186,7 @@ def _resampled(blocks: Iterator[Block], mix: Mixer) -> Iterator[Samples]:
                 yield resampler.flush()
             resampler, sample_rate = Resampler(block.sample_rate), block.sample_rate
         yield resampler.push(mix(block))
+        del block
     if resampler:
         yield resampler.flush()
 

@@ -210,7 +210,9 @@ def _blocks(
 
     def joined() -> Block:
         assert form
-        return Block(np.concatenate(parts, dtype=np.float32), form[1])
+        block = Block(np.concatenate(parts, dtype=np.float32), form[1])
+        parts.clear()  # before the block is used, which takes memory too
+        return block
 
     try:
         for packet in container.demux(track):
@@ -244,7 +246,7 @@ def _blocks(
                 for part in to_float.resample(frame):
                     parts.append(part.to_ndarray().reshape(-1, now[0]))
                     held += part.samples
-            if form and held >= block_frames(form[1]):
+            if form and held * min(form[0], 2) >= block_frames(form[1]):  # several channels: half as long
                 yield joined()
                 held, parts, read = 0, [], True
     except (av.FFmpegError, ValueError, IndexError):  # IndexError: a track that begins on the way (Ogg)
