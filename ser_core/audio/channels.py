@@ -73,7 +73,8 @@ class Mixer:
                 if not len(part):
                     continue
                 part = part - part.mean(axis=0)  # (frame, channel)
-                products = part.T @ part  # (channel, channel), sums of squares on its diagonal
+                # (channel, channel), sums of squares on its diagonal. BLAS would end a worker without memory.
+                products = np.einsum("fa,fb->ab", part, part)
                 power = products.diagonal()
                 if products.sum() < CANCELLED_SHARE**2 * power.max():  # of the sum of all channels
                     self._channel, self.warning = int(power.argmax()), faults.CANCELLED
