@@ -41,14 +41,18 @@ CLIPS = {
     "30 s MP3, 44.1 kHz stereo": (30, 44_100, 2, "MP3", "MPEG_LAYER_III"),
     "10 min FLAC, 16 kHz": (600, 16_000, 1, "FLAC", "PCM_16"),
 }
-# Ten minutes in the common formats, for the comparison of versions: container, codec, rate in Hz.
+# Ten minutes in the common formats, for the comparison of versions: container, codec, rate in Hz, channels.
 COMMON = {
-    "WAV": ("wav", "pcm_s16le", 44_100),
-    "FLAC": ("flac", "flac", 44_100),
-    "Opus": ("ogg", "libopus", 48_000),
-    "MP3": ("mp3", "libmp3lame", 44_100),
-    "M4A": ("ipod", "aac", 44_100),
-    "WebM": ("webm", "libopus", 48_000),
+    f"{name}, {layout}": (container, codec, rate, layout)
+    for layout in ("mono", "stereo")
+    for name, container, codec, rate in (
+        ("WAV", "wav", "pcm_s16le", 44_100),
+        ("FLAC", "flac", "flac", 44_100),
+        ("Opus", "ogg", "libopus", 48_000),
+        ("MP3", "mp3", "libmp3lame", 44_100),
+        ("M4A", "ipod", "aac", 44_100),
+        ("WebM", "webm", "libopus", 48_000),
+    )
 }
 READ = """
 import re, sys, time
@@ -76,7 +80,7 @@ def main(
 ) -> None:
     """Measures, prints and writes the results."""
     if before:
-        compare_versions(before, repeats)
+        compare_versions(before, repeats, OUT.with_name("decoder_versions.json") if out == OUT else out)
         return
     limits = WorkerLimits()
     report: dict[str, Any] = {"machine": machine(), "repeats": repeats, "limits": vars(limits)}
@@ -91,31 +95,42 @@ def main(
     typer.echo(table(report))
 
 
-def compare_versions(before: Path, repeats: int) -> None:
-    """Prints medians of processor time in s and of peak memory in MB, of the older version and of this."""
+def compare_versions(before: Path, repeats: int, out: Path) -> None:
+    """Prints and writes medians of processor time in s and of peak memory in MB, of both versions."""
     typer.echo(
-        f"{'10 min of':<12}{'s before':>10}{'now':>8}{'ratio':>8}{'MB before':>12}{'now':>8}{'ratio':>8}"
+        f"{'10 min of':<14}{'s before':>10}{'now':>8}{'ratio':>8}{'MB before':>12}{'now':>8}{'ratio':>8}"
     )
+    commit = ["git", "-C", str(before), "rev-parse", "--short", "HEAD"]
+    report: dict[str, Any] = {
+        "command": f"python -m benchmarks.decoder --before CHECKOUT --repeats {repeats}",
+        "before": subprocess.run(commit, capture_output=True, text=True, check=True).stdout.strip(),
+        "machine": machine(),
+        "formats": {},
+    }
     with TemporaryDirectory() as folder:
-        for name, (container, codec, rate) in COMMON.items():
-            path = encoded(Path(folder) / name, container, codec, rate)
+        for name, form in COMMON.items():
+            path = encoded(Path(folder) / name, *form)
             runs = [[read_in(checkout, path) for checkout in (before, ROOT)] for _ in range(repeats)]
             figures = []
-            for i in (1, 2):
+            for i, unit in ((1, "s"), (2, "mb")):
                 old, new = (median(run[version][i] for run in runs) for version in (0, 1))
                 figures.append(f"{old:>10.3f}{new:>10.3f}{new / old:>8.3f}")
+                medians = {f"{unit}_before": round(old, 3), unit: round(new, 3), f"{unit}_ratio": new / old}
+                report["formats"].setdefault(name, {}).update(medians)
             lengths = {run[version][0] for run in runs for version in (0, 1)}
             same = "" if len(lengths) == 1 else f"  samples: {lengths}"
-            typer.echo(f"{name:<10}{''.join(figures)}{same}")
+            typer.echo(f"{name:<12}{''.join(figures)}{same}")
+    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def encoded(path: Path, container: str, codec: str, rate: int) -> Path:
-    """Writes ten minutes of noise to `path` and returns it."""
-    noise = np.random.default_rng(0).uniform(-0.3, 0.3, (1, rate)).astype(np.float32)
+def encoded(path: Path, container: str, codec: str, rate: int, layout: str) -> Path:
+    """Writes ten minutes of noise to `path` and returns it; two channels share half of theirs."""
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, (2 if layout == "stereo" else 1, rate))
+    noise[-1] = (noise[0] + noise[-1]) / 2
     with av.open(path, "w", format=container) as output:
-        track = output.add_stream(codec, rate=rate, layout="mono")
+        track = output.add_stream(codec, rate=rate, layout=layout)
         for second in range(600):
-            frame = av.AudioFrame.from_ndarray(noise, format="fltp", layout="mono")
+            frame = av.AudioFrame.from_ndarray(noise.astype(np.float32), format="fltp", layout=layout)
             frame.sample_rate, frame.pts = rate, second * rate
             output.mux(track.encode(frame))
         output.mux(track.encode(None))

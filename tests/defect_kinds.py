@@ -112,11 +112,15 @@ KINDS = (
 )
 
 
-def tracks(levels: tuple[float, ...], default: int | None = None, container: str = "matroska") -> bytes:
+def tracks(
+    levels: tuple[float, ...], default: int | None = None, container: str = "matroska", codec: str = "aac"
+) -> bytes:
     """A video's sound tracks of these levels, each half a second longer than the one before."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
-        streams = [output.add_stream("aac", rate=48_000, layout="mono") for _ in levels]
+        streams = [output.add_stream(codec, rate=48_000, layout="mono") for _ in levels]
+        for stream in streams:
+            stream.codec_context.bit_rate = 64_000
         for number, stream in enumerate(streams):
             stream.disposition = Disposition.default if number == default else Disposition(0)
         for number, (stream, level) in enumerate(zip(streams, levels, strict=True)):

@@ -98,6 +98,20 @@ CASES = (
         "Several tracks",
         lambda: tracks((0.02, 0.5), container="avi"),
     ),
+    *(
+        Case(
+            f"{TRACKS}: the loudest is read",
+            where,
+            3.5,
+            "Several tracks",
+            partial(tracks, (0.02, 0.5), None, *form),
+        )
+        for where, form in (
+            ("WMV", ("asf", "wmav2")),
+            ("Ogg Opus", ("ogg", "libopus")),
+            ("MPEG-TS", ("mpegts", "mp2")),
+        )
+    ),
     Case(
         "several tracks: the default one is read",
         "MKV",

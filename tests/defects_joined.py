@@ -82,6 +82,30 @@ def cut_between_packets() -> bytes:
     return content[: len(content) * 57 // 100 // 188 * 188]
 
 
+def damaged(container: str, codec: str, removed: int = 0) -> bytes:
+    """A file in whose middle a byte was changed, or so many are missing."""
+    content = bytearray(of(container, codec))
+    middle = len(content) // 2
+    content[middle] ^= 1
+    del content[middle : middle + removed]
+    return bytes(content)
+
+
+def with_zeros() -> bytes:
+    """A WMA in whose middle 1.5 kB are zeros, as where a disk lost them."""
+    content = bytearray(of("WMA", "WMA 2"))
+    content[15_000:16_500] = bytes(1_500)
+    return bytes(content)
+
+
+def with_a_page_that_claims_more() -> bytes:
+    """An Ogg file one of whose pages declares more than the rest of the file."""
+    pages = ogg_pages(channels(1, 16_000, "OGG", "VORBIS"))
+    page = bytearray(pages[3])
+    page[27 : 27 + page[26]] = b"\xff" * page[26]
+    return b"".join([*pages[:3], bytes(page), *pages[4:]])
+
+
 def not_aligned(name: bytes) -> bytes:
     """A WAV with a chunk of odd length before the samples, and without the byte that should follow it."""
     content = pcm("WAV")
@@ -169,6 +193,7 @@ JOINED = (
             ("AMR", "AMR"),
             ("AMR", "AMR-WB"),
             ("Ogg", "FLAC"),
+            ("WMA", "WMA 2"),
             ("M4A, index behind", "AAC"),
             ("MP4 in fragments", "AAC"),
         )
@@ -205,6 +230,23 @@ JOINED = (
             b"no sound" * (MEBIBYTE // 8),
         )
     ),
+    *(
+        Case(
+            "a tag or zeros behind the sound",
+            f"AMR {codec}",
+            3.0,
+            "",
+            lambda codec=codec, tail=tail: of("AMR", codec) + tail,
+        )
+        for codec in ("AMR", "AMR-WB")
+        for tail in (b"TAG" + bytes(125), bytes(50_000), b"APETAGEX" + bytes(200))
+    ),
+    Case("damaged inside", "FLAC", 2.9, "Damaged", partial(damaged, "FLAC", "FLAC")),
+    Case("damaged inside", "FLAC", 2.9, "Damaged", partial(damaged, "FLAC", "FLAC", 100)),
+    Case("damaged inside", "AMR", 3.0, "Damaged", partial(damaged, "AMR", "AMR", 100)),
+    Case("damaged inside", "AMR-WB", 2.9, "Damaged", partial(damaged, "AMR", "AMR-WB", 100)),
+    Case("damaged inside", "WMA", 2.79, "Damaged", with_zeros),
+    Case("damaged inside", "Ogg Vorbis", 3.0, "Damaged", with_a_page_that_claims_more),
     Case("cut at its start", "MPEG-TS", 2.9, "", lambda: of("MPEG-TS", "AAC")[1000:]),
     Case("cut inside an index, or between packets", "MP4 in fragments", 2.56, "No end", cut_in_an_index),
     Case("cut inside an index, or between packets", "MPEG-TS", 1.7, "No end", cut_between_packets),

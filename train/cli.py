@@ -58,20 +58,25 @@ def corpora(
     ] = None,
     data: Data = DATA,
 ) -> None:
-    """Lists corpora with their clips, speakers, hours, classes, duplicates and problems."""
+    """Lists corpora with their clips, speakers, hours, classes, duplicates and problems.
+
+    Exit code: 0 if all clips can be trained on, 1 if training would refuse some.
+    """
     with _readable_errors():
-        surveys = []
+        surveys, refused = [], False
         for path in corpora_module.find(folder or data):
             try:
                 reading = corpora_module.load(path)
             except CorpusError as error:
                 typer.echo(f"error: {error}", err=True)
+                refused = True
                 continue
             surveys.append(corpora_module.inspect(reading, _progress(reading.corpus)))
             typer.echo(corpora_module.describe(surveys[-1]))
+            refused = refused or bool(surveys[-1].unreadable or surveys[-1].unusable)
         for line in corpora_module.describe_duplicates(corpora_module.duplicates_across(surveys)):
             typer.echo(f"in two corpora, {line}")
-        if not surveys:
+        if refused:
             raise typer.Exit(1)
 
 

@@ -6,14 +6,17 @@ microphones: of the same voice they rise and fall together in both channels, of 
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ser_core.audio import faults
 from ser_core.audio.stored import Block
-from ser_core.audio.vad import FRAME_SAMPLES, Segmenter, Span
 from ser_core.audio.waveform import SAMPLE_RATE, Samples
+
+if TYPE_CHECKING:
+    from ser_core.audio.vad import Span
 
 AUTO, MIX, EACH = "auto", "mix", "each"
 CHANNELS = (AUTO, MIX, EACH)
@@ -22,12 +25,14 @@ CHANNELS = (AUTO, MIX, EACH)
 # how many there are: two equal voices in one phase have 2, one of two channels alone 1, one inverted 0.
 CANCELLED_SHARE = 0.67
 CANCELLED_PIECE_S = 2.0  # in which channels are compared
-CANCELLED_LAG_S = 1 / 4_000  # changes over it are compared as well, without the hum that channels may share
+CANCELLED_RATE = 6_000  # frames a second that are looked at: enough for levels
+CANCELLED_LAG_S = 1 / 4_000  # changes of changes over it are compared too, without a hum that channels share
 
 ENOUGH_SPEECH_S = 10.0  # in each of two channels, after which it is decided whether they differ
 MIN_SPEECH_S = 0.5  # in each of two channels that carry different speech
 SCAN_S = 300.0  # of a recording, after which it is decided with what was heard
-WINDOW_FRAMES = 33  # of 30 ms: levels are compared second by second
+FRAME_SAMPLES = SAMPLE_RATE * 30 // 1000  # as the speech detector's
+WINDOW_FRAMES = 33  # levels are compared second by second
 RANGE_DB = 40.0  # levels so far below a channel's loud ones count as silence
 FLOOR_POWER = 1e-10  # mean square; -100 dBFS
 STEADY_DB = 1.0  # a second whose level deviates by less holds nothing that could rise and fall
@@ -47,7 +52,7 @@ class Mixer:
         channels = samples.shape[1]
         if channels == 1:
             return samples[:, 0]
-        mono: Samples = samples.mean(axis=1, dtype=np.float32)
+        mono = _mean(samples)
         start = 0
         if self._channel is None:
             start = self._cancelled_from(samples, block.sample_rate)
@@ -59,16 +64,31 @@ class Mixer:
         """Where `samples`, (frame, channel), begin to cancel; 0 and no channel where they do not."""
         lag = max(round(CANCELLED_LAG_S * sample_rate), 1)
         piece = round(CANCELLED_PIECE_S * sample_rate)
+        step = max(sample_rate // CANCELLED_RATE, 1)
         for start in range(0, max(len(samples) - piece // 2, 1), piece):
             end = start + piece if len(samples) - start >= 1.5 * piece else len(samples)
-            for part in (samples[start:end], samples[start + lag : end] - samples[start : end - lag]):
+            last = max(end - 2 * lag, start)
+            one, two, three = (samples[start + late : last + late : step] for late in (0, lag, 2 * lag))
+            for part in (one, three - 2 * two + one):
+                if not len(part):
+                    continue
                 part = part - part.mean(axis=0)  # (frame, channel)
-                power = np.einsum("fc,fc->c", part, part)
-                mixed = part.mean(axis=1)
-                if float(np.dot(mixed, mixed)) < (CANCELLED_SHARE / len(power)) ** 2 * power.max():
+                # (channel, channel), sums of squares on its diagonal. BLAS would end a worker without memory.
+                products = np.einsum("fa,fb->ab", part, part)
+                power = products.diagonal()
+                if products.sum() < CANCELLED_SHARE**2 * power.max():  # of the sum of all channels
                     self._channel, self.warning = int(power.argmax()), faults.CANCELLED
                     return start
         return 0
+
+
+def _mean(samples: Samples) -> Samples:
+    """The mean of the channels of `samples`, (frame, channel); numpy's is slow along so short an axis."""
+    mean: Samples = samples[:, 0] + samples[:, 1]
+    for channel in range(2, samples.shape[1]):
+        mean += samples[:, channel]
+    mean /= np.float32(samples.shape[1])
+    return mean
 
 
 def carry_different_speech(blocks: Iterable[NDArray[np.float32]]) -> bool:
@@ -76,6 +96,8 @@ def carry_different_speech(blocks: Iterable[NDArray[np.float32]]) -> bool:
 
     No more is read than is needed to tell: `ENOUGH_SPEECH_S` of speech in both channels, `SCAN_S` at most.
     """
+    from ser_core.audio.vad import Segmenter  # here: webrtcvad takes 3 MB, and most recordings are mixed
+
     segmenters = Segmenter(), Segmenter()
     spans: tuple[list[Span], list[Span]] = ([], [])
     measured: list[NDArray[np.float64]] = []  # (frame, channel) in dB
@@ -98,7 +120,7 @@ def carry_different_speech(blocks: Iterable[NDArray[np.float32]]) -> bool:
     return level_correlation(np.concatenate(measured), [*spans[0], *spans[1]]) < SAME_CORRELATION
 
 
-def level_correlation(levels: NDArray[np.float64], spans: Iterable[Span]) -> float:
+def level_correlation(levels: NDArray[np.float64], spans: "Iterable[Span]") -> float:
     """How far two channels rise and fall together in `spans`, -1 to 1: the mean over seconds with speech.
 
     `levels`: `(frame, channel)` in dB. A second in which one of them is steady counts as 0.
@@ -118,7 +140,7 @@ def level_correlation(levels: NDArray[np.float64], spans: Iterable[Span]) -> flo
     return total / seconds if seconds else 1.0
 
 
-def _speech_s(spans: Iterable[Span]) -> float:
+def _speech_s(spans: "Iterable[Span]") -> float:
     return sum(span.end - span.start for span in spans) / SAMPLE_RATE
 
 

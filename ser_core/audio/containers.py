@@ -15,13 +15,13 @@ from typing import BinaryIO
 
 import soundfile
 
-from ser_core.audio import boxes, faults, formats, ogg, sizes
+from ser_core.audio import amr, boxes, faults, formats, ogg, sizes
 from ser_core.audio.ffmpeg import with_av
 from ser_core.audio.sizes import Payload
 from ser_core.audio.stored import Block, Part, Recording, block_frames
 from ser_core.errors import AudioError
 
-BEHIND_S = 0.1  # sound behind the declared end that is worth a word
+BEHIND_S = 0.1  # sound behind the declared end, or that is missing, that is worth a word
 MAX_LINKS = 10_000  # of joined recordings
 
 # Which libsndfile is asked to read first. It takes the floats of an extensible W64 for integers.
@@ -60,6 +60,9 @@ def open_recording(file: BinaryIO) -> AbstractContextManager[Recording]:
 
 def _open(file: Part, kind: str, warnings: list[str]) -> AbstractContextManager[Recording]:
     """The one recording in `file`, a container of one `kind`."""
+    if kind == "amr":
+        file, damaged = amr.frames(file)
+        warnings = [*warnings, *([faults.DAMAGED] if damaged else [])]
     size = sizes.payload(file, kind) if kind in SIZED else None
     if size and kind != "wav" and size.declared != size.present and size.share == 1.0:
         file = file.part(0, size.start + size.present, sizes.true_size(kind, size))
@@ -125,7 +128,7 @@ def _with_soundfile(
             try:
                 samples = sound.read(frames, dtype="float32", always_2d=True)  # (frame, channel)
             except (soundfile.LibsndfileError, ValueError):  # ValueError: it stands behind its own end
-                yield from _rest(file, kind, read, sound.samplerate, warnings)
+                yield from _rest(file, kind, read, sound, warnings)
                 return
             if not len(samples):
                 return
@@ -139,16 +142,22 @@ def _with_soundfile(
         yield Recording(sound.samplerate, sound.channels, duration_s, blocks(), warnings, present)
 
 
-def _rest(file: Part, kind: str, frames: int, sample_rate: int, warnings: list[str]) -> Iterator[Block]:
+def _rest(
+    file: Part, kind: str, frames: int, sound: soundfile.SoundFile, warnings: list[str]
+) -> Iterator[Block]:
     """What FFmpeg reads behind the first `frames` of a file in which libsndfile failed."""
     try:
         with with_av(file, kind, warnings, None) as recording:
-            skip_s = frames / sample_rate
+            skip_s = frames / sound.samplerate
+            missing_s = sound.frames / sound.samplerate
             for block in recording.blocks:
+                missing_s -= block.duration_s
                 skip = min(round(skip_s * block.sample_rate), len(block.samples))
                 skip_s -= skip / block.sample_rate
                 if skip < len(block.samples):
                     yield Block(block.samples[skip:], block.sample_rate)
+            if missing_s >= BEHIND_S and not recording.warnings:
+                warnings.append(faults.NO_END)
     except AudioError:
         warnings.append(faults.DAMAGED)
 

@@ -157,13 +157,15 @@ def _checked(recording: Recording, limits: DecodeLimits) -> Iterator[Block]:
             raise faults.too_many_channels()
         read_s += block.duration_s
         _check_longest(read_s, limits, complete=False)
-        # NaN is not below it either. Resampling would make NaN of numbers that are far larger.
-        if not (np.abs(block.samples) < LARGEST_SAMPLE).all():
+        # NaN is neither. Resampling would make NaN of numbers that are far larger.
+        lowest, highest = block.samples.min(initial=0.0), block.samples.max(initial=0.0)
+        if not (lowest > -LARGEST_SAMPLE and highest < LARGEST_SAMPLE):
             raise AudioError(
                 "not_finite",
                 "The recording holds samples that are not numbers (NaN or infinity). Export it again.",
             )
         yield block
+        del block  # before the next one is read
     # The length is the header's, or libsndfile and FFmpeg counted it from the bytes that are there.
     declared_s = max(recording.duration_s or 0.0, read_s / recording.present)
     if read_s < MIN_SHARE_PRESENT * declared_s:
@@ -184,6 +186,7 @@ def _resampled(blocks: Iterator[Block], mix: Mixer) -> Iterator[Samples]:
                 yield resampler.flush()
             resampler, sample_rate = Resampler(block.sample_rate), block.sample_rate
         yield resampler.push(mix(block))
+        del block
     if resampler:
         yield resampler.flush()
 

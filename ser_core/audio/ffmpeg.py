@@ -24,6 +24,7 @@ from ser_core.errors import AudioError
 LOUDNESS_S = 60.0  # of each of several tracks, to tell which is the loudest
 MAX_TRACKS = 16
 SILENCE_POWER = 1e-9  # mean square; -90 dBFS
+GAP_S = 0.1  # between packets, from which on some are missing
 UNSIZED = ("aac", "amr", "mpegts")  # containers without a length; FFmpeg guesses one
 HEAD_BYTES = 16_384  # in which an MP3, AVI or WMA tells its length, if it does
 
@@ -83,7 +84,7 @@ def with_av(file: Part, kind: str, warnings: list[str], size: Payload | None) ->
             container = stack.enter_context(_open(file, kind))  # the other one may have been read
             warnings = [*warnings, faults.one_track(number, count)]
         track = container.streams.audio[number]
-        _check_codec(track)
+        _check_codec(track, cut)
         guess = faults.NO_END in warnings or _is_guess(kind, size)  # an Ogg without its end
         declared_s = None if guess else _length_s(container, track, kind, head, number)
         blocks = stack.enter_context(closing(_blocks(container, track, file, kind, warnings, cut)))
@@ -102,7 +103,10 @@ def _open(file: Part, kind: str) -> av.container.InputContainer:
         raise faults.corrupt() from None
 
 
-def _check_codec(track: av.AudioStream) -> None:
+def _check_codec(track: av.AudioStream, cut: bool = False) -> None:
+    """`cut`: the file ends too soon, perhaps where it names the codec."""
+    if cut and (track.codec_context is None or not track.rate):
+        raise faults.corrupt()
     if track.codec_context is None or track.codec_context.name not in CODECS:
         raise faults.unsupported("The sound in this file is coded in an unknown way")
     if not track.rate:
@@ -113,6 +117,8 @@ def _decoder(track: av.AudioStream) -> av.AudioCodecContext:
     """The decoder of a track: FFmpeg's choice, or a better one."""
     name = _BETTER.get(track.codec_context.name)
     if name is None:
+        if track.codec_context.name == "flac":  # else it makes noise of a damaged frame
+            track.codec_context.options = {"err_detect": "crccheck+explode"}
         return track.codec_context
     decoder = av.CodecContext.create(name, "r")
     assert isinstance(decoder, av.AudioCodecContext)
@@ -192,6 +198,10 @@ def _blocks(
     parts: list[NDArray[Any]] = []
     held, read = 0, False
     bad, inside = 0, 0  # packets that could not be decoded: since the last good one, and before it
+    first: int | None = None  # samples before the first frame of a FLAC, by its header
+    decoded = 0  # samples since then
+    gap = False  # whether FFmpeg left out some of a FLAC or WMA without a word
+    due: int | None = None  # when a WMA's next packet has to begin
     form: tuple[int, int, str] | None = None  # channels, rate, sample format
     to_float: av.AudioResampler | None = None
     last: av.Packet[Any] | None = None
@@ -200,11 +210,16 @@ def _blocks(
 
     def joined() -> Block:
         assert form
-        return Block(np.concatenate(parts, dtype=np.float32), form[1])
+        block = Block(np.concatenate(parts, dtype=np.float32), form[1])
+        parts.clear()  # before the block is used, which takes memory too
+        return block
 
     try:
         for packet in container.demux(track):
             last = packet if packet.size else last
+            if kind == "asf" and packet.pts is not None:
+                gap = gap or (due is not None and packet.pts > due)
+                due = packet.pts + (packet.duration or 0) + round(GAP_S / packet.time_base)
             try:
                 frames = decoder.decode(packet)
             except av.FFmpegError as error:
@@ -213,6 +228,11 @@ def _blocks(
                 bad += 1
                 continue
             for frame in frames:
+                if kind == "flac" and frame.pts is not None:
+                    first = frame.pts if first is None else first
+                    gap = gap or frame.pts > first + decoded
+                    decoded = frame.pts - first
+                decoded += frame.samples
                 if packet.size:  # not what the decoder still held
                     bad, inside = 0, inside + bad
                 now = (frame.layout.nb_channels, frame.sample_rate, frame.format.name)
@@ -226,7 +246,7 @@ def _blocks(
                 for part in to_float.resample(frame):
                     parts.append(part.to_ndarray().reshape(-1, now[0]))
                     held += part.samples
-            if form and held >= block_frames(form[1]):
+            if form and held * min(form[0], 2) >= block_frames(form[1]):  # several channels: half as long
                 yield joined()
                 held, parts, read = 0, [], True
     except (av.FFmpegError, ValueError, IndexError):  # IndexError: a track that begins on the way (Ogg)
@@ -236,7 +256,7 @@ def _blocks(
         read = True
     if bad and not read:
         raise faults.corrupt()
-    if inside > mpeg:
+    if inside > mpeg or gap:
         warnings.append(faults.DAMAGED)
     elif cut or (bad and not mpeg) or (last and _is_cut(last, track, file, kind)):
         warnings.append(faults.NO_END)

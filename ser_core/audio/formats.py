@@ -39,7 +39,12 @@ _MAGIC = (
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
 )
 # What else begins with a head of its own, where such files are joined.
-_HEADS = {"flac": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22"), "amr": re.compile(rb"#!AMR(?:-WB)?\n")}
+_HEADS = {
+    "flac": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22"),
+    "amr": re.compile(rb"#!AMR(?:-WB)?\n"),
+    "asf": re.compile(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"),
+}
+_HEAD_BYTES = 16  # of the longest of these
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 # The header of a sound track: scale, rate and, behind its start, length.
@@ -184,7 +189,7 @@ def asf_is_cut(file: BinaryIO, head: bytes) -> bool:
 
 
 def heads(file: BinaryIO, kind: str) -> list[int]:
-    """Where the recordings begin that are joined in a FLAC or AMR file; one place where it is no such."""
+    """Where the recordings begin that are joined in a FLAC, AMR or WMA file; else one place."""
     if kind not in _HEADS:
         return [0]
     found: dict[int, None] = {0: None}
@@ -193,7 +198,7 @@ def heads(file: BinaryIO, kind: str) -> list[int]:
     while chunk := file.read(CHUNK_BYTES):
         buffer += chunk
         found.update((base + head.start(), None) for head in _HEADS[kind].finditer(buffer))
-        base, buffer = base + len(buffer) - len(buffer[-8:]), buffer[-8:]
+        base, buffer = base + len(buffer) - len(buffer[-_HEAD_BYTES:]), buffer[-_HEAD_BYTES:]
     return list(found)
 
 

@@ -45,7 +45,7 @@ def links(file: Part) -> Links:
     """
     length = file.seek(0, os.SEEK_END)
     found: list[_Link] = []
-    begins, damaged = False, False
+    begins, damaged, short = False, False, False
     numbers: dict[bytes, int] = {}  # of the last page of each stream
     for at, page, size in _pages(file):
         flags, stream, number = page[5], page[14:18], int.from_bytes(page[18:22], "little")
@@ -58,8 +58,9 @@ def links(file: Part) -> Links:
             continue
         damaged = damaged or (stream in numbers and number != (numbers[stream] + 1) % 2**32)
         numbers[stream] = number
-        if len(page) == size:
-            damaged = damaged or page[22:26] != _checksum(page)
+        # Alone the last page may be cut: one that another follows claims too much.
+        damaged, short = damaged or short, len(page) < size
+        damaged = damaged or (not short and page[22:26] != _checksum(page))
         found[-1].last, found[-1].end, found[-1].ended = at, at + size, bool(flags & _LAST)
     if not found:
         return Links([file], whole=False, damaged=False)

@@ -85,6 +85,12 @@ class Part(io.RawIOBase, BinaryIO):
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         """Fills `buffer` as far as there are bytes; how many there were."""
+        if self._at >= self._patch[0] + len(self._patch[1]):  # as in nearly all calls of libsndfile
+            self._file.seek(self._start + self._at)
+            left = max(self._size - self._at, 0)
+            count: int = self._file.readinto(memoryview(buffer)[:left])  # type: ignore[attr-defined]
+            self._at += count
+            return count
         content = self.read(len(buffer))
         buffer[: len(content)] = content
         return len(content)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from ser_core.audio import formats
 from ser_core.errors import AudioError
 
+NO_SUFFIX = "without suffix"
+
 
 @dataclass(frozen=True)
 class Input:
@@ -66,7 +68,7 @@ def _in_folder(folder: str, inputs: Inputs) -> list[Input]:
             if formats.is_named_or_recording(path):
                 items.append(Input(path))
             else:
-                inputs.left_out[os.path.splitext(name)[1].lower() or "without suffix"] += 1
+                inputs.left_out[os.path.splitext(name)[1].lower() or NO_SUFFIX] += 1
     for error in refused:
         message = f"this folder cannot be read ({error.strerror}): check its permissions"
         items.append(Input(str(error.filename), AudioError("no_permission", message)))

@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ser_core.audio.formats import SUFFIXES, is_named_or_recording
+from ser_core.audio.formats import SUFFIXES
+from ser_core.commands import inputs
 from ser_core.emotions import LABELS, canonical
 from train.corpora.clip import UNKNOWN_SPEAKER, Clip, CorpusError
 from train.corpora.naming import FOLDER as LABEL_FILES
@@ -111,7 +112,9 @@ def _read(folder: Path) -> Reading:
         )
     recordings = recordings_in(folder)
     naming = naming_of(recordings)
-    return _by_naming(folder, recordings, naming) if naming else _by_folders(folder, recordings)
+    reading = _by_naming(folder, recordings, naming) if naming else _by_folders(folder, recordings)
+    remarks = inputs.expand([str(folder)]).remarks
+    return replace(reading, warnings=(*reading.warnings, *remarks))
 
 
 def find(folder: Path) -> list[Path]:
@@ -138,13 +141,8 @@ def find(folder: Path) -> list[Path]:
 
 
 def recordings_in(folder: Path) -> list[Path]:
-    """The audio files under `folder`, sorted; hidden files and folders are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and is_named_or_recording(path)
-    )
+    """The recordings under `folder`, sorted; hidden files and folders are left out, as `analyze` does."""
+    return sorted(Path(item.path) for item in inputs.expand([str(folder)]).items if not item.error)
 
 
 def naming_of(recordings: Sequence[Path]) -> Naming | None:

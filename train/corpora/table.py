@@ -51,7 +51,7 @@ def rows_of(table: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, st
             return len(set(_names(cells)) & set(columns))
 
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(SEPARATORS, key=found))
-        filled = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+        filled = [(reader.line_num, row) for row in reader if any(cell.strip(BLANK) for cell in row)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{table} is no CSV in UTF-8 ({error}): export it again") from None
     names = _names(filled[0][1]) if filled else []

@@ -33,7 +33,7 @@ class Length:
 def check_clips(clips: Iterable[Clip]) -> None:
     """Raises CorpusError, which names the first MAX_SHOWN clips that cannot be trained on and their number.
 
-    As quick as `python -m train corpora`: of WAV, FLAC and Ogg, headers and last samples are read.
+    As quick as `python -m train corpora`: of WAV and Ogg, headers and last samples are read.
     """
     every = list(dict.fromkeys(clips))
     with ThreadPoolExecutor() as pool:

@@ -7,6 +7,7 @@ such as `hf://datasets/USER/NAME`. Credentials are taken from where these client
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,13 +44,13 @@ class Recording:
 def expand(arguments: Sequence[str]) -> tuple[list[Recording], list[str]]:
     """The recordings that `arguments` name (files, folders, patterns, URLs of these), in order, each once.
 
-    Beside them what was left out of folders of this machine, a line each. Raises ListingError with code
+    Beside them what was left out of folders, a line each. Raises ListingError with code
     `not_listed`.
     """
     recordings: dict[str, Recording] = {}
     remarks: list[str] = []
     for argument in arguments:
-        for recording in _remote(argument) if "://" in argument else _local(argument, remarks):
+        for recording in _remote(argument, remarks) if "://" in argument else _local(argument, remarks):
             recordings.setdefault(recording.source, recording)
     return list(recordings.values()), remarks
 
@@ -102,13 +103,15 @@ def _local(argument: str, remarks: list[str]) -> Iterator[Recording]:
         yield Recording(item.path, os.path.abspath(item.path), size=size, error=error)
 
 
-def _remote(url: str) -> Iterator[Recording]:
+def _remote(url: str, remarks: list[str]) -> Iterator[Recording]:
+    left_out: Counter[str] = Counter()  # by name alone: to look at the content would fetch it
     try:
         system, path = _filesystem(url)
         matches = sorted(system.glob(path)) if "*" in path else [path]
-        files = [file for match in matches for file in _walk(system, match)]
+        files = [file for match in matches for file in _walk(system, match, left_out)]
     except (OSError, ValueError, ImportError) as error:
         raise ListingError("not_listed", f"{url} cannot be listed: {error}") from None
+    remarks += inputs.Inputs(left_out=left_out).remarks
     if not files:
         yield Recording(
             url.partition("?")[0],
@@ -121,16 +124,20 @@ def _remote(url: str) -> Iterator[Recording]:
         yield Recording(scheme + name.lstrip("/"), name, url, size)
 
 
-def _walk(system: Any, path: str) -> Iterator[tuple[str, int]]:
-    """Name and size in bytes of the recording at `path`, or of all recordings in that folder."""
+def _walk(system: Any, path: str, left_out: Counter[str]) -> Iterator[tuple[str, int]]:
+    """Name and size in bytes of the recording at `path`, or of all in that folder; others are counted."""
     if not system.isdir(path):
         if system.exists(path):
             yield path, system.info(path)["size"] or 0
         return
     for name, info in sorted(system.find(path, detail=True).items()):
         hidden = any(part.startswith(".") for part in name[len(path) :].split("/"))
-        if name.lower().endswith(formats.SUFFIXES) and not hidden:
+        if hidden:
+            continue
+        if name.lower().endswith(formats.SUFFIXES):
             yield name, info["size"] or 0
+        else:
+            left_out[os.path.splitext(name)[1].lower() or inputs.NO_SUFFIX] += 1
 
 
 def _filesystem(url: str) -> tuple[Any, str]:

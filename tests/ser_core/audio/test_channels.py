@@ -87,6 +87,32 @@ def test_inverted_channels_are_one_voice_and_said_to_cancel(tmp_path):
     assert warnings == [faults.CANCELLED]
 
 
+def test_two_seconds_of_inversion_are_heard(tmp_path):
+    voice = voices()[0][: 12 * SAMPLE_RATE]
+    other = voice.copy()
+    other[6 * SAMPLE_RATE : 8 * SAMPLE_RATE] *= -1
+    mixed, warnings = read(written(tmp_path / "turned.wav", voice, other), MIX)
+    np.testing.assert_allclose(mixed[6 * SAMPLE_RATE :], voice[6 * SAMPLE_RATE :], atol=1e-3)
+    assert warnings == [faults.CANCELLED]
+
+
+@pytest.mark.parametrize("hertz", [50, 60, 100])
+def test_a_loud_hum_in_both_channels_hides_no_inversion(tmp_path, hertz):
+    voice = voices()[0]
+    hum = 0.3 * np.sin(2 * np.pi * hertz * np.arange(len(voice)) / SAMPLE_RATE).astype(np.float32)
+    mixed, warnings = read(written(tmp_path / "hum.wav", 0.5 * voice + hum, hum - 0.5 * voice), MIX)
+    assert warnings == [faults.CANCELLED]
+    np.testing.assert_allclose(np.abs(mixed - hum), 0.5 * np.abs(voice), atol=1e-3)
+
+
+@pytest.mark.parametrize("sample_rate", [8_000, 22_050, 44_100, 96_000])
+def test_channels_of_any_rate_that_differ_do_not_cancel(tmp_path, sample_rate):
+    one, other = np.random.default_rng(0).normal(0, 0.1, (2, 5 * sample_rate)).astype(np.float32)
+    assert read(written(tmp_path / "apart.wav", one, other, sample_rate=sample_rate), MIX)[1] == []
+    turned = written(tmp_path / "turned.wav", one, 0.1 * other - one, sample_rate=sample_rate)
+    assert read(turned, MIX)[1] == [faults.CANCELLED]
+
+
 def test_channels_that_come_and_go(tmp_path):
     blocks = [np.ones((5, count), np.float32) * np.arange(1, count + 1) for count in (2, 1, 4)]
     fitted = [decode._with_channels(block, 2) for block in blocks]

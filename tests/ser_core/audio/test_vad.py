@@ -123,6 +123,16 @@ def test_silence_is_no_speech_with_or_without_dc(offset: float) -> None:
     assert segment(Waveform(np.full(5 * SAMPLE_RATE, offset, np.float32))) == []
 
 
+@pytest.mark.parametrize("offset", [0.05, -0.4])
+def test_a_voice_is_found_on_a_dc_offset_where_it_is_without(offset: float) -> None:
+    sound = 0.05 * np.concatenate([silence(1.0), voiced(2.0), silence(1.0)])
+    assert len(segment(Waveform(sound))) == 1
+    found, expected = segment(Waveform(sound + np.float32(offset))), segment(Waveform(sound))
+    assert len(found) == 1
+    assert found[0].start_s == pytest.approx(expected[0].start_s, abs=0.1)
+    assert found[0].end_s == pytest.approx(expected[0].end_s, abs=0.1)
+
+
 @pytest.mark.parametrize("gain_db", [0, -20, -37])
 def test_a_voice_is_found_loud_or_quiet_where_it_sounds(gain_db: float) -> None:
     sound = np.concatenate([np.zeros(16_000, np.float32), voiced(2.0), np.zeros(16_000, np.float32)])

@@ -166,11 +166,15 @@ def test_a_pattern_in_a_url_names_what_it_matches(calls):
     memory = fsspec.filesystem("memory")
     memory.put(str(calls), "/archive", recursive=True)
     try:
-        expanded, _ = recordings.expand(["memory://archive/0*.wav", "memory://archive/more"])
+        expanded, remarks = recordings.expand(["memory://archive/0*.wav", "memory://archive/more"])
+        memory.pipe_file("/archive/more/notes.txt", b"no recording")
+        left_out = recordings.expand(["memory://archive/more"])[1]
     finally:
         memory.rm("/archive", recursive=True)
     names = [recording.source.removeprefix("memory://archive/") for recording in expanded]
     assert names == [*(f"{number:02d}.wav" for number in range(10)), "more/x.wav"]
+    assert remarks == []
+    assert left_out == ["1 file was not looked at (.txt 1)"]
 
 
 def test_what_cannot_be_fetched_is_a_row(model, tmp_path, calls):

@@ -25,7 +25,7 @@ def test_the_survey_counts_and_goes_on_after_a_bad_corpus(tmp_path):
         recording(tmp_path / "emodb" / f"{name}.wav", seconds=1.2)
     tabled(tmp_path / "broken", "file,speaker\n")
     code, out, err = surveyed(tmp_path)
-    assert code == 0
+    assert code == 1
     assert "emodb: 3 clips, 2 speakers, 0.00 h, de, read by names as in EmoDB" in out
     assert "neutral 1, happy 1, angry 1" in out
     assert "broken/metadata.csv lacks the column emotion" in err
@@ -42,7 +42,7 @@ def test_the_survey_names_unreadable_files_and_duplicates(tmp_path):
     soundfile.write(cut, np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE), SAMPLE_RATE)
     cut.write_bytes(cut.read_bytes()[:8000])
     code, out, _ = surveyed(tmp_path)
-    assert code == 0
+    assert code == 1
     assert f"duplicates: {good} = {folder / 'JE_a01.wav'}" in out
     for name, reason in (("JK_a01.wav", "empty"), ("KL_a01.wav", "unsupported_format")):
         assert f"unreadable: {folder / name}: {reason}: " in out
@@ -100,13 +100,39 @@ def test_times_outside_of_their_recording_are_named_and_are_no_hours(tmp_path):
     )
     code, out, _ = surveyed(folder)
     path = folder / "a.wav"  # 0.25 s
-    assert code == 0
+    assert code == 1
     assert f"unusable: {path}: start 9 s is behind the end of the recording (0.25 s)" in out
     assert f"unusable: {path}: end 3600 s is behind the end of the recording (0.25 s)" in out
     assert f"unusable: {path}: the stretch 0.2 to 0.25 s holds less than 0.1 s" in out
     assert out.count("unusable") == 3  # times are rounded: 0.3 s is near enough
     found = corpora.inspect(corpora.load(folder))
     assert found.hours * 3600 == pytest.approx(0.2 + 0.05 + 0.15)
+
+
+def test_damage_in_the_middle_of_a_flac_is_found_before_training(tmp_path):
+    folder = tabled(tmp_path / "mine", STRETCHES + "whole.flac,1,joy,,\ndamaged.flac,1,fear,,\n")
+    for name in ("whole.flac", "damaged.flac"):
+        soundfile.write(folder / name, np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE), SAMPLE_RATE)
+    content = bytearray((folder / "damaged.flac").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "damaged.flac").write_bytes(content)
+    code, out, _ = surveyed(folder)
+    assert code == 0  # what is left of it can be trained on
+    assert out.count("in part") == 1
+    assert f"in part: {folder / 'damaged.flac'}: Damaged: " in out
+
+
+def test_what_is_no_recording_and_a_linked_folder_are_named(tmp_path):
+    folder = tmp_path / "mine"
+    recording(folder / "angry" / "a.wav").rename(folder / "angry" / "no suffix")
+    recording(folder / "sad" / "b.wav")
+    for name in ("notes.txt", "more.txt", "cover.jpg"):
+        (folder / "sad" / name).write_text("no sound", encoding="utf-8")
+    (folder / "happy").symlink_to(recording(tmp_path / "elsewhere" / "c.wav").parent)
+    out = surveyed(folder)[1]
+    assert "mine: 2 clips" in out
+    assert "3 files were not looked at (.txt 2, .jpg 1)" in out
+    assert f"{folder / 'happy'}: a linked folder, which is not followed" in out
 
 
 def test_a_stretch_behind_the_cut_of_a_recording_is_named(tmp_path):
