@@ -51,6 +51,7 @@ class Recipe:
     directions: int = 0  # principal directions of each branch's embedding that the heads read; 0: all
     other_voices: float = 0.0  # share of clips that the lone head hears moved towards another voice, 0 to 1
     members: int = 2  # networks that are averaged into a head
+    train_on_validation: bool = False  # where nothing is chosen by the validation part, with `sessions`
     sessions: int = 0  # virtual sessions per speaker, for the heads of a session-adaptive architecture
     schedule: Literal["one_cycle", "plateau"] = "one_cycle"
     patience: int = 0  # epochs without a lower validation loss before training stops; 0: no early stopping

@@ -70,11 +70,12 @@ def fit(
     if path.is_file():
         log.info("%s is finished", folder)
     elif recipe.sessions:
-        distilled = distil.fit_encoder(recipe, split.train, folder, cache) if recipe.teacher else None
+        clips = (*split.train, *split.validation) if recipe.train_on_validation else split.train
+        distilled = distil.fit_encoder(recipe, clips, folder, cache) if recipe.teacher else None
         embedder = Embedder(recipe, cache, model=distilled)
-        model = adaptive.fit_heads(recipe, split.train, embedder)
+        model = adaptive.fit_heads(recipe, clips, embedder)
         if recipe.encoder_epochs:
-            model = tune(model, recipe, split.train, embedder, folder)
+            model = tune(model, recipe, clips, embedder, folder)
         _report(model, recipe.epochs - 1, recipe, split, folder, cache)
     else:
         trainer = trainer_for(recipe, split, folder, device, devices, nodes)
@@ -170,7 +171,11 @@ def _test(saved: Bundle, recipe: Recipe, split: Split, folder: Path, cache: Feat
         validation = sessions.by_themselves(model, split.validation, validation_embeddings)
         predictions = sessions.by_themselves(model, split.test, embeddings)
         in_session = sessions.in_sessions(model, validation, validation_embeddings, sessions.every_emotion)
-        temperature = evaluate.temperature_of(evaluate.join([validation, in_session]))
+        temperature = (  # of clips that were trained on it would be too low: see benchmarks.left_out
+            1.0
+            if recipe.train_on_validation
+            else evaluate.temperature_of(evaluate.join([validation, in_session]))
+        )
     else:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         extract = FeatureExtractor(saved.features)
