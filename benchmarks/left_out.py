@@ -41,7 +41,7 @@ from train.recipe import Recipe
 from train.reports import evaluate, sessions
 from train.reports.evaluate import Predictions
 
-RECIPE = Path("train/recipes/whisper_campplus_seven.toml")
+RECIPE = Path("train/recipes/whisper_base_campplus_adaptive.toml")
 OUT = Path(__file__).parent / "results"
 CHOOSING = (0, 1)  # seeds of the sessions on which properties are chosen
 LOWS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # nats

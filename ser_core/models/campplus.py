@@ -8,7 +8,7 @@ Of clips of different lengths in one batch, `inside` `(batch, 1, frame)` is 1 fo
 without it, every frame counts.
 """
 
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -256,11 +256,14 @@ def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x * mask
 
 
-def fold(model: nn.Module) -> nn.Module:
+Folded = TypeVar("Folded", CAMPlusPlus, MiddleBlock)
+
+
+def fold(model: Folded) -> Folded:
     """`model`, or a `MiddleBlock`, in evaluation mode, with each normalisation folded into the convolution
     that it follows. The output stays the same up to rounding.
     """
-    head = model.head
+    head: Head = model.head
     for part in [head, *head.layer1, *head.layer2]:
         for number in (1, 2):
             convolution, norm = getattr(part, f"conv{number}"), getattr(part, f"bn{number}")

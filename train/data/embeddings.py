@@ -57,7 +57,7 @@ class Embedder:
         self._cache, self._device = cache, device
         sources = [name for name in (recipe.pretrained, recipe.campplus_pretrained) if name]
         weights = source_digest([pretrained.locate(name) for name in sources])
-        self._key_parts = (code_version(EMBEDDING_CODE), weights, repr(recipe.options))
+        self._key_parts = (code_version(EMBEDDING_CODE), weights, recipe.architecture)
 
     def embeddings(self, clips: Sequence[Clip], copy: int = 0) -> Tensor:
         """Embeddings `(clip, size)`, float32; `copy` 0 is the recordings. Raises what `cache` raises."""

@@ -47,7 +47,11 @@ LEFT_OUT = """Of each corpus by itself: the network was not trained on it, and w
 properties are (the ends of its [gate](../../docs/accuracy.md#the-gate), its temperature and its modesty) was
 chosen on the *other* corpora. Sessions are of one voice. UAR in percent."""
 LEFT_OUT_KINDS = {"by_themselves": "clips by themselves", **SESSIONS}
-LEFT_OUT_MEANS = {"mean": "RAVDESS, EMOVO, nEMO, TESS: mean", "mean_of_all": "mean of all it was trained on"}
+LEFT_OUT_MEANS = {
+    "ravdess_5fold": "RAVDESS, actors left out, five folds",
+    "mean": "RAVDESS, EMOVO, nEMO, TESS: mean",
+    "mean_of_all": "mean of all it was trained on",
+}
 GATED_KINDS = {
     "every": "every emotion",
     "neutral": "mostly neutral",
@@ -75,15 +79,15 @@ def model_card(bundle: Bundle, origin: str) -> str:
         f"## Measured\n\n{_measured(protocols)}",
     ]
     calibration = bundle.metrics.get("calibration", {})
-    for name, result in protocols.items():
+    left_out = bundle.metrics.get("left_out", {})  # which then has the sessions of every kind
+    for name, protocol in protocols.items():
+        result = {key: value for key, value in protocol.items() if key != "in_sessions" or not left_out}
         if name == "leave_one_corpus_out":
-            parts.append(_corpora_out(result))
+            parts.append(_corpora_out(result, sessions=not left_out))
         else:
             parts.append(_by_clip(name, result, calibration if calibration.get("protocol") == name else {}))
-    if "left_out" in bundle.metrics:
-        parts.append(
-            f"### A corpus never heard, in sessions of each kind\n\n{_left_out(bundle.metrics['left_out'])}"
-        )
+    if left_out:
+        parts.append(f"### A corpus never heard, in sessions of each kind\n\n{left_out_table(left_out)}")
     if "gate" in bundle.metrics:
         told = gate_table(bundle.metrics["gate"])
         parts.append(f"### Sessions of one emotion, and of several\n\n{GATED}\n\n{told}")
@@ -94,7 +98,7 @@ def model_card(bundle: Bundle, origin: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _left_out(measured: Mapping[str, Any]) -> str:
+def left_out_table(measured: Mapping[str, Any]) -> str:
     """What `python -m benchmarks.left_out` measured: UAR, calibration and answers by corpus and kind."""
     names = {**{corpus: _with_language(corpus) for corpus in measured["corpora"]}, **LEFT_OUT_MEANS}
     rows = {**measured["corpora"], **{name: measured[name] for name in LEFT_OUT_MEANS if name in measured}}
@@ -268,15 +272,15 @@ def _speaker_word(name: str) -> str:
     return "actor" if name.startswith("ravdess_") else "speaker"
 
 
-def _corpora_out(result: Mapping[str, Any]) -> str:
+def _corpora_out(result: Mapping[str, Any], sessions: bool) -> str:
     corpora = {name: value for name, value in result.items() if isinstance(value, Mapping)}
     rows = "\n".join(
         f"| {_with_language(name)} | {len(value['classes'])} | {value['uar']:.1f} "
         f"| {_range(value['uar_ci95'])} ({value['speakers']}) | {value['uar_four_classes']:.1f} |"
         for name, value in corpora.items()
     )
-    sessions = ""
-    if all("in_sessions" in value for value in corpora.values()):
+    within = ""
+    if sessions and all("in_sessions" in value for value in corpora.values()):
         cells = "\n".join(
             f"| {name} | "
             + " | ".join(f"{value['in_sessions'][kind]['uar']:.1f}" for kind in SESSIONS)
@@ -284,7 +288,7 @@ def _corpora_out(result: Mapping[str, Any]) -> str:
             for name, value in corpora.items()
         )
         means = " | ".join(f"{result[f'mean_uar_{kind}']:.1f}" for kind in SESSIONS)
-        sessions = (
+        within = (
             f"\n\n{ADAPTS}\n\n| test corpus, UAR | {' | '.join(SESSIONS.values())} |\n|---|---|---|---|\n"
             f"{cells}\n| mean | {means} |"
         )
@@ -293,7 +297,7 @@ def _corpora_out(result: Mapping[str, Any]) -> str:
         "Trained on the other corpora, judged among the classes they share.\n\n"
         "| test corpus | classes | UAR | 95 % interval over speakers (how many) | UAR of four classes |\n"
         f"|---|---|---|---|---|\n{rows}\n\nMean UAR {result['mean_uar']:.1f}. {_by_language(corpora)}"
-        f"`{result['command']}`{sessions}"
+        f"`{result['command']}`{within}"
     )
 
 
