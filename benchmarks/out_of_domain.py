@@ -2,13 +2,13 @@
 
 `python -m benchmarks.out_of_domain` synthesises the sounds (noise, music, machines, animals, laughter) from
 fixed seeds, analyses each as a file, prints the table and writes benchmarks/results/out_of_domain.json. Real
-recordings of such sounds are likely to be harder.
+recordings are harder: those in `--recordings` are analysed too, and count by themselves.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -19,8 +19,10 @@ from ser_core import Recognizer
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform
 from ser_core.emotions import NO_SPEECH, UNKNOWN
 
+RECORDINGS = Path("../shared/sounds/ood_sounds")
 OUT = Path(__file__).parent / "results" / "out_of_domain.json"
 SECONDS = 4
+AUDIO_SUFFIXES = (".opus", ".flac", ".wav", ".ogg", ".mp3")
 SEEDS = 5  # sounds of each kind
 
 Samples = NDArray[np.float64]
@@ -173,6 +175,9 @@ KINDS: tuple[Callable[[np.random.Generator], Samples], ...] = (
 def main(
     model: Annotated[str, typer.Option(help="a name in checkpoints/, or a checkpoint's folder")] = "default",
     out: Annotated[Path, typer.Option(help="where the figures go")] = OUT,
+    recordings: Annotated[
+        Path, typer.Option(help="folder of recordings in which nobody speaks")
+    ] = RECORDINGS,
 ) -> None:
     """Prints and writes the labels for each kind of sound."""
     recognizer = Recognizer.load(model)
@@ -183,26 +188,35 @@ def main(
             sound = kind(np.random.default_rng(seed))
             samples = (0.5 * sound / np.abs(sound).max()).astype(np.float32)
             labels.append(recognizer.analyze(Waveform(samples)).summary.label)
-        rows[kind.__name__] = {
-            "no_speech": labels.count(NO_SPEECH),
-            "unknown": labels.count(UNKNOWN),
-            "emotions": [label for label in labels if label not in (NO_SPEECH, UNKNOWN)],
-        }
+        rows[kind.__name__] = _row(labels)
     confident = sum(len(row["emotions"]) for row in rows.values())
     total = len(KINDS) * SEEDS
-    result = {
+    result: dict[str, Any] = {
         "model": f"{recognizer.bundle.name} {recognizer.bundle.version}",
         "threshold": recognizer.bundle.threshold,
         "sounds": total,
         "confident_emotion_percent": round(100 * confident / total, 1),
-        "kinds": rows,
+        "kinds": dict(rows),
     }
+    if recordings.is_dir():
+        files = sorted(path for path in recordings.iterdir() if path.suffix in AUDIO_SUFFIXES)
+        rows["recordings"] = _row([recognizer.analyze_file(path).summary.label for path in files])
+        result["recordings"] = {"files": len(files)} | rows["recordings"]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     typer.echo(f"{'sound':<16}{'no speech':>10}{'unknown':>9}  emotions")
     for name, row in rows.items():
         typer.echo(f"{name:<16}{row['no_speech']:>10}{row['unknown']:>9}  {', '.join(row['emotions'])}")
     typer.echo(f"{confident} of {total} sounds get a confident emotion ({100 * confident / total:.1f} %)")
+
+
+def _row(labels: Sequence[str]) -> dict[str, Any]:
+    """How many sounds are no speech and how many unknown, and the emotions of the others."""
+    return {
+        "no_speech": labels.count(NO_SPEECH),
+        "unknown": labels.count(UNKNOWN),
+        "emotions": [label for label in labels if label not in (NO_SPEECH, UNKNOWN)],
+    }
 
 
 def _notes(rng: np.random.Generator, tone: Callable[[float, Samples], Samples], seconds: float) -> Samples:

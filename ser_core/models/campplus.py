@@ -239,17 +239,22 @@ class MiddleBlock(nn.Module):
             {name: whole.xvector[name] for name in ("tdnn", "block1", "transit1", "block2")}
         )
 
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Hidden states `(batch, step, 1024)` of 20 ms, and the mask `(batch, step)` of valid ones.
 
-        `features` `(batch, 80, frame)`: as of `CAMPlusPlus`, transposed; `lengths` in frames.
+        `features` `(batch, 80, frame)`: as of `CAMPlusPlus`, transposed; `lengths` in frames, by default all.
         """
-        inside = frame_mask(lengths, features.shape[-1])[:, None]
-        x = self.head((features * inside)[:, None], inside.to(features.dtype))
-        valid = frame_mask((lengths + 1) // 2, (features.shape[-1] + 1) // 2)
-        steps = valid[:, None].to(features.dtype)
-        x = self.xvector["transit1"](self.xvector["block1"](self.xvector["tdnn"](x) * steps, steps))
-        return self.xvector["block2"](x, steps).transpose(1, 2), valid
+        frames = features.shape[-1]
+        inside = steps = None
+        valid = features.new_ones(len(features), (frames + 1) // 2, dtype=torch.bool)
+        if lengths is not None:
+            inside = frame_mask(lengths, frames)[:, None].to(features.dtype)
+            valid = frame_mask((lengths + 1) // 2, (frames + 1) // 2)
+            steps = valid[:, None].to(features.dtype)
+        x = self.head(_masked(features, inside)[:, None], inside)
+        x = self.xvector["block1"](_masked(self.xvector["tdnn"](x), steps), steps)
+        x = self.xvector["block2"](self.xvector["transit1"](x), steps)
+        return x.transpose(1, 2), valid
 
 
 def _masked(x: Tensor, mask: Tensor | None) -> Tensor:

@@ -43,7 +43,8 @@ class PackedEmbedder:
             return embeddings
         clips = [row[None, BANDS:, :length] for row, length in zip(features, lengths.tolist(), strict=True)]
         voices = [
-            mean_and_deviation(*self._campplus(clip, lengths[i : i + 1])) for i, clip in enumerate(clips)
+            mean_and_deviation(*self._campplus(row[None, BANDS:, :length]))
+            for row, length in zip(features, lengths.tolist(), strict=True)
         ]
         return torch.cat([embeddings, torch.cat(voices)], dim=-1)
 

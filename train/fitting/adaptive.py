@@ -18,7 +18,7 @@ from train.recipe import Recipe
 SESSION_CLIPS = (None, None, 8, 12, 20, 40)
 WARM_UP = 0.1  # share of the one-cycle schedule
 ROUNDS = 4  # iterations over class offsets and speaker means; they converge after about two
-FAMILIAR_SHARE = 0.99  # of the training clips that count as speech
+FAMILIAR_SHARE = 0.998  # of the training clips that count as speech
 FLOOR = 1e-3  # keeps deviations above zero
 
 
