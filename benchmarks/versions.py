@@ -1,7 +1,8 @@
 """Speed of an earlier version compared with this one: `python -m benchmarks.versions FOLDER`.
 
 FOLDER holds the earlier `ser_core` (`git archive COMMIT ser_core | tar x -C FOLDER`). Both run the present
-default checkpoint on the same ten minutes of speech, in processes that take turns.
+default checkpoint on the same ten minutes of speech, in processes that take turns. With `--checkpoint
+FOLDER/checkpoints/default` the earlier version runs its own.
 """
 
 import os
@@ -32,21 +33,25 @@ print(seconds)
 
 def main(
     folder: Annotated[Path, typer.Argument(help="Holds the earlier ser_core.")],
+    checkpoint: Annotated[Path, typer.Option(help="The earlier version's.")] = CHECKPOINTS / DEFAULT,
     minutes: Annotated[float, typer.Option(help="Length of the file.")] = 10.0,
     repeats: Annotated[int, typer.Option(help="Times each is measured.")] = 5,
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
         _, path, seconds = recording(Path(name), minutes)
-        rounds = [(speed(folder, path, seconds), speed(ROOT, path, seconds)) for _ in range(repeats)]
+        rounds = [
+            (speed(folder, checkpoint, path, seconds), speed(ROOT, CHECKPOINTS / DEFAULT, path, seconds))
+            for _ in range(repeats)
+        ]
     for which, speeds in zip((folder, "now"), zip(*rounds, strict=True), strict=True):
         print(f"{median(speeds):>9.1f} times real time: {which}")
     print(f"{median(now / then for then, now in rounds):>9.2f} times as fast")
 
 
-def speed(checkout: Path, path: Path, seconds: float) -> float:
+def speed(checkout: Path, checkpoint: Path, path: Path, seconds: float) -> float:
     """Times real time of the `ser_core` in `checkout`, without loading the model."""
     process = subprocess.run(
-        [sys.executable, "-c", CODE, str(CHECKPOINTS / DEFAULT), str(path)],
+        [sys.executable, "-c", CODE, str(checkpoint.resolve()), str(path)],
         cwd=checkout,
         env={**os.environ, "PYTHONPATH": str(checkout.resolve())},
         stdout=subprocess.PIPE,

@@ -5,8 +5,12 @@
 'neutral'
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime, where it is installed, would keep a device's number and send what it measures.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from ser_core.analysis import Analysis, Segment, Verdict, Voice

@@ -54,14 +54,15 @@ def test_metrics_that_the_predictions_do_not_give_are_caught(metrics, recomputed
 
 
 def test_the_card_says_how_far_it_can_be_believed_of_strangers(metrics):
-    calibration, temperature = metrics["calibration"], bundles.read(DEFAULT).temperature
+    calibration, shipped = metrics["calibration"], bundles.read(DEFAULT)
+    temperature, threshold = shipped.temperature, shipped.threshold
     card = (CHECKPOINTS / DEFAULT / "README.md").read_text(encoding="utf-8")
     assert set(calibration["strangers"]) == CORPORA
     for corpus, values in calibration["strangers"].items():
         run = RESULTS / "leave_one_corpus_out" / f"without_{corpus}"
-        again = checkpoint.calibration(evaluate.read(run / "predictions.csv"), temperature)
+        again = checkpoint.calibration(evaluate.read(run / "predictions.csv"), temperature, threshold)
         in_session = evaluate.read(run / sessions.file_of("every_emotion"))
-        assert values == again | {"in_sessions": checkpoint.calibration(in_session, temperature)}
+        assert values == again | {"in_sessions": checkpoint.calibration(in_session, temperature, threshold)}
         assert f"{again['answered']:.0f}, {again['accuracy_of_answered']:.0f}, {again['ece']:.2f} |" in card
 
 

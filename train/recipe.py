@@ -25,7 +25,6 @@ class Recipe:
     name: str
     architecture: str
     pretrained: str = ""  # weights: a file, relative to the working folder, or a published name
-    campplus_pretrained: str = ""  # the weights of a CAM++ branch: a file
     options: dict[str, Any] = field(default_factory=dict)  # of the architecture
     corpora: tuple[str, ...] = CORPORA
     left_out_speakers: tuple[str, ...] = ()  # never trained on nor tested: "crema_d/1012"
@@ -56,6 +55,7 @@ class Recipe:
     schedule: Literal["one_cycle", "plateau"] = "one_cycle"
     patience: int = 0  # epochs without a lower validation loss before training stops; 0: no early stopping
     seed: int = 0
+    campplus_pretrained: str = ""  # the weights of a CAM++ branch: a file
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:

@@ -88,7 +88,7 @@ class KaldiFilterbank(nn.Module):
     """Kaldi's log mel filterbank, with the mean of each band taken away, as speaker encoders read it.
 
     Each frame's mean is removed, then come pre-emphasis, Povey's window and a Fourier transform. All four are
-    linear: together they are one convolution. Frame `i` covers the window around sample `i * hop_length`, as
+    linear: together they are one matrix. Frame `i` covers the window around sample `i * hop_length`, as
     in the log-mel features; Kaldi's own frames begin there.
     """
 
@@ -108,14 +108,15 @@ class KaldiFilterbank(nn.Module):
         )
         self.kernels: Tensor
         self.bank: Tensor
-        self.register_buffer("kernels", (waves @ frames.T).float()[:, None], persistent=False)
+        self.register_buffer("kernels", (waves @ frames.T).float(), persistent=False)  # (wave, sample)
         self.register_buffer("bank", bank.float(), persistent=False)  # (band, frequency)
 
     def forward(self, samples: Tensor, valid: Tensor) -> Tensor:
         """Features `(batch, band, frame)` of `samples` `(batch, n_samples)`; `valid` `(batch, 1, frame)`."""
         frames = valid.shape[-1]
         padded = F.pad(samples, (self.window // 2, self.window // 2))
-        real, imaginary = F.conv1d(padded[:, None], self.kernels, stride=self.hop_length).chunk(2, dim=1)
+        windows = padded.unfold(-1, self.window, self.hop_length)  # (batch, frame, sample)
+        real, imaginary = (self.kernels @ windows.transpose(1, 2)).chunk(2, dim=1)
         power = self.bank @ (real.square() + imaginary.square())[..., :frames]
         logarithm = power.clamp(min=KALDI_FLOOR).log()
         mean = (logarithm * valid).sum(-1, keepdim=True) / valid.sum(-1, keepdim=True)

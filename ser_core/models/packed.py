@@ -19,6 +19,8 @@ from ser_core.models.whisper import EncoderLayer
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 
 # oneDNN, which multiplies in bfloat16, compiles code for each number of rows and caches some of it.
+# It does the same for each number of frames of a convolution, which takes as long as the convolution.
+FRAMES = 64  # the number of frames is a multiple of this
 ROWS = {torch.float32: 1, torch.bfloat16: 32}  # the number of rows is a multiple of this
 
 
@@ -41,12 +43,18 @@ class PackedEmbedder:
         embeddings = self._whisper(features[:, :BANDS], lengths)
         if self._campplus is None:
             return embeddings
-        clips = [row[None, BANDS:, :length] for row, length in zip(features, lengths.tolist(), strict=True)]
         voices = [
-            mean_and_deviation(*self._campplus(row[None, BANDS:, :length]))
+            self._voice(row[None, BANDS:, :length])
             for row, length in zip(features, lengths.tolist(), strict=True)
         ]
         return torch.cat([embeddings, torch.cat(voices)], dim=-1)
+
+    def _voice(self, clip: Tensor) -> Tensor:
+        """The part of the embedding that CAM++ gives of a filterbank `(1, 80, frame)`, `(1, 2048)`."""
+        assert self._campplus is not None
+        length = torch.tensor([clip.shape[-1]])
+        clip = F.pad(clip, (0, -clip.shape[-1] % FRAMES))
+        return mean_and_deviation(*self._campplus(clip, length))
 
     def _whisper(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The part of the embeddings that Whisper's layers give, of log-mel `(batch, 80, frame)`."""

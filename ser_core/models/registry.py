@@ -5,6 +5,7 @@ frames. Speech may have any length; padding beyond an utterance's length never c
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -45,9 +46,12 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "whisper_base": WhisperClassifier.base,
     "whisper_tiny_probe": WhisperProbe.tiny,
     "whisper_base_adaptive": WhisperAdaptive.base,
-    "whisper_base_campplus_adaptive": WhisperAdaptive.base_campplus,
+    "whisper_base_campplus_adaptive": partial(WhisperAdaptive.base, campplus=True),
     "whisper_tiny_distilled": WhisperAdaptive.distilled,
 }
+
+# Those that learn of a session while it goes on.
+ADAPTIVE = frozenset(name for name in ARCHITECTURES if name.endswith(("_adaptive", "_distilled")))
 
 # All random functions of `torch.nn.init` call one of these.
 RANDOM_INITS = ("kaiming_uniform_", "uniform_", "normal_")

@@ -38,11 +38,11 @@ class WhisperAdaptive(nn.Module):
     The embedding is the mean and deviation over time of the upper hidden states of the encoder.
 
     `base` has the lower 4 of whisper-base's 6 layers, 14.3 M parameters; the upper ones may be tuned once the
-    heads are fitted (`train.fitting.tune`). `distilled`, for weak machines, has the stem and the lowest layer
-    of whisper-tiny with half its feed-forward cells, 1.9 M parameters with its heads; it is trained to give
-    what `base` hears as it was published (`train.fitting.distil`). `base_campplus` is `base` with a second
-    branch, the lower part of the speaker encoder CAM++ (`campplus.MiddleBlock`, 3.7 M parameters). Its mean
-    and deviation over time stand in the embedding behind those of Whisper's layers.
+    heads are fitted (`train.fitting.tune`). With `campplus` it has a second branch, the lower part of the
+    speaker encoder CAM++ (`campplus.MiddleBlock`, 3.7 M parameters), whose mean and deviation over time stand
+    in the embedding behind those of Whisper's layers. `distilled`, for weak machines, has the stem and the
+    lowest layer of whisper-tiny with half its feed-forward cells, 1.9 M parameters with its heads; it is
+    trained to give what `base` hears as it was published (`train.fitting.distil`).
 
     `gate` is `(low, high)` in nats: where the emotions of a session vary by `low` or less, clips are judged
     by themselves, from `high` on within the session, and in between by both. None judges every clip within
@@ -112,21 +112,10 @@ class WhisperAdaptive(nn.Module):
         dropout: float = 0.5,
         gate: Sequence[float] | None = None,
         modesty: float = MODESTY,
+        campplus: bool = False,
     ) -> "WhisperAdaptive":
-        """With the lower four layers of whisper-base."""
-        return cls(num_classes, 512, 8, 4, hidden, dropout, gate=gate, modesty=modesty)
-
-    @classmethod
-    def base_campplus(
-        cls,
-        num_classes: int,
-        hidden: int = 512,
-        dropout: float = 0.5,
-        gate: Sequence[float] | None = None,
-        modesty: float = MODESTY,
-    ) -> "WhisperAdaptive":
-        """As `base`, with the lower part of CAM++ beside it."""
-        return cls(num_classes, 512, 8, 4, hidden, dropout, gate=gate, modesty=modesty, campplus=True)
+        """With the lower four layers of whisper-base, and the lower part of CAM++ if asked for."""
+        return cls(num_classes, 512, 8, 4, hidden, dropout, gate=gate, modesty=modesty, campplus=campplus)
 
     @classmethod
     def distilled(

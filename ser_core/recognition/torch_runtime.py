@@ -23,7 +23,7 @@ from ser_core.models.whisper_adaptive import WhisperAdaptive
 
 # oneDNN caches compiled code for up to 1024 input shapes by default, and nearly every batch of speech has a
 # new shape: an hour of audio took some 200 MB more. oneDNN reads this variable when it first computes.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
 # Samples in a batch, with its padding: on a CPU what fits its caches.
 BATCH_SAMPLES = {"cpu": 30 * SAMPLE_RATE, "mps": 120 * SAMPLE_RATE, "cuda": 1800 * SAMPLE_RATE}

@@ -74,21 +74,24 @@ def export(
         metrics["left_out"] = _json(left_out, f"{left_out} is missing: run python -m benchmarks.left_out")
         chosen = metrics["left_out"]["chosen_on_all"]
         options = {**trained.options, "gate": list(chosen["gate"]), "modesty": chosen["modesty"]}
-        trained = replace(trained, temperature=chosen["temperature"], threshold=THRESHOLD, options=options)
+        threshold = metrics["left_out"]["threshold"]
+        trained = replace(trained, temperature=chosen["temperature"], threshold=threshold, options=options)
     if folded or "accuracy" in run_metrics:
         if left_out is not None:
             source["fitted_on"] = "corpora left out"
-        metrics["calibration"] = calibration(predictions, trained.temperature) | source
+        metrics["calibration"] = calibration(predictions, trained.temperature, trained.threshold) | source
         curves = {"clips by themselves": predictions}
         if in_session:
-            metrics["calibration"]["in_sessions"] = calibration(in_session, trained.temperature)
+            metrics["calibration"]["in_sessions"] = calibration(
+                in_session, trained.temperature, trained.threshold
+            )
             curves["clips within a session"] = in_session
         if left_out := _left_out(measured, protocols):
             metrics["calibration"]["strangers"] = {
-                corpus: _cross_corpus_calibration(parts, trained.temperature)
+                corpus: _cross_corpus_calibration(parts, trained.temperature, trained.threshold)
                 for corpus, parts in left_out.items()
             }
-        selective.draw(curves, trained.temperature, THRESHOLD, checkpoint / selective.PICTURE)
+        selective.draw(curves, trained.temperature, trained.threshold, checkpoint / selective.PICTURE)
         report.confusion_files(predictions, checkpoint, title)
     corpora = [entry.split(" ")[0] for entry in trained.training_data]
     shipped = replace(trained, name=checkpoint.name, version=version, licence=licence(corpora))
@@ -99,16 +102,16 @@ def export(
     return saved
 
 
-def calibration(predictions: Predictions, temperature: float) -> dict[str, Any]:
+def calibration(predictions: Predictions, temperature: float, threshold: float = THRESHOLD) -> dict[str, Any]:
     """Calibration error of `predictions`, and accuracy with abstention below the threshold."""
     measured = evaluation.measure(predictions, temperature)
-    nearly_answered = evaluation.confident(predictions, temperature, THRESHOLD - NEARLY, THRESHOLD)
+    nearly_answered = evaluation.confident(predictions, temperature, threshold - NEARLY, threshold)
     return {
         "temperature": round(temperature, 4),
         "ece": measured["ece"],
         "ece_unscaled": evaluation.measure(predictions)["ece"],
-        "threshold": THRESHOLD,
-        **evaluation.answers(predictions, temperature, THRESHOLD),
+        "threshold": threshold,
+        **evaluation.answers(predictions, temperature, threshold),
         "accuracy_of_nearly_answered": evaluation.percent_correct(nearly_answered),
         "accuracy_of_surest_80": selective.accuracy_at(predictions, temperature),
     }
@@ -142,9 +145,11 @@ def _left_out(measured: Sequence[Path], protocols: dict[str, Any]) -> dict[str, 
     return predictions
 
 
-def _cross_corpus_calibration(parts: list[Predictions], temperature: float) -> dict[str, Any]:
+def _cross_corpus_calibration(
+    parts: list[Predictions], temperature: float, threshold: float
+) -> dict[str, Any]:
     """`calibration` on a corpus left out: clips by themselves and, if predicted, in sessions."""
-    results = [calibration(part, temperature) for part in parts]
+    results = [calibration(part, temperature, threshold) for part in parts]
     return results[0] | ({"in_sessions": results[1]} if len(results) > 1 else {})
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ser_core.checkpoint.bundle import Bundle
+from ser_core.models.registry import ADAPTIVE
 from train.reports.provenance import LANGUAGES, LICENCE, LICENCE_ID, describe_corpus, describe_recordings
 
 OTHER_RUNS = """All numbers are percent, on speakers the measured models never heard. The shipped weights were
@@ -11,6 +12,8 @@ trained by the same recipe on all speakers, so these clips are no test of them: 
 recipe's."""
 SOME_RUNS = """All numbers are percent. Runs of the same recipe were measured; each table says on whom."""
 OWN_RUN = """All numbers are percent, and are those of the shipped weights themselves, on clips they were not
+trained on."""
+UNSEEN = """All numbers are percent, and are those of the shipped weights themselves, on corpora they were not
 trained on."""
 NOT_MEASURED = """Not measured: these weights were trained on everybody, and no runs that leave speakers out
 are quoted."""
@@ -44,8 +47,8 @@ training.
 UAR in percent: clips by themselves / in sessions without the gate / with the gate. Of each corpus the ends of
 the gate, in nats, were chosen on the three others."""
 LEFT_OUT = """Of each corpus by itself: the network was not trained on it, and what a checkpoint's
-properties are (the ends of its [gate](../../docs/accuracy.md#the-gate), its temperature and its modesty) was
-chosen on the *other* corpora. Sessions are of one voice. UAR in percent."""
+properties are (the ends of its gate, its temperature and its modesty) was chosen on the *other* corpora.
+Sessions are of one voice. UAR in percent."""
 LEFT_OUT_KINDS = {"by_themselves": "clips by themselves", **SESSIONS}
 LEFT_OUT_MEANS = {
     "ravdess_5fold": "RAVDESS, actors left out, five folds",
@@ -76,7 +79,7 @@ def model_card(bundle: Bundle, origin: str) -> str:
         f"- Input: speech at {bundle.features.sample_rate} Hz, up to {bundle.window_s:g} s at once\n"
         f"- Version: {bundle.version}, SHA-256 of the weights `{bundle.sha256}`",
         f"## Trained on\n\n{trained_on}\n\n{origin}",
-        f"## Measured\n\n{_measured(protocols)}",
+        f"## Measured\n\n{_measured(bundle.metrics)}",
     ]
     calibration = bundle.metrics.get("calibration", {})
     left_out = bundle.metrics.get("left_out", {})  # which then has the sessions of every kind
@@ -162,7 +165,7 @@ def _onnx(bundle: Bundle) -> str:
         ("in", "lengths", "int64 (batch,)", "samples of each clip, at least 1"),
         ("out", "probabilities", classes, "of the labels in their order"),
     ]
-    if "adaptive" in bundle.architecture:
+    if bundle.architecture in ADAPTIVE:
         before = "what was heard of each clip's session before it; zeros at its start"
         within = "of the labels in their order, within the session; all even for a sound unlike speech"
         rows[2:] = [
@@ -175,10 +178,11 @@ def _onnx(bundle: Bundle) -> str:
     return f"{ONNX}\n\n| | name | type and shape | what |\n|---|---|---|---|\n{table}"
 
 
-def _measured(protocols: Mapping[str, Any]) -> str:
+def _measured(metrics: Mapping[str, Any]) -> str:
     """States which weights the numbers belong to."""
+    protocols = metrics.get("protocols", {})
     if not protocols:
-        return NOT_MEASURED
+        return UNSEEN if "left_out" in metrics else NOT_MEASURED
     if all("runs" in result for result in protocols.values()):
         return OWN_RUN
     everyone = not any("runs" in result for result in protocols.values())

@@ -257,6 +257,7 @@ def test_corpora_left_out_decide_gate_temperature_and_modesty(tmp_path, checkpoi
     kind = {"uar": 51.26, "ece": 0.125, "answered": 33.4, "accuracy_of_answered": 71.6}
     measured = {
         "command": "python -m benchmarks.left_out",
+        "threshold": 0.5,
         "unlike_speech": {"emovo": 1.87},
         "chosen_on_all": {"gate": [0.3, 0.7], "temperature": 1.4, "modesty": 0.6},
         "corpora": {"emovo": {"by_themselves": kind, "every_emotion": kind | {"uar": 60.0}}},
@@ -264,7 +265,7 @@ def test_corpora_left_out_decide_gate_temperature_and_modesty(tmp_path, checkpoi
     file.write_text(json.dumps(measured))
     export(run, checkpoints / "mine", left_out=file)
     saved, model = bundles.load("mine")
-    assert saved.temperature == 1.4
+    assert (saved.temperature, saved.threshold) == (1.4, 0.5)
     assert (model.gate, model.modesty) == ((0.3, 0.7), 0.6)
     card = (checkpoints / "mine" / "README.md").read_text()
     assert "| emovo (Italian) | 51.3 | 60.0 | – | – |" in card
