@@ -221,6 +221,9 @@ def export(
         Path | None,
         typer.Option(help="file of `python -m benchmarks.left_out`: decides gate, temperature and modesty"),
     ] = None,
+    base: Annotated[
+        str, typer.Option(help="a checkpoint beside it that keeps the encoders which both have unchanged")
+    ] = "",
     onnx: Annotated[
         bool, typer.Option("--onnx", help="adds model.onnx and model.int8.onnx, for machines without torch")
     ] = False,
@@ -228,7 +231,7 @@ def export(
     """Exports a checkpoint for the app: weights, bundle.json, metrics.json, model card."""
     with _readable_errors():
         if checkpoint:
-            bundle = exports.export(run, checkpoint, measured, version, left_out)
+            bundle = exports.export(run, checkpoint, measured, version, left_out, base)
             typer.echo(
                 f"{checkpoint}: {bundle.parameters / 1e6:.1f} M parameters, {bundle.size_bytes / 1e6:.1f} MB"
             )

@@ -3,6 +3,9 @@
 `bundle.json` describes features, labels and calibration for these weights, and where the weights come from.
 `metrics.json` beside it is optional and holds the measured results. Descriptions are read without torch,
 which machines that use ONNX Runtime may lack.
+
+A checkpoint may share its published encoders with another one beside it, its `base`. Its own file then lacks
+them, and `base_sha256` is their digest: another version of the base with the same encoders will do.
 """
 
 import hashlib
@@ -19,7 +22,7 @@ from ser_core.errors import CodedError
 from ser_core.models.feature_spec import FeatureSpec
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 FORMAT = 1  # of bundle.json; raised when older programs can no longer read it
 WEIGHTS = "model.safetensors"
@@ -30,6 +33,7 @@ ONNX, ONNX_INT8 = "model.onnx", "model.int8.onnx"  # where `train export --onnx`
 _INSTALLED = Path(__file__).parents[1] / "checkpoints"
 CHECKPOINTS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "checkpoints"
 DEFAULT = "default"  # the checkpoint the app uses
+ENCODERS = ("encoder.", "campplus.")  # how the names of tensors begin that a base may have
 
 
 class BundleError(CodedError):
@@ -54,6 +58,8 @@ class Bundle:
     parameters: int = 0
     size_bytes: int = 0  # of the weights file
     sha256: str = ""  # of the weights file
+    base: str = ""  # the checkpoint beside this one that has the tensors which the weights file lacks
+    base_sha256: str = ""  # of these tensors, see `_digest`
     metrics: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None  # the folder of the checkpoint
 
@@ -114,7 +120,6 @@ def load(name_or_path: str | Path) -> tuple[Bundle, "nn.Module"]:
     """
     import torch
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     from ser_core.models.registry import ARCHITECTURES, build_uninitialised
 
@@ -130,7 +135,7 @@ def load(name_or_path: str | Path) -> tuple[Bundle, "nn.Module"]:
     try:
         weights = {  # copies: loaded tensors may be mapped to the file, which can change
             key: value.to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
-            for key, value in load_file(bundle.path / WEIGHTS).items()
+            for key, value in _tensors(bundle).items()
         }
         if not all(torch.stack(value.aminmax()).isfinite().all() for value in weights.values()):
             raise ValueError("some are not finite")
@@ -151,10 +156,12 @@ def load(name_or_path: str | Path) -> tuple[Bundle, "nn.Module"]:
     return bundle, model.eval()
 
 
-def save(folder: Path, bundle: Bundle, model: "nn.Module") -> Bundle:
+def save(folder: Path, bundle: Bundle, model: "nn.Module", base: str = "") -> Bundle:
     """Writes weights (matrices in float16, vectors in float32) and description to `folder`.
 
-    Returns `bundle` with `parameters`, `size_bytes`, `sha256` and `path` filled in.
+    The encoders are left out where the checkpoint `base`, beside `folder` or shipped, has the same.
+    Returns `bundle` with `parameters`, `size_bytes`, `sha256`, `base`, `base_sha256` and `path` filled in.
+    Raises BundleError for a base that cannot be used, with code `wrong_weights` if its encoders are others.
     """
     from safetensors.torch import save_file
 
@@ -166,6 +173,12 @@ def save(folder: Path, bundle: Bundle, model: "nn.Module") -> Bundle:
         .contiguous()
         for key, value in model.state_dict().items()
     }
+    bundle = replace(bundle, base="", base_sha256="")
+    if base:
+        encoders = _digest({name: tensor.numpy() for name, tensor in _encoders(weights).items()})
+        bundle = replace(bundle, base=base, base_sha256=encoders, path=folder)
+        _base(bundle)
+        weights = {name: tensor for name, tensor in weights.items() if not name.startswith(ENCODERS)}
     partial = folder / (WEIGHTS + ".partial")
     save_file(weights, partial)
     bundle = replace(
@@ -185,7 +198,10 @@ def save(folder: Path, bundle: Bundle, model: "nn.Module") -> Bundle:
 
 def verify(name_or_path: str | Path) -> None:
     """Raises BundleError if a checkpoint is missing, incomplete or was changed since it was saved."""
-    _check_hash(read(name_or_path))
+    bundle = read(name_or_path)
+    _check_hash(bundle)
+    if bundle.base:
+        _base(bundle)
 
 
 def shipped() -> list[Bundle]:
@@ -199,7 +215,7 @@ def shipped() -> list[Bundle]:
 
 def _checks(bundle: Bundle) -> Iterator[tuple[str, bool]]:
     """Fields of a description that is not trusted, each with whether its value is valid."""
-    for name in ("name", "version", "architecture", "licence", "sha256"):
+    for name in ("name", "version", "architecture", "licence", "sha256", "base", "base_sha256"):
         yield name, isinstance(getattr(bundle, name), str)
     for name in ("labels", "training_data"):
         yield name, all(isinstance(item, str) for item in getattr(bundle, name))
@@ -240,6 +256,55 @@ def _json(path: Path) -> dict[str, Any]:
             "bad_description", f"{path.parent.name}/{path.name} is no JSON object: fetch it again"
         )
     return content
+
+
+def _base(bundle: Bundle) -> Path:
+    """The weights file of the checkpoint that `bundle` shares tensors with, beside it or else shipped.
+
+    Raises BundleError, with code `wrong_weights` where the shared tensors are others.
+    """
+    from safetensors.numpy import load_file
+
+    assert bundle.path is not None
+    beside = bundle.path.parent / bundle.base
+    try:
+        base = read(beside if (beside / DESCRIPTION).is_file() else bundle.base)
+        _check_hash(base)
+    except BundleError as error:
+        text = f"{bundle.path.name} shares weights with {bundle.base}: {error.message}"
+        raise BundleError(error.code, text) from None
+    assert base.path is not None
+    weights = base.path / WEIGHTS
+    if _digest(_encoders(load_file(weights))) != bundle.base_sha256:
+        raise BundleError(
+            "wrong_weights",
+            f"{bundle.path.name} needs the encoders of another version of {bundle.base}: "
+            "fetch both from the same release, or export it again",
+        )
+    return weights
+
+
+def _tensors(bundle: Bundle) -> dict[str, "Tensor"]:
+    """The tensors of a checkpoint, those of its base included."""
+    from safetensors.torch import load_file
+
+    assert bundle.path is not None
+    shared = _encoders(load_file(_base(bundle))) if bundle.base else {}
+    return shared | load_file(bundle.path / WEIGHTS)
+
+
+def _encoders(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `tensors`, by name, that a base may have."""
+    return {name: tensor for name, tensor in tensors.items() if name.startswith(ENCODERS)}
+
+
+def _digest(arrays: Mapping[str, Any]) -> str:
+    """SHA-256 of names, types, shapes and values of numpy `arrays`, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _check_hash(bundle: Bundle) -> None:

@@ -32,6 +32,7 @@ def export(
     measured: Sequence[Path] = (),
     version: str = "1",
     left_out: Path | None = None,
+    base: str = "",
 ) -> Bundle:
     """Saves the weights of `run` in the folder `checkpoint`, with the results of the folders `measured`.
 
@@ -39,8 +40,9 @@ def export(
     predictions, which are of unseen clips. Otherwise the run's own temperature is used, fitted on its
     validation part. Corpora that were left out raise the temperature as far as PROMISED_ECE allows.
     The test results of the run itself are included too. `left_out`, a file of `benchmarks.left_out`, decides
-    gate, temperature and modesty instead.
-    Raises RunError for a run or crossval that is not finished.
+    gate, temperature and modesty instead. `base`, a checkpoint beside `checkpoint`, keeps the encoders that
+    both have, see `bundles.save`.
+    Raises RunError for a run or crossval that is not finished, BundleError for a `base` with other encoders.
     """
     recipe = _json(
         run / "recipe.json", f"{run} is no run: name a folder that fit made (or one of a crossval)"
@@ -95,7 +97,7 @@ def export(
         report.confusion_files(predictions, checkpoint, title)
     corpora = [entry.split(" ")[0] for entry in trained.training_data]
     shipped = replace(trained, name=checkpoint.name, version=version, licence=licence(corpora))
-    bundles.save(checkpoint, shipped, model)
+    bundles.save(checkpoint, shipped, model, base)
     (checkpoint / METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     saved = bundles.read(checkpoint)
     (checkpoint / "README.md").write_text(model_card(saved, origin(recipe)), encoding="utf-8")

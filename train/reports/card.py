@@ -75,7 +75,9 @@ def model_card(bundle: Bundle, origin: str) -> str:
         f"# {bundle.name}",
         f"Names the emotion of a stretch of speech: {', '.join(bundle.labels)}.",
         f"- Architecture: `{bundle.architecture}`, {bundle.parameters / 1e6:.1f} M parameters, "
-        f"{bundle.size_bytes / 1e6:.1f} MB (float16)\n"
+        f"{bundle.size_bytes / 1e6:.1f} MB (float16)"
+        + (f", beside the published encoders in [`{bundle.base}`](../{bundle.base})" if bundle.base else "")
+        + "\n"
         f"- Input: speech at {bundle.features.sample_rate} Hz, up to {bundle.window_s:g} s at once\n"
         f"- Version: {bundle.version}, SHA-256 of the weights `{bundle.sha256}`",
         f"## Trained on\n\n{trained_on}\n\n{origin}",

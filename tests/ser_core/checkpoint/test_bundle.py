@@ -111,6 +111,61 @@ def test_weights_of_another_shape_are_refused(saved):
     assert_refused(path, "wrong_weights")
 
 
+@pytest.fixture
+def shared(tmp_path):
+    """A checkpoint that leaves its encoder to another one beside it; with the model that was saved."""
+    torch.manual_seed(0)
+    model = build("whisper_tiny_distilled", 8)
+    description = Bundle("test", "1", "whisper_tiny_distilled", LABELS, model.features)
+    bundles.save(tmp_path / "base", description, model)
+    torch.nn.init.normal_(model.alone[-1].weight)
+    return bundles.save(tmp_path / "test", description, model, "base"), model
+
+
+def test_an_encoder_that_two_checkpoints_share_is_kept_once(shared):
+    bundle, model = shared
+    base = bundles.read(bundle.path.parent / "base")
+    assert bundle.size_bytes < base.size_bytes / 3
+    assert bundle.parameters == base.parameters
+    bundles.verify(bundle.path)
+    loaded, again = bundles.load(bundle.path)
+    assert loaded == bundle
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], tensor, atol=2e-3, rtol=1e-3)
+
+
+def test_another_version_of_the_base_does_if_its_encoder_is_the_same(shared):
+    bundle, model = shared
+    torch.nn.init.normal_(model.relative[-1].weight)
+    bundles.save(bundle.path.parent / "base", dataclasses.replace(bundle, version="2"), model)
+    assert bundles.load(bundle.path)[0] == bundle
+
+
+@pytest.mark.parametrize("use", [bundles.load, bundles.verify])
+@pytest.mark.parametrize("code", ["not_found", "hash_mismatch", "wrong_weights"])
+def test_a_base_that_is_missing_or_other_is_named(shared, use, code):
+    bundle, model = shared
+    base = bundle.path.parent / "base"
+    if code == "not_found":
+        (base / "bundle.json").unlink()
+    elif code == "hash_mismatch":
+        (base / "model.safetensors").write_bytes(b"other")
+    else:
+        torch.nn.init.normal_(model.encoder.conv1.weight)
+        bundles.save(base, bundle, model)
+    with pytest.raises(BundleError, match="base") as caught:
+        use(bundle.path)
+    assert caught.value.code == code
+
+
+def test_a_base_with_another_encoder_is_refused_when_saving(shared):
+    bundle, model = shared
+    torch.nn.init.normal_(model.encoder.conv1.weight)
+    with pytest.raises(BundleError, match="encoders of another version"):
+        bundles.save(bundle.path, bundle, model, "base")
+    assert bundles.load(bundle.path)[0] == bundle
+
+
 def test_a_pickle_is_not_loaded(saved):
     path = saved[0].path
     torch.save({"head.weight": torch.zeros(2, 2)}, path / "model.safetensors")

@@ -273,6 +273,12 @@ def test_corpora_left_out_decide_gate_temperature_and_modesty(tmp_path, checkpoi
     with pytest.raises(RunError, match="left_out"):
         export(run, checkpoints / "mine", left_out=tmp_path / "left_out_none.json")
 
+    smaller = export(run, checkpoints / "beside", left_out=file, base="mine")
+    assert (smaller.base, smaller.size_bytes < saved.size_bytes / 3) == ("mine", True)
+    assert "beside the published encoders in [`mine`](../mine)" in (
+        checkpoints / "beside" / "README.md"
+    ).read_text(encoding="utf-8")
+
 
 def test_weights_fitted_on_open_corpora_are_open():
     assert licence(["crema_d", "aesdd"]) == OPEN_LICENCE
