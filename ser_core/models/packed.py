@@ -6,21 +6,18 @@ because a row of a product does not depend on the number of rows. The exception 
 changes a probability by about a thousandth; products with a fixed number of rows would be slower.
 """
 
-from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser_core.models.blocks import mean_and_deviation
-from ser_core.models.campplus import BANDS, fold
+from ser_core.models.campplus import BANDS
+from ser_core.models.packed_campplus import PackedMiddleBlock
 from ser_core.models.whisper import EncoderLayer
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 
 # oneDNN, which multiplies in bfloat16, compiles code for each number of rows and caches some of it.
-# It does the same for each number of frames of a convolution, which takes as long as the convolution.
-FRAMES = 64  # the number of frames is a multiple of this
 ROWS = {torch.float32: 1, torch.bfloat16: 32}  # the number of rows is a multiple of this
 
 
@@ -31,7 +28,7 @@ class PackedEmbedder:
     """
 
     def __init__(self, model: WhisperAdaptive, dtype: torch.dtype) -> None:
-        self._campplus = None if model.campplus is None else fold(deepcopy(model.campplus))
+        self._campplus = None if model.campplus is None else PackedMiddleBlock(model.campplus)
         encoder, self._read_layers = model.encoder, model.read_layers
         self._dtype = dtype
         self._convolutions = [_Affine.of(encoder.conv1, dtype), _Affine.of(encoder.conv2, dtype)]
@@ -43,18 +40,9 @@ class PackedEmbedder:
         embeddings = self._whisper(features[:, :BANDS], lengths)
         if self._campplus is None:
             return embeddings
-        voices = [
-            self._voice(row[None, BANDS:, :length])
-            for row, length in zip(features, lengths.tolist(), strict=True)
-        ]
-        return torch.cat([embeddings, torch.cat(voices)], dim=-1)
-
-    def _voice(self, clip: Tensor) -> Tensor:
-        """The part of the embedding that CAM++ gives of a filterbank `(1, 80, frame)`, `(1, 2048)`."""
-        assert self._campplus is not None
-        length = torch.tensor([clip.shape[-1]])
-        clip = F.pad(clip, (0, -clip.shape[-1] % FRAMES))
-        return mean_and_deviation(*self._campplus(clip, length))
+        clips = [row[BANDS:, :length] for row, length in zip(features, lengths.tolist(), strict=True)]
+        voices = [_mean_and_deviation(states[None]) for states in self._campplus(clips)]
+        return torch.cat([embeddings, torch.stack(voices)], dim=-1)
 
     def _whisper(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The part of the embeddings that Whisper's layers give, of log-mel `(batch, 80, frame)`."""

@@ -7,8 +7,10 @@ import torch
 from support import SAMPLE_RATE, random_bundle, syllables
 
 from ser_core.checkpoint import bundle
+from ser_core.models.campplus import MiddleBlock
 from ser_core.models.features import FeatureExtractor, pad
 from ser_core.models.packed import PackedEmbedder
+from ser_core.models.packed_campplus import PackedMiddleBlock
 from ser_core.recognition.recognizer import Recognizer
 
 
@@ -51,6 +53,22 @@ def test_an_embedding_is_the_same_in_any_company(folder, clips, precision):
     # In truth equal, from 70 ms on; but with AMX, bfloat16 sums in an order that depends on the company.
     atol = 1e-4 if precision == "float32" else 5e-3
     torch.testing.assert_close(together, alone, atol=atol, rtol=0)
+
+
+def test_states_of_cam_are_the_same_to_the_last_bit_in_any_company():
+    torch.manual_seed(0)
+    published = MiddleBlock().eval()
+    for norm in published.modules():
+        if isinstance(norm, torch.nn.BatchNorm1d):
+            torch.nn.init.normal_(norm.running_mean)
+            torch.nn.init.uniform_(norm.running_var, 0.5, 2)
+    packed = PackedMiddleBlock(published)
+    clips = [torch.randn(80, frames) for frames in (1, 25, 64, 199, 200, 201, 640)]
+    with torch.inference_mode():
+        for clip, states in zip(clips, packed(clips), strict=True):
+            torch.testing.assert_close(states, published(clip[None])[0][0], atol=1e-4, rtol=1e-4)
+            if len(states) > 3:  # products of fewer rows have other last digits
+                assert torch.equal(states, packed([clip])[0])
 
 
 def test_features_are_the_same_to_the_last_bit_in_any_company(folder):
