@@ -47,6 +47,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "whisper_tiny_probe": WhisperProbe.tiny,
     "whisper_base_adaptive": WhisperAdaptive.base,
     "whisper_base_campplus_adaptive": partial(WhisperAdaptive.base, campplus=True),
+    "whisper_tiny_adaptive": WhisperAdaptive.tiny,
     "whisper_tiny_distilled": WhisperAdaptive.distilled,
 }
 

@@ -40,9 +40,10 @@ class WhisperAdaptive(nn.Module):
     `base` has the lower 4 of whisper-base's 6 layers, 14.3 M parameters; the upper ones may be tuned once the
     heads are fitted (`train.fitting.tune`). With `campplus` it has a second branch, the lower part of the
     speaker encoder CAM++ (`campplus.MiddleBlock`, 3.7 M parameters), whose mean and deviation over time stand
-    in the embedding behind those of Whisper's layers. `distilled`, for weak machines, has the stem and the
-    lowest layer of whisper-tiny with half its feed-forward cells, 1.9 M parameters with its heads; it is
-    trained to give what `base` hears as it was published (`train.fitting.distil`).
+    in the embedding behind those of Whisper's layers. `tiny`, for weak machines and browsers, has the lower
+    3 of whisper-tiny's 4 layers, 6.4 M parameters with its heads. `distilled`, the smallest, has the stem and
+    the lowest layer of whisper-tiny with half its feed-forward cells, 1.9 M parameters; it is trained to give
+    the embeddings of `base` as it was published (`train.fitting.distil`).
 
     `gate` is `(low, high)` in nats: where the emotions of a session vary by `low` or less, clips are judged
     by themselves, from `high` on within the session, and in between by both. None judges every clip within
@@ -116,6 +117,20 @@ class WhisperAdaptive(nn.Module):
     ) -> "WhisperAdaptive":
         """With the lower four layers of whisper-base, and the lower part of CAM++ if asked for."""
         return cls(num_classes, 512, 8, 4, hidden, dropout, gate=gate, modesty=modesty, campplus=campplus)
+
+    @classmethod
+    def tiny(
+        cls,
+        num_classes: int,
+        hidden: int = 128,
+        dropout: float = 0.5,
+        gate: Sequence[float] | None = None,
+        modesty: float = MODESTY,
+    ) -> "WhisperAdaptive":
+        """With the lower three layers of whisper-tiny."""
+        model = cls(num_classes, 384, 6, 3, hidden, dropout, gate=gate, modesty=modesty)
+        model.encoder.embed_positions = _Positions(384)  # type: ignore[assignment] # computed, not stored
+        return model
 
     @classmethod
     def distilled(

@@ -36,6 +36,7 @@ PUBLISHED = {
     "whisper_base_adaptive": "the lower four layers of the encoder of openai/whisper-base (MIT)",
     "whisper_base_campplus_adaptive": "the lower four layers of the encoder of openai/whisper-base (MIT) and "
     "the lower part of 3D-Speaker's CAM++ (Apache 2.0)",
+    "whisper_tiny_adaptive": "the lower three layers of the encoder of openai/whisper-tiny (MIT)",
     "whisper_tiny_distilled": "the stem and lowest layer of the encoder of openai/whisper-tiny (MIT)",
     "vgg16_transfer": "torchvision's VGG16 (BSD 3-Clause), trained on ImageNet, whose pictures are for "
     "non-commercial research",
@@ -43,7 +44,7 @@ PUBLISHED = {
     "speech_encoder": "{bundle} of torchaudio.pipelines (MIT)",
 }
 # Of these only the heads are trained, unless the recipe has encoder_epochs.
-HEADS_ALONE = ("whisper_base_adaptive", "whisper_base_campplus_adaptive")
+HEADS_ALONE = ("whisper_base_adaptive", "whisper_base_campplus_adaptive", "whisper_tiny_adaptive")
 DEFAULT_BUNDLE = "WAV2VEC2_BASE"  # of `speech_encoder`
 
 
