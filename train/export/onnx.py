@@ -6,6 +6,7 @@ computes fast; few support ONNX's own STFT. `ser_core.recognition.onnx_runtime` 
 
 import json
 import logging
+import math
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from train.errors import RunError
 OPSET = 18
 MAX_DIFFERENCE = 1e-4  # of a probability from torch's
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # torch needs onnxscript
+STEP_S = 0.02  # of Whisper's encoder
 LENGTHS = ([1600, 1600], [160_000], [24_000, 8000, 1])  # samples of each clip of a batch
 log = logging.getLogger(__name__)
 
@@ -73,6 +75,13 @@ class Sessions(Waveforms):
 
     outputs = ("probabilities", "alone", "session_after")
 
+    def __init__(self, bundle: Bundle, model: WhisperAdaptive) -> None:
+        super().__init__(bundle, model)
+        positions = model.encoder.embed_positions  # of 30 s: no clip is longer than the checkpoint's window
+        steps = math.ceil(bundle.window_s / STEP_S)
+        shorter = positions.weight.detach()[:steps].clone()
+        positions.weight = nn.Parameter(shorter) if isinstance(positions, nn.Embedding) else shorter
+
     def forward(self, samples: Tensor, lengths: Tensor, session: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Class probabilities `(batch, class)` within the session and by itself; state after the clip.
 
@@ -98,7 +107,9 @@ def write(checkpoint: Path) -> dict[Path, float]:
     if missing:
         raise RunError(f"ONNX files need {', '.join(missing)}: run `make setup-train`")
     bundle, model = bundles.load(checkpoint)
-    graph = (Sessions if isinstance(model, WhisperAdaptive) else Waveforms)(bundle, model).eval()
+    graph = (
+        Sessions(bundle, model) if isinstance(model, WhisperAdaptive) else Waveforms(bundle, model)
+    ).eval()
     if isinstance(graph, Sessions) and bundle.window_s < VadOptions().max_speech_s:
         raise RunError(f"{checkpoint.name}: its window of {bundle.window_s:g} s is shorter than a segment")
     assert bundle.path is not None

@@ -37,15 +37,6 @@ SESSIONS = {
     "mostly_neutral": "ten clips, seven of them neutral",
     "one_emotion": "ten clips, all of one emotion: the hardest case for it",
 }
-GATED = """These are numbers of the shipped weights themselves, on four corpora that they were not trained on.
-The sessions are simulated: 2 to 41 clips of one voice, of which the first is not counted. The checkpoint's
-[gate](../../docs/accuracy.md#the-gate) asks how much the emotions of a session vary; where they hardly do,
-clips are judged by themselves. **All numbers within sessions above were measured with the recipe without the
-gate.** The models of those folds are not in the repository: the numbers will be renewed with the next
-training.
-
-UAR in percent: clips by themselves / in sessions without the gate / with the gate. Of each corpus the ends of
-the gate, in nats, were chosen on the three others."""
 LEFT_OUT = """Of each corpus by itself: the network was not trained on it, and what a checkpoint's
 properties are (the ends of its gate, its temperature and its modesty) was chosen on the *other* corpora.
 Sessions are of one voice. UAR in percent."""
@@ -55,13 +46,6 @@ LEFT_OUT_MEANS = {
     "mean": "RAVDESS, EMOVO, nEMO, TESS: mean",
     "mean_of_all": "mean of all it was trained on",
 }
-GATED_KINDS = {
-    "every": "every emotion",
-    "neutral": "mostly neutral",
-    "one": "one emotion",
-    "mixed": "uneven at random",
-}
-GATED_RULES = ("by themselves", "without the gate", "with the gate")
 
 
 def model_card(bundle: Bundle, origin: str) -> str:
@@ -93,9 +77,6 @@ def model_card(bundle: Bundle, origin: str) -> str:
             parts.append(_by_clip(name, result, calibration if calibration.get("protocol") == name else {}))
     if left_out:
         parts.append(f"### A corpus never heard, in sessions of each kind\n\n{left_out_table(left_out)}")
-    if "gate" in bundle.metrics:
-        told = gate_table(bundle.metrics["gate"])
-        parts.append(f"### Sessions of one emotion, and of several\n\n{GATED}\n\n{told}")
     parts.append(f"## As ONNX\n\n{_onnx(bundle)}")
     speech = describe_recordings(name for name, _, _ in corpora)
     parts.append(f"## What a score means, and what this is not for\n\n{speech}\n{MEANING}")
@@ -128,33 +109,6 @@ def left_out_table(measured: Mapping[str, Any]) -> str:
         f"{chosen['gate'][0]} to {chosen['gate'][1]} nats, temperature {chosen['temperature']}, modesty "
         f"{chosen['modesty']}. Percent of each corpus' clips that count as no speech, and get even "
         f"probabilities: {silenced}. `{measured['command']}`"
-    )
-
-
-def gate_table(found: Mapping[str, Any]) -> str:
-    """What `python -m benchmarks.gate` found: UAR by corpus and kind of session, and how it is answered."""
-    rows = []
-    for corpus, kinds in {**found["corpora"], "mean": found["mean"]}.items():
-        ends = kinds.get("gate_chosen_on_the_others")
-        cells = [
-            " / ".join(f"{kinds[kind][rule]['uar']:.1f}" for rule in GATED_RULES) if kind in kinds else "–"
-            for kind in GATED_KINDS
-        ]
-        rows.append(
-            " | ".join([f"| {_with_language(corpus)}", f"{ends[0]}–{ends[1]}" if ends else "", *cells]) + " |"
-        )
-    every = found["mean"]["all"]
-    ece, answered, right = (
-        " / ".join(f"{every[rule][name]:{form}}" for rule in GATED_RULES)
-        for name, form in (("ece", ".2f"), ("answered", ".0f"), ("accuracy_of_answered", ".0f"))
-    )
-    low, high = found["chosen_on_all"]
-    return (
-        f"| test corpus | ends | {' | '.join(GATED_KINDS.values())} |\n|---|---|---|---|---|---|\n"
-        + "\n".join(rows)
-        + f"\n\nShipped ends, chosen on all four: {low} and {high}. Mean over corpora and kinds, in the same "
-        f"order: calibration error {ece}; percent of clips that get an emotion {answered}, percent of those "
-        f"rightly {right}. `{found['command']}`"
     )
 
 
