@@ -8,6 +8,7 @@ from typing import Any
 
 from ser_core.checkpoint import bundle as bundles
 from ser_core.checkpoint.bundle import METRICS, Bundle
+from ser_core.models.session import MODESTY
 from train.errors import RunError
 from train.reports import evaluate as evaluation
 from train.reports import report, selective, sessions
@@ -72,6 +73,7 @@ def export(
         predictions, in_session = evaluation.read(run / "predictions.csv"), None
         trained = replace(trained, threshold=THRESHOLD)
         source = {"fitted_on": f"the validation part of {title}", "protocol": title}
+    modesty = trained.options.get("modesty", MODESTY)  # of the measured predictions
     if left_out is not None:
         metrics["left_out"] = _json(left_out, f"{left_out} is missing: run python -m benchmarks.left_out")
         chosen = metrics["left_out"]["chosen_on_all"]
@@ -81,19 +83,27 @@ def export(
     if folded or "accuracy" in run_metrics:
         if left_out is not None:
             source["fitted_on"] = "corpora left out"
-        metrics["calibration"] = calibration(predictions, trained.temperature, trained.threshold) | source
-        curves = {"clips by themselves": predictions}
-        if in_session:
-            metrics["calibration"]["in_sessions"] = calibration(
-                in_session, trained.temperature, trained.threshold
+            # Of clips by themselves, modesty divides log-probabilities as a temperature does.
+            lone_temperature = trained.temperature * (1 + chosen["modesty"]) / (1 + modesty)
+            metrics["calibration"] = (
+                answers_left_out(predictions, lone_temperature, trained, metrics) | source
             )
-            curves["clips within a session"] = in_session
-        if left_out := _left_out(measured, protocols):
-            metrics["calibration"]["strangers"] = {
-                corpus: _cross_corpus_calibration(parts, trained.temperature, trained.threshold)
-                for corpus, parts in left_out.items()
-            }
-        selective.draw(curves, trained.temperature, trained.threshold, checkpoint / selective.PICTURE)
+            curves = {"clips by themselves": predictions}
+            selective.draw(curves, lone_temperature, trained.threshold, checkpoint / selective.PICTURE)
+        else:
+            metrics["calibration"] = calibration(predictions, trained.temperature, trained.threshold) | source
+            curves = {"clips by themselves": predictions}
+            if in_session:
+                metrics["calibration"]["in_sessions"] = calibration(
+                    in_session, trained.temperature, trained.threshold
+                )
+                curves["clips within a session"] = in_session
+            if strangers := _left_out(measured, protocols):
+                metrics["calibration"]["strangers"] = {
+                    corpus: _cross_corpus_calibration(parts, trained.temperature, trained.threshold)
+                    for corpus, parts in strangers.items()
+                }
+            selective.draw(curves, trained.temperature, trained.threshold, checkpoint / selective.PICTURE)
         report.confusion_files(predictions, checkpoint, title)
     corpora = [entry.split(" ")[0] for entry in trained.training_data]
     shipped = replace(trained, name=checkpoint.name, version=version, licence=licence(corpora))
@@ -117,6 +127,21 @@ def calibration(predictions: Predictions, temperature: float, threshold: float =
         "accuracy_of_nearly_answered": evaluation.percent_correct(nearly_answered),
         "accuracy_of_surest_80": selective.accuracy_at(predictions, temperature),
     }
+
+
+def answers_left_out(
+    predictions: Predictions, temperature: float, shipped: Bundle, metrics: dict[str, Any]
+) -> dict[str, Any]:
+    """`calibration` of a checkpoint whose gate, temperature and modesty corpora left out have chosen.
+
+    `temperature` is that of `predictions`, of clips by themselves, with the checkpoint's modesty in it. Clips
+    within sessions are those that `benchmarks.left_out` measured. Corpora left out stand in its own table.
+    """
+    alone = calibration(predictions, temperature, shipped.threshold) | {"temperature": shipped.temperature}
+    del alone["ece_unscaled"]
+    within = metrics["left_out"].get("ravdess_5fold", {}).get("every_emotion")
+    keys = ("ece", "answered", "accuracy_of_answered")
+    return alone | ({"in_sessions": {key: within[key] for key in keys}} if within else {})
 
 
 def _temperature(in_corpora: Sequence[Predictions], left_out: Sequence[Predictions]) -> float:

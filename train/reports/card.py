@@ -168,18 +168,25 @@ def _by_clip(name: str, result: Mapping[str, Any], calibration: Mapping[str, Any
     ]
     lines += [in_sessions(result["in_sessions"]).strip()] if "in_sessions" in result else []
     if calibration:
-        lines.append(
-            "Expected calibration error {ece:.3f} at temperature {temperature:g} ({fitted_on}; "
-            "{ece_unscaled:.3f} without). Answers under {threshold:g} confidence become `unknown`: "
-            "{answered:.1f} % of clips get an emotion, {accuracy_of_answered:.1f} % of those rightly. Of the "
-            "80 % of clips it is surest of, {accuracy_of_surest_80:.1f} % are right.".format(**calibration)
+        unscaled = "; {ece_unscaled:.3f} without" if "ece_unscaled" in calibration else ""
+        text = (
+            "Expected calibration error {ece:.3f} at temperature {temperature:g} ({fitted_on}"
+            + unscaled
+            + "). "
+            "Answers under {threshold:g} confidence become `unknown`: {answered:.1f} % of clips get an "
+            "emotion, {accuracy_of_answered:.1f} % of those rightly. Of the 80 % of clips it is surest of, "
+            "{accuracy_of_surest_80:.1f} % are right."
         )
+        lines.append(text.format(**calibration))
         if "in_sessions" in calibration:
-            lines.append(
+            within = calibration["in_sessions"]
+            text = (
                 "Within sessions: calibration error {ece:.3f}, {answered:.1f} % get an emotion, "
-                "{accuracy_of_answered:.1f} % of those rightly; of the surest 80 %, "
-                "{accuracy_of_surest_80:.1f} % are right.".format(**calibration["in_sessions"])
+                "{accuracy_of_answered:.1f} % of those rightly"
             )
+            if "accuracy_of_surest_80" in within:
+                text += "; of the surest 80 %, {accuracy_of_surest_80:.1f} % are right"
+            lines.append(text.format(**within) + ".")
         lines += _cross_corpus(calibration.get("strangers", {}))
         lines.append("![error against the share of clips that get an answer](risk_coverage.png)")
     lines.append(f"`{result['command']}`")
