@@ -125,7 +125,7 @@ def turn(folder: Path, seconds: float) -> Iterator[dict[str, Any]]:
 
 
 def processor_s() -> float:
-    """Processor time of the ended child processes, in seconds: far less than the clock's on a busy machine."""
+    """Processor time of the child processes that ended, in seconds; a busy machine gives few."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
