@@ -133,9 +133,11 @@ def test_what_is_missing_of_a_recording_is_said_in_words(files):
         files.get_by_role("button", name="Save all results").click()
     entries = {entry["source"]: entry for entry in json.loads(download.value.path().read_text())}
     for name, expected in FILES.items():
-        check(entries[Path(name).name], expected)
-        for warning in entries[Path(name).name]["quality"]["warnings"]:
-            expect(rows(files).filter(has_text=Path(name).name)).to_contain_text(warning.partition(". ")[0])
+        entry, row = entries[Path(name).name], rows(files).filter(has_text=Path(name).name)
+        check(entry, expected)
+        for warning in entry["quality"]["warnings"]:
+            if expected.warning and warning.startswith(expected.warning):
+                expect(row).to_contain_text(warning.partition(". ")[0])
     for name in CALLS:
         check_call(entries[name])
     words = "Cut off: the file has 2.6 s of the 3.6 s that it declares."
