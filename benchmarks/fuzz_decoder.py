@@ -8,11 +8,13 @@ turn. A find is a file that causes a crash, an exception, a timeout or too much 
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,22 +51,26 @@ def main(
         "runs/fuzz"
     ),
     out: Annotated[Path, typer.Option(help="where the figures go")] = OUT,
+    formats: Annotated[str, typer.Option(help="these only, separated by commas")] = ",".join(FAMILIES),
 ) -> None:
-    """Fuzzes all formats in turn, and prints and writes a summary."""
+    """Fuzzes the formats in turn, and prints and writes a summary."""
+    families = formats.split(",")
+    if unknown := set(families) - set(FAMILIES):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: the formats are {', '.join(FAMILIES)}")
     write_seeds(folder)
     log = folder / "log.jsonl"
     deadline = time.monotonic() + 60 * minutes
     while time.monotonic() < deadline:
-        for family in FAMILIES:
+        for family in families:
             seconds = min(TURN_S, deadline - time.monotonic())
             if seconds < 1:
                 break
             for run in turn(folder / family, seconds):
                 with log.open("a", encoding="utf-8") as lines:
                     lines.write(json.dumps({"family": family, **run}) + "\n")
-                out.write_text(summary(log), encoding="utf-8")
+                out.write_text(summary(log, minutes, formats), encoding="utf-8")
                 typer.echo(f"{family}: {run}")
-    out.write_text(summary(log), encoding="utf-8")
+    out.write_text(summary(log, minutes, formats), encoding="utf-8")
     typer.echo(out.read_text(encoding="utf-8"))
 
 
@@ -99,7 +105,7 @@ def turn(folder: Path, seconds: float) -> Iterator[dict[str, Any]]:
         ]
         command += [f"-max_total_time={remaining}", f"-artifact_prefix={folder / 'finds'}/"]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        started = time.monotonic()
+        started, used = time.monotonic(), processor_s()
         process = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, errors="replace"
         )
@@ -111,25 +117,34 @@ def turn(folder: Path, seconds: float) -> Iterator[dict[str, Any]]:
             raise RuntimeError(f"the fuzzer failed:\n{process.stderr[-2000:]}")
         yield {
             "seconds": round(time.monotonic() - started, 1),
+            "processor_s": round(processor_s() - used, 1),
             "executions": max((int(a or b) for a, b in executions), default=0),
             "find": Path(find[1]).name if find else None,
             "what": what[1] if (what := re.search(r"Uncaught Python exception: ===\n(.*)", output)) else None,
         }
 
 
-def summary(log: Path) -> str:
+def processor_s() -> float:
+    """Processor time of the child processes that ended, in seconds; a busy machine gives few."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def summary(log: Path, minutes: float, formats: str) -> str:
     """The results of all turns in `log`, as JSON. A find is counted each time that it occurs."""
     turns = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     families = {}
-    for family in FAMILIES:
+    for family in dict.fromkeys(run["family"] for run in turns):
         family_turns = [run for run in turns if run["family"] == family]
         families[family] = {
             "minutes": round(sum(run["seconds"] for run in family_turns) / 60, 1),
+            "processor_minutes": round(sum(run["processor_s"] for run in family_turns) / 60, 1),
             "executions": sum(run["executions"] for run in family_turns),
             "finds": Counter(run["find"].partition("-")[0] for run in family_turns if run["find"]),
         }
     report = {
-        "command": "python -m benchmarks.fuzz_decoder --minutes 60",
+        "command": f"python -m benchmarks.fuzz_decoder --minutes {minutes:g} --formats {formats}",
+        "ended": datetime.now(UTC).isoformat(timespec="minutes"),
         "machine": machine(),
         "atheris": version("atheris"),
         "instrumented": "ser_core and soundfile (Python); libsndfile and FFmpeg are not",

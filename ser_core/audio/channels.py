@@ -24,9 +24,14 @@ CHANNELS = (AUTO, MIX, EACH)
 # Channels cancel each other where their mean is weaker than this share of the strongest of them, divided by
 # how many there are: two equal voices in one phase have 2, one of two channels alone 1, one inverted 0.
 CANCELLED_SHARE = 0.67
+CANCELLED_SHARE_OF_EACH = 0.85  # the same of the weakest of them
 CANCELLED_PIECE_S = 2.0  # in which channels are compared
 CANCELLED_RATE = 6_000  # frames a second that are looked at: enough for levels
 CANCELLED_LAG_S = 1 / 4_000  # changes of changes over it are compared too, without a hum that channels share
+# Microphones at a distance cancel too, where one is late by half a period; their channels are alike at some
+# other delay. Delays from one channel to the other at which they are compared, in seconds.
+DELAYS_S = np.arange(-72, 73) / 24_000
+ALIKE = 1.05  # channels are inverted unless they are so much more alike at a delay than inverted at any
 
 ENOUGH_SPEECH_S = 10.0  # in each of two channels, after which it is decided whether they differ
 MIN_SPEECH_S = 0.5  # in each of two channels that carry different speech
@@ -69,17 +74,49 @@ class Mixer:
             end = start + piece if len(samples) - start >= 1.5 * piece else len(samples)
             last = max(end - 2 * lag, start)
             one, two, three = (samples[start + late : last + late : step] for late in (0, lag, 2 * lag))
-            for part in (one, three - 2 * two + one):
+            for curved, part in ((False, one), (True, three - 2 * two + one)):
                 if not len(part):
                     continue
                 part = part - part.mean(axis=0)  # (frame, channel)
-                # (channel, channel), sums of squares on its diagonal. BLAS would end a worker without memory.
-                products = np.einsum("fa,fb->ab", part, part)
+                products = _products(part, part)
                 power = products.diagonal()
-                if products.sum() < CANCELLED_SHARE**2 * power.max():  # of the sum of all channels
+                total = products.sum()  # of the sum of all channels
+                if total < max(
+                    CANCELLED_SHARE**2 * power.max(), CANCELLED_SHARE_OF_EACH**2 * power.min()
+                ) and _inverted(samples[start:end], products, sample_rate, curved):
                     self._channel, self.warning = int(power.argmax()), faults.CANCELLED
                     return start
         return 0
+
+
+def _products(one: Samples, other: Samples) -> Samples:
+    """Products of the channels of two signals of shape (frame, channel), summed: (channel, channel).
+
+    Not by BLAS, which would end a worker that has no memory left.
+    """
+    products: Samples = np.einsum("fa,fb->ab", one, other)
+    return products
+
+
+def _inverted(samples: Samples, products: Samples, sample_rate: int, curved: bool) -> bool:
+    """Whether the two channels of `samples`, (frame, channel), with the least of `products` are inverted.
+
+    If they are alike at a delay, as two microphones at a distance, they are not. `curved`: by their changes
+    of changes.
+    """
+    pair = samples[:, np.unravel_index(products.argmin(), products.shape)]
+    if curved:
+        lag = max(round(CANCELLED_LAG_S * sample_rate), 1)
+        pair = pair[2 * lag :] - 2 * pair[lag:-lag] + pair[: -2 * lag]
+    delays = np.unique(np.round(DELAYS_S * sample_rate).astype(int))
+    reach, step = delays[-1], max(sample_rate // CANCELLED_RATE, 1)
+    last = len(pair) - reach
+    if last <= reach:
+        return True
+    pair = pair - pair.mean(axis=0)
+    early = pair[reach:last:step, :1]
+    alike = [_products(early, pair[reach + late : last + late : step, 1:]).item() for late in delays]
+    return max(alike) <= -ALIKE * min(alike)
 
 
 def _mean(samples: Samples) -> Samples:

@@ -2,11 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
-from support import SAMPLE_RATE, SHARED, syllables, write_wav
+from shared_faults import CALLS, FAULTS, FILES, check, check_call, needs_faults
+from support import SAMPLE_RATE, syllables, write_wav
 
 DONE_MS = 60_000
 MANY = 40  # more than can be analysed before Cancel is pressed
@@ -122,16 +124,26 @@ def test_all_results_are_saved_and_one_is_looked_at(files, folder):
     expect(files.locator("#answer")).to_contain_text("2 long.wav", timeout=DONE_MS)
 
 
-@pytest.mark.skipif(not (SHARED / "faults").is_dir(), reason="needs the recordings of ../shared/faults")
+@needs_faults
 def test_what_is_missing_of_a_recording_is_said_in_words(files):
-    missing = {
-        "mp3_cut_tail.mp3": "Cut off: the file has 2.6 s of the 3.6 s that it declares.",
-        "multi_default2.mkv": "Several tracks: of 2 sound tracks the second was analysed.",
-    }
-    drop(files, [SHARED / "faults" / name for name in missing])
-    expect(progress(files)).to_have_text("2 of 2 files done", timeout=DONE_MS)
-    for name, words in missing.items():
-        expect(rows(files).filter(has_text=name)).to_contain_text(words)
+    drop(files, [FAULTS / name for name in (*FILES, *CALLS)])
+    done = f"{len(FILES) + len(CALLS)} of {len(FILES) + len(CALLS)} files done"
+    expect(progress(files)).to_have_text(done, timeout=2 * DONE_MS)
+    with files.expect_download() as download:
+        files.get_by_role("button", name="Save all results").click()
+    entries = {entry["source"]: entry for entry in json.loads(download.value.path().read_text())}
+    for name, expected in FILES.items():
+        entry, row = entries[Path(name).name], rows(files).filter(has_text=Path(name).name)
+        check(entry, expected)
+        for warning in entry["quality"]["warnings"]:
+            if expected.warning and warning.startswith(expected.warning):
+                expect(row).to_contain_text(warning.partition(". ")[0])
+    for name in CALLS:
+        check_call(entries[name])
+    words = "Cut off: the file has 2.6 s of the 3.6 s that it declares."
+    expect(rows(files).filter(has_text="mp3_cut_tail.mp3")).to_contain_text(words)
+    track = "Several tracks: of 2 sound tracks the second was analysed."
+    expect(rows(files).filter(has_text="multi_default2.mkv")).to_contain_text(track)
     files.get_by_role("button", name="Open mp3_cut_tail.mp3 in Recording").click()
     expect(files.locator("#answer")).to_contain_text("mp3_cut_tail.mp3", timeout=DONE_MS)
-    expect(files.locator("#answer .quality")).to_contain_text(missing["mp3_cut_tail.mp3"])
+    expect(files.locator("#answer .quality")).to_contain_text(words)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.signal
 import soundfile
 from support import SAMPLE_RATE, SHARED, syllables
 
@@ -111,6 +112,25 @@ def test_channels_of_any_rate_that_differ_do_not_cancel(tmp_path, sample_rate):
     assert read(written(tmp_path / "apart.wav", one, other, sample_rate=sample_rate), MIX)[1] == []
     turned = written(tmp_path / "turned.wav", one, 0.1 * other - one, sample_rate=sample_rate)
     assert read(turned, MIX)[1] == [faults.CANCELLED]
+
+
+@pytest.mark.parametrize("sample_rate", [8_000, 48_000])
+def test_a_mean_eight_db_below_both_channels_is_said(tmp_path, sample_rate):
+    voice, *rooms = np.random.default_rng(0).normal(0, 0.1, (3, 5 * sample_rate)).astype(np.float32)
+    one, other = voice + 0.69 * rooms[0], 0.69 * rooms[1] - voice
+    assert 20 * np.log10((one + other).std() / 2 / one.std()) == pytest.approx(-8, abs=0.2)
+    path = written(tmp_path / "weak.wav", one, other, sample_rate=sample_rate)
+    assert read(path, MIX)[1] == [faults.CANCELLED]
+
+
+@pytest.mark.parametrize("late_s", [0.00025, 0.0003, 0.0005, 0.002])
+def test_microphones_at_a_distance_are_not_inverted(tmp_path, late_s):
+    """Half a period late they cancel each other: 0.25 ms at 2 kHz."""
+    voice = np.random.default_rng(0).normal(0, 0.1, 5 * 48_000)
+    resonance = scipy.signal.lfilter([1], [1, -1.9 * np.cos(2 * np.pi * 2_000 / 48_000), 0.9025], voice)
+    late = round(late_s * 48_000)
+    channels = (resonance[late:].astype(np.float32) / 20, 0.8 * resonance[:-late].astype(np.float32) / 20)
+    assert read(written(tmp_path / "apart.wav", *channels, sample_rate=48_000), MIX)[1] == []
 
 
 def test_channels_that_come_and_go(tmp_path):

@@ -11,7 +11,8 @@ import soundfile
 from app_server import ROOT, app_server
 from clients import call_rest, call_tool, run_analyze, upload
 from gradio_client import Client, handle_file
-from support import SHARED, syllables, write_wav
+from shared_faults import CALLS, FAULTS, FILES, TRAINED, check, check_call, needs_faults
+from support import syllables, write_wav
 from typer.testing import CliRunner
 
 import ser_core
@@ -59,9 +60,9 @@ def test_a_bad_file_is_an_error_object_the_same_everywhere(server, client, tmp_p
     assert json.loads(call_tool(server, {"audio": upload(server, bad)})[1]) == expected
 
 
-@pytest.mark.skipif(not (SHARED / "faults").is_dir(), reason="needs the recordings of ../shared/faults")
+@needs_faults
 def test_voices_and_channels_can_be_asked_for(client):
-    call = handle_file(SHARED / "faults" / "call_turns.flac")
+    call = handle_file(FAULTS / "call_turns.flac")
     apart = client.predict(audio=call, api_name="/analyze")
     assert [one["channel"] for one in apart["segments"]] == [1, 2] * 4
     assert [voice["voice"] for voice in apart["voices"]] == ["A", "B"]
@@ -71,23 +72,18 @@ def test_voices_and_channels_can_be_asked_for(client):
     assert wrong["error"]["code"] == "bad_voices"
 
 
-@pytest.mark.skipif(not (SHARED / "faults").is_dir(), reason="needs the recordings of ../shared/faults")
-@pytest.mark.parametrize(
-    ("name", "duration_s", "warning"),
-    [
-        ("chained.ogg", 7.27, ""),
-        ("antiphase.flac", 3.60, "Channels cancel"),
-        ("multi_default2.mkv", 3.03, "Several tracks"),
-        ("mp3_cut_tail.mp3", 2.60, "Cut off"),
-        ("t_latin1.m4a", 3.60, ""),
-    ],
-)
-def test_a_recording_with_a_fault_is_read_as_far_as_it_goes(client, name, duration_s, warning):
-    result = client.predict(audio=handle_file(SHARED / "faults" / name), api_name="/analyze")
-    assert result["error"] is None
-    assert result["duration"] == pytest.approx(duration_s, abs=0.1)
-    assert result["segments"]
-    assert warning in ["", *(each.partition(":")[0] for each in result["quality"]["warnings"])]
+@needs_faults
+@pytest.mark.parametrize("name", FILES)
+def test_a_recording_with_a_fault_is_read_as_far_as_it_goes(client, name):
+    model = {"model": bundle.DEFAULT} if TRAINED else {}
+    check(client.predict(audio=handle_file(FAULTS / name), **model, api_name="/analyze"), FILES[name])
+
+
+@needs_faults
+@pytest.mark.parametrize("name", CALLS)
+def test_the_speakers_of_a_call_are_told_apart(client, name):
+    model = {"model": bundle.DEFAULT} if TRAINED else {}
+    check_call(client.predict(audio=handle_file(FAULTS / name), **model, api_name="/analyze"))
 
 
 def test_the_page_limits_hold(client, tmp_path):
