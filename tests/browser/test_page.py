@@ -178,7 +178,7 @@ def test_screenshot_for_the_readme(page, artefacts):
     expect(page.locator("#probabilities h3")).to_contain_text("Segment 1,")
     page.add_style_tag(content=".mic-select { display: none; }")  # it would name Chromium's fake microphone
     bottom = "part => part.getBoundingClientRect().bottom + window.scrollY"
-    end = page.locator("#timeline .pair").evaluate(bottom)
+    end = page.locator("#timeline [data-part=voices]").evaluate(bottom)
     clip = {"x": 0, "y": 0, "width": 1280, "height": end + 6}
     page.screenshot(path=path, full_page=True, clip=clip)
     assert path.stat().st_size < 400_000
