@@ -1,10 +1,12 @@
 """What the networks hear in a recording, kept in files; see voices.py."""
 
 import hashlib
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from conversations import Talk
 from numpy.typing import NDArray
 
 from ser_core.audio.vad import Span, segment
@@ -13,7 +15,7 @@ from ser_core.recognition.voice_clusters import LONG_S
 from ser_core.recognition.voice_pieces import Piece, PieceCutter
 from train.fitting.voice_space import Voice
 
-VERSION = 2  # of what the networks hear; raised when `voice_pieces` changes it
+VERSION = 3  # of what the networks hear; raised when `voice_pieces` changes it
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Heard:
     pieces: tuple[Piece, ...]
     truth: tuple[tuple[int, int, int], ...]
     n_samples: int
+    talks: tuple[Talk, ...] = ()  # of a made conversation
 
 
 def voices_in(heard: Heard) -> list[Voice]:
@@ -47,6 +50,18 @@ def voices_in(heard: Heard) -> list[Voice]:
     ]
 
 
+def speakers_of(heard: Heard) -> list[int | None]:
+    """The true voice of most of each piece; None where nobody speaks in it."""
+    found: list[int | None] = []
+    for piece in heard.pieces:
+        shares: dict[int, int] = defaultdict(int)
+        for start, end, voice in heard.truth:
+            shares[voice] += max(0, min(end, piece.span.end) - max(start, piece.span.start))
+        voice = max(shares, key=lambda one: shares[one])
+        found.append(voice if shares[voice] else None)
+    return found
+
+
 def hear(
     name: str,
     corpus: str,
@@ -54,6 +69,7 @@ def hear(
     truth: list[tuple[int, int, int]],
     networks: tuple,
     folder: Path,
+    talks: tuple[Talk, ...] = (),
 ) -> Heard:
     """The recording as the networks hear it, read from `folder` where it was heard before."""
     code = repr(VERSION).encode() + samples.tobytes()
@@ -75,18 +91,19 @@ def hear(
                 -1, 4
             ),
             overlap=np.array([piece.overlap for piece in pieces]),
+            heard=np.array([piece.heard for piece in pieces], bool),
             vectors=np.array(
                 [missing if piece.embedding is None else piece.embedding for piece in pieces]
             ).reshape(-1, 192),
         )
     with np.load(path) as file:
         spans = [Span(*row) for row in file["spans"].tolist()]
-        rows = zip(file["places"].tolist(), file["overlap"].tolist(), file["vectors"], strict=True)
+        columns = file["places"].tolist(), file["overlap"].tolist(), file["vectors"], file["heard"].tolist()
         pieces = [
-            Piece(Span(start, end), owner, local, overlap, None if np.isnan(vector[0]) else vector)
-            for (start, end, owner, local), overlap, vector in rows
+            Piece(Span(start, end), owner, local, overlap, None if np.isnan(vector[0]) else vector, heard)
+            for (start, end, owner, local), overlap, vector, heard in zip(*columns, strict=True)
         ]
-    return Heard(name, corpus, tuple(spans), tuple(pieces), tuple(truth), len(samples))
+    return Heard(name, corpus, tuple(spans), tuple(pieces), tuple(truth), len(samples), talks)
 
 
 def read_rttm(path: Path, end_s: float) -> list[tuple[int, int, int]]:

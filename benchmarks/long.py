@@ -3,7 +3,7 @@
 A FLAC file of each length is made in the temporary folder: RAVDESS clips with pauses, or generated vowels
 where ../shared/data is absent; an hour of them, repeated. `python -m ser_core analyze` reads it in a process
 of its own. Its peak is the kernel's resident high-water mark (VmHWM, Linux only), including writing the
-results. The last line is how much one more hour adds to the peak.
+results. `--voices auto,one` measures both. The last line is how much one more hour adds to the peak.
 """
 
 import json
@@ -38,21 +38,27 @@ def main(
     hours: Annotated[str, typer.Option(help="Lengths of the files.")] = "1,24",
     loop_minutes: Annotated[float, typer.Option(help="Length of the speech that is repeated.")] = 60.0,
     model: Annotated[str, typer.Option(help="The checkpoint.")] = "default",
+    voices: Annotated[str, typer.Option(help="What --voices is told, in turn.")] = "auto",
     results: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     report: dict[str, Any] = {"machine": machine(), "model": model}
     report["speech"] = "RAVDESS clips with pauses" if RAVDESS.is_dir() else "generated vowels with pauses"
     report["files"] = []
-    print(f"{'hours':>6}{'file MB':>9}{'segments':>10}{'results MB':>12}{'peak MB':>9}{'x real time':>13}")
+    print(
+        f"{'hours':>6}{'voices':>8}{'file MB':>9}{'segments':>10}{'results MB':>12}"
+        f"{'peak MB':>9}{'x real time':>13}"
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _, loop, _ = recording(folder, loop_minutes)
         for length in map(float, hours.split(",")):
             path = repeated(loop, folder / f"{length:g}-hours.flac", length)
-            report["files"].append({"hours": length, **analysed(path, folder, model, length)})
+            for told in voices.split(","):
+                cost = analysed(path, folder, model, length, told)
+                report["files"].append({"hours": length, "voices": told, **cost})
+                print(line(report["files"][-1]), flush=True)
             path.unlink()
-            print(line(report["files"][-1]), flush=True)
-    first, last = report["files"][0], report["files"][-1]
+    first, last = report["files"][0], report["files"][-len(voices.split(","))]
     if last["hours"] > first["hours"]:
         grown = last["peak_bytes"] - first["peak_bytes"]
         report["bytes_an_hour"] = grown / (last["hours"] - first["hours"])
@@ -74,10 +80,11 @@ def repeated(loop: Path, target: Path, hours: float) -> Path:
     return target
 
 
-def analysed(path: Path, folder: Path, model: str, hours: float) -> dict[str, Any]:
+def analysed(path: Path, folder: Path, model: str, hours: float, voices: str) -> dict[str, Any]:
     """Cost of the command for one file."""
     peak, out = folder / "peak", folder / "out.json"
     command = [sys.executable, "-c", CHILD, peak, "analyze", path, "--out", out, "--model", model]
+    command += ["--voices", voices]
     started = time.perf_counter()
     subprocess.run(list(map(str, command)), cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
     seconds = time.perf_counter() - started
@@ -96,7 +103,7 @@ def analysed(path: Path, folder: Path, model: str, hours: float) -> dict[str, An
 def line(file: dict[str, Any]) -> str:
     """One row of the table."""
     return (
-        f"{file['hours']:>6g}{file['file_bytes'] / 1e6:>9.0f}{file['segments']:>10}"
+        f"{file['hours']:>6g}{file['voices']:>8}{file['file_bytes'] / 1e6:>9.0f}{file['segments']:>10}"
         f"{file['result_bytes'] / 1e6:>12.1f}{file['peak_bytes'] / 1e6:>9.0f}{file['times_real_time']:>13.1f}"
     )
 

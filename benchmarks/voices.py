@@ -11,6 +11,9 @@ made   200 conversations of two to four voices and 70 of one voice through all i
 real   excerpts of AMI meetings whose marks are complete, and five more files. They choose nothing; their
        space and weights are those fitted on all that was made, which are the ones in use.
 
+"?" and the flag for overlap are compared with the truth in voice_flags.py, the emotions of clips under the
+voices that are found with those under the true ones in voice_emotions.py.
+
 Error: missed speech, false alarm and speech of the wrong voice, in % of the true speech, 0.25 s around each
 true start and end not counted (collar). "Right": time with the right voice in % of that in which one voice
 speaks, with the same collar; "no collar": all of that time. What the networks hear is kept in --cache.
@@ -34,6 +37,8 @@ from scipy.optimize import minimize
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run from a clone, nothing installed
 
 import conversations
+import voice_emotions
+import voice_flags
 from diarization_error import Score, score
 from heard import Heard, hear, read_rttm, voices_in
 from safetensors.numpy import save_file
@@ -42,7 +47,8 @@ from ser_core.audio.vad import segment
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform
 from ser_core.checkpoint import voices as checkpoint
 from ser_core.models.voice_space import VoiceSpace
-from ser_core.recognition.diarization import OVERLAP, default_diarizer
+from ser_core.recognition.diarization import default_diarizer
+from ser_core.recognition.recognizer import Recognizer
 from ser_core.recognition.voice_clusters import (
     NumberWeights,
     evidence,
@@ -63,6 +69,8 @@ OTHER = (
 )
 RIDGE = 0.01  # of the fitted weights, which are standardised for it
 
+EMOTIONS = conversations.CONVERSATIONS  # conversations in which clips are judged, those of several voices
+
 Choices = tuple[NDArray[np.float64], list[int]]
 
 
@@ -81,7 +89,7 @@ def made(data: Path, networks: tuple, cache: Path) -> list[Heard]:
     found = []
     for corpus, voices, number in conversations.plan(data):
         talk = conversations.make(data, corpus, voices, number)
-        found.append(hear(talk.name, corpus, talk.samples, talk.truth, networks, cache))
+        found.append(hear(talk.name, corpus, talk.samples, talk.truth, networks, cache, talk.talks))
     return found
 
 
@@ -156,10 +164,16 @@ def fitted(recordings: Sequence[Heard], *without: str) -> tuple[VoiceSpace, Numb
     return space_of(used), fit(used, rows)
 
 
-def on_made(recordings: Sequence[Heard]) -> dict[str, object]:
+def nested(recordings: Sequence[Heard]) -> dict[str, tuple[VoiceSpace, NumberWeights]]:
+    """For each corpus, what is fitted on the others."""
+    return {corpus: fitted(recordings, corpus) for corpus in sorted({heard.corpus for heard in recordings})}
+
+
+def on_made(
+    recordings: Sequence[Heard], models: dict[str, tuple[VoiceSpace, NumberWeights]]
+) -> dict[str, object]:
     """Results on each corpus with what is fitted on the others, by the number of voices and by corpus."""
-    corpora = sorted({heard.corpus for heard in recordings})
-    models = {corpus: fitted(recordings, corpus) for corpus in corpora}
+    corpora = list(models)
     found = {heard.name: judged(heard, *models[heard.corpus]) for heard in recordings}
     told = {heard.name: judged(heard, *models[heard.corpus], true_voices(heard)) for heard in recordings}
 
@@ -187,6 +201,43 @@ def on_made(recordings: Sequence[Heard]) -> dict[str, object]:
     }
 
 
+def unsure_on_made(
+    recordings: Sequence[Heard], models: dict[str, tuple[VoiceSpace, NumberWeights]]
+) -> dict[str, object]:
+    """How far "?" is right in conversations of several voices, with their number found and told."""
+    several = [heard for heard in recordings if true_voices(heard) > 1]
+
+    def found(heard: Heard, margin: float) -> list[int | None]:
+        space, weights = models[heard.corpus]
+        return voices_of(heard.pieces, space, None, weights, margin)
+
+    def told(heard: Heard, margin: float) -> list[int | None]:
+        space, weights = models[heard.corpus]
+        return voices_of(heard.pieces, space, true_voices(heard), weights, margin)
+
+    return {
+        "voices_found": voice_flags.unsure(several, found),
+        "number_told": voice_flags.unsure(several, told),
+    }
+
+
+def emotions(
+    recordings: Sequence[Heard],
+    models: dict[str, tuple[VoiceSpace, NumberWeights]],
+    data: Path,
+    cache: Path,
+    number: int,
+) -> dict[str, object]:
+    """What telling voices apart costs in emotion, in the first `number` conversations of several voices."""
+    several = [heard for heard in recordings if true_voices(heard) > 1][:number]
+    found = []
+    for heard in several:
+        space, weights = models[heard.corpus]
+        index = int(heard.name.rsplit("_", 1)[1])
+        found.append(voice_emotions.Found(heard, index, voices_of(heard.pieces, space, None, weights)))
+    return voice_emotions.recalls(Recognizer.load(device="cpu"), data, found, cache)
+
+
 def on_real(recordings: Sequence[Heard], space: VoiceSpace, weights: NumberWeights) -> dict[str, object]:
     """Results on each real recording, found and told, and the means over AMI's."""
     files = {}
@@ -205,27 +256,7 @@ def on_real(recordings: Sequence[Heard], space: VoiceSpace, weights: NumberWeigh
         for key in ("error", "error_without_overlap", "error_number_told")
     }
     ami = [heard for heard in recordings if heard.name in AMI]
-    return {"files": files, "ami_mean": means, "ami_overlap_flag": overlap_flag(ami)}
-
-
-def overlap_flag(recordings: Sequence[Heard]) -> dict[str, float]:
-    """How far the marks have two voices in pieces in which the network hears two, as for `Turn.overlap`."""
-    flagged = right = both = 0.0  # samples
-    for heard in recordings:
-        active = np.zeros(heard.n_samples, np.int8)
-        for start, end, _ in heard.truth:
-            active[start:end] += 1
-        both += np.count_nonzero(active > 1)
-        for piece in heard.pieces:
-            if piece.overlap > OVERLAP:
-                flagged += piece.span.end - piece.span.start
-                right += np.count_nonzero(active[piece.span.start : piece.span.end] > 1)
-    return {
-        "overlap_s": round(float(both) / SAMPLE_RATE, 1),
-        "flagged_s": round(flagged / SAMPLE_RATE, 1),
-        "of_flagged_right": round(100 * float(right) / max(1.0, flagged), 1),
-        "of_overlap_flagged": round(100 * float(right) / max(1.0, float(both)), 1),
-    }
+    return {"files": files, "ami_mean": means, "ami_overlap_flag": voice_flags.overlap(ami)}
 
 
 def cost(data: Path) -> dict[str, float]:
@@ -269,8 +300,14 @@ def show(result: dict) -> None:
             f"{name:26}{row['scored_s']:9}{row['error']:7}{row['error_without_overlap']:15}"
             f"{row['voices']:>5} of {row['true_voices']}{row['error_number_told']:6}"
         )
+    print('\n"?" in made conversations, by the margin:')
+    for title, rows in result["made"]["unsure"].items():
+        for margin, row in rows.items():
+            print(f"{title:14}{margin:>6}  {row}")
     print("AMI, mean:", result["real"]["ami_mean"])
     print("AMI, flag for overlap:", result["real"]["ami_overlap_flag"])
+    if "emotions" in result["made"]:
+        print("emotion, unweighted average recall:", result["made"]["emotions"])
     print("weights in use:", result["weights_in_use"])
     print("cost:", result["cost"])
 
@@ -279,6 +316,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Who speaks: errors on made and real conversations.")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the corpora")
     parser.add_argument("--cache", type=Path, default=Path("runs/voices"), help="what the networks heard")
+    parser.add_argument("--emotions", type=int, default=EMOTIONS, help="conversations whose clips are judged")
     args = parser.parse_args()
     segmentation, speaker, _ = checkpoint.load()
     networks = segmentation, checkpoint.load_faster() or speaker
@@ -290,10 +328,14 @@ def main() -> None:
         },
         args.cache / "space.safetensors",
     )
+    models = nested(recordings)
+    made_result = on_made(recordings, models) | {"unsure": unsure_on_made(recordings, models)}
+    if args.emotions:
+        made_result["emotions"] = emotions(recordings, models, args.data, args.cache, args.emotions)
     result = {
         "command": shlex.join(["python", *sys.argv]),
         "weights_in_use": vars(weights),
-        "made": on_made(recordings),
+        "made": made_result,
         "real": on_real(real(args.data, networks, args.cache), space, weights),
         "cost": cost(args.data),
     }

@@ -11,7 +11,7 @@ from ser_core.emotions import BY_NAME, NO_SPEECH, UNKNOWN, UNREADABLE
 from ser_core.errors import AudioError
 
 SCHEMA = 2  # of the JSON in docs/programs.md; raised when a field is added or changes its meaning
-UNSURE_VOICE = "?"  # of a segment about equally near to two voices, which belongs to none
+UNSURE_VOICE = "?"  # of a segment about equally near to two voices, or of music and noise: it belongs to none
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ EXAMPLES = {  # clips in their order
     "woman": ("1012_IWW_SAD_XX",),
     "man": ("1022_TIE_ANG_XX",),
     "conversation": (
-        *("1012_IEO_SAD_LO", "1022_WSI_DIS_XX", "1012_TAI_SAD_XX", "1022_MTI_ANG_XX"),
-        *("1012_IWW_SAD_XX", "1022_TAI_ANG_XX", "1012_IEO_SAD_MD", "1022_TIE_ANG_XX"),
+        *("1012_ITS_FEA_XX", "1022_WSI_DIS_XX", "1012_TAI_FEA_XX", "1022_MTI_ANG_XX"),
+        *("1012_IOM_FEA_XX", "1022_TAI_ANG_XX", "1012_IWW_FEA_XX", "1022_TIE_ANG_XX"),
     ),
 }
 

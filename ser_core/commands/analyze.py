@@ -40,6 +40,7 @@ NOT_WRITTEN = "not_written"  # code of a recording whose result file cannot be w
 HOUR_S = 3600
 SHORT_S = 15  # shorter recordings hold little information on a voice; from MANY of them on, HINT is printed
 MANY = 10
+MAX_VERDICTS = 8  # voices of a recording whose verdicts are said on one line
 HINT = (
     "Each was judged by itself. Unfamiliar voices are heard rightly more often with --one-voice (each folder "
     "holds one voice) or --alike (one room and microphone, any voices), unless one emotion prevails."
@@ -306,14 +307,19 @@ def _analyses(
 
 
 def _verdict_on(analysis: "Analysis") -> str:
-    """Label and confidence of a recording, or of each of its voices."""
+    """Label and confidence of a recording, or of those of its voices that speak longest."""
     if not analysis.segments:
         return analysis.summary.label
     if not analysis.has_voices:
         return f"{analysis.summary.label} {analysis.summary.confidence:.0%}"
-    return ", ".join(
-        f"{voice.name} {voice.summary.label} {voice.summary.confidence:.0%}" for voice in analysis.voices
-    )
+    longest = sorted(analysis.voices, key=lambda voice: -voice.time)[:MAX_VERDICTS]
+    said = [
+        f"{voice.name} {voice.summary.label} {voice.summary.confidence:.0%}"
+        for voice in analysis.voices
+        if voice in longest
+    ]
+    more = len(analysis.voices) - len(said)
+    return ", ".join([*said, f"{more} more voices"] if more else said)
 
 
 def _show_seconds(source: str, seconds: float) -> None:

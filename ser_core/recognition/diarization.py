@@ -4,7 +4,7 @@ Names follow the field: a *turn* is a stretch in which one voice speaks, *diariz
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -31,7 +31,7 @@ class Turn:
     """A stretch in which one voice speaks."""
 
     span: Span  # inside one of the speech spans that were given
-    voice: int | None  # 0, 1, … in order of first appearance; None: about equally near to two voices
+    voice: int | None  # 0, 1, … in order of first appearance; None: about equally near to two, or not heard
     overlap: bool  # the segmentation network hears two voices at once in most of it
 
 
@@ -106,13 +106,13 @@ class LiveVoices:
         for piece, voice in zip(pieces, voices, strict=True):
             if voice is not None:
                 self._assigned[piece.span.start, piece.span.end] = voice
-        return list(_joined(pieces, voices))
+        return turns_of(pieces, voices)
 
     def settle(self, voices: int | None = None) -> list[Turn]:
         """All turns of the session anew, as `Diarizer.turns` gives them for the same sound and spans."""
         if voices is not None and voices < 1:
             raise ValueError(f"there is at least one voice, not {voices}")
-        return list(_joined(self._pieces, voices_of(self._pieces, self._space, voices)))
+        return turns_of(self._pieces, voices_of(self._pieces, self._space, voices))
 
     def _settle_live(self) -> list[int | None]:
         """The voices of all pieces, under the numbers that were said before."""
@@ -181,14 +181,16 @@ def _matched(
     return names
 
 
-def _joined(pieces: Sequence[Piece], voices: Sequence[int | None]) -> Iterator[Turn]:
-    """Turns: the neighbouring pieces of one voice inside one span."""
+def turns_of(pieces: Sequence[Piece], voices: Sequence[int | None]) -> list[Turn]:
+    """The turns of pieces with their voices: the neighbouring pieces of one voice inside one span."""
+    turns = []
     items = zip(pieces, voices, strict=True)
     for (_, voice), group in groupby(items, key=lambda item: (item[0].owner, item[1])):
         own = [piece for piece, _ in group]
         span = Span(own[0].span.start, own[-1].span.end)
         both = sum(piece.overlap * _length(piece) for piece in own)
-        yield Turn(span, voice, both > OVERLAP * (span.end - span.start))
+        turns.append(Turn(span, voice, both > OVERLAP * (span.end - span.start)))
+    return turns
 
 
 def _length(piece: Piece) -> int:

@@ -62,10 +62,12 @@ def voices_of(
     space: VoiceSpace,
     voices: int | None = None,
     weights: NumberWeights = NumberWeights(),
+    margin: float = UNSURE,
 ) -> list[int | None]:
     """The voice of each piece, numbered in order of first appearance; None: about equally near to two.
 
-    `voices`: their number where it is known, at least 1. Fewer are found where there are fewer pieces.
+    None too where no voice is heard in a piece, unless all that is heard is one voice. `voices`: their number
+    where it is known, at least 1. Fewer are found where there are fewer pieces. `margin`: see `UNSURE`.
     """
     heard = [index for index, piece in enumerate(pieces) if piece.embedding is not None]
     if not heard:
@@ -79,7 +81,10 @@ def voices_of(
         grouping = grouping_into(points, voices)
     centres = np.array([_mean(points, grouping == voice) for voice in range(grouping.max() + 1)])
     vectors = np.array([pieces[index].embedding for index in heard], np.float64)
-    return _numbered(_filled(_nearest(vectors, centres), heard, len(pieces)))
+    found = _filled(_nearest(vectors, centres, margin), heard, len(pieces))
+    if len(centres) > 1:
+        found = [voice if piece.heard else None for voice, piece in zip(found, pieces, strict=True)]
+    return _numbered(found)
 
 
 def points_of(pieces: Sequence[Piece]) -> Points:
@@ -164,15 +169,15 @@ def _mean(points: Points, chosen: NDArray[np.bool_]) -> Floats:
     return mean
 
 
-def _nearest(vectors: Floats, centres: Floats) -> list[int | None]:
-    """The nearest of `centres` for each vector; None if the next is as near."""
+def _nearest(vectors: Floats, centres: Floats, margin: float) -> list[int | None]:
+    """The nearest of `centres` for each vector; None if the next is as near, up to `margin`."""
     if len(centres) == 1:
         return [0] * len(vectors)
     # Half the squared distance to a centre, up to what is the same for all centres.
     nearness = vectors @ centres.T - (centres**2).sum(axis=1) / 2
     best = nearness.argmax(axis=1)
     ranked = np.sort(nearness, axis=1)
-    clear = ranked[:, -1] - ranked[:, -2] >= UNSURE
+    clear = ranked[:, -1] - ranked[:, -2] >= margin
     return [int(voice) if sure else None for voice, sure in zip(best, clear, strict=True)]
 
 

@@ -26,6 +26,7 @@ MAX_PIECE = 3 * SAMPLE_RATE
 MIN_RUN_S = 0.35  # a voice that is heard for less between two others is not cut out
 MIN_EMBEDDED = WINDOW_SAMPLES + 14 * HOP_SAMPLES  # 0.17 s: shorter pieces get no vector
 SMOOTH_FRAMES = 15  # 0.25 s
+MIN_SPEECH = 0.4  # mean probability of any voice, under which a piece is music or noise (docs/voices.md)
 LOCAL_VOICES = 3
 # (class, voice): which voices speak in each class; and the classes with two of them.
 MEMBERS = np.array([[float(voice in voices) for voice in range(LOCAL_VOICES)] for voices in POWERSET])
@@ -42,7 +43,8 @@ class Piece:
     owner: int  # index of the speech span that it is part of
     local: int  # the voice of the segmentation network, within its span only
     overlap: float  # share of its speech in which the network hears two voices, 0 to 1
-    embedding: NDArray[np.float32] | None  # (192,), of length 1; None: too short for one
+    embedding: NDArray[np.float32] | None  # (192,), of length 1; None: too short for one, or not heard
+    heard: bool = True  # the segmentation network hears a voice, and not music or noise
 
 
 class PieceCutter:
@@ -54,30 +56,37 @@ class PieceCutter:
     def pieces(self, samples: Samples, span: Span, owner: int) -> list[Piece]:
         """The pieces of `span`, of at most 10 s, with its `samples` (n_samples,); they cover it."""
         with torch.inference_mode():
-            dominant, both = self._local_voices(samples)
+            dominant, both, nobody = self._local_voices(samples)
             features = fbank(torch.from_numpy(samples)) if len(samples) >= WINDOW_SAMPLES else None
-            return [
-                Piece(
-                    Span(span.start + start, span.start + stop),
-                    owner,
-                    local,
-                    _mean(both, start, stop),
-                    self._embedding(features, start, stop),
+            pieces = []
+            for start, stop, local in _shortened(_runs(dominant, len(samples))):
+                heard = 1 - _mean(nobody, start, stop) >= MIN_SPEECH
+                pieces.append(
+                    Piece(
+                        Span(span.start + start, span.start + stop),
+                        owner,
+                        local,
+                        _mean(both, start, stop),
+                        self._embedding(features, start, stop) if heard else None,
+                        heard,
+                    )
                 )
-                for start, stop, local in _shortened(_runs(dominant, len(samples)))
-            ]
+            return pieces
 
-    def _local_voices(self, samples: Samples) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Of each frame of the span: the loudest local voice, and the probability of two at once."""
+    def _local_voices(
+        self, samples: Samples
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Of each frame: the loudest local voice, and the probabilities of two voices at once and of none."""
         if len(samples) < MIN_SEGMENTED:
-            return np.zeros(1, np.int64), np.zeros(1)
+            return np.zeros(1, np.int64), np.zeros(1), np.zeros(1)
         output = self._segmentation(torch.from_numpy(samples)[None, None])[0]
         probabilities = output.exp().double().numpy()  # (frame, class)
         kernel = np.ones(SMOOTH_FRAMES) / SMOOTH_FRAMES
         activity = np.stack(  # (frame, voice)
             [np.convolve(column, kernel, "same") for column in (probabilities @ MEMBERS).T], axis=1
         )
-        return np.asarray(activity.argmax(axis=1)), np.asarray(probabilities[:, TWO].sum(axis=1))
+        both, nobody = probabilities[:, TWO].sum(axis=1), probabilities[:, 0]
+        return np.asarray(activity.argmax(axis=1)), np.asarray(both), np.asarray(nobody)
 
     def _embedding(self, features: torch.Tensor | None, start: int, stop: int) -> NDArray[np.float32] | None:
         """The vector, of length 1, of samples `start` to `stop` of the span."""
@@ -96,9 +105,9 @@ def _shortened(runs: list[tuple[int, int, int]]) -> Iterator[tuple[int, int, int
         yield from ((low, high, local) for low, high in pairwise(cuts))
 
 
-def _mean(both: NDArray[np.float64], start: int, stop: int) -> float:
-    """The mean of `both`, of frames, over samples `start` to `stop`."""
-    inside = both[_frame(start, len(both)) : _frame(stop, len(both))]
+def _mean(values: NDArray[np.float64], start: int, stop: int) -> float:
+    """The mean of `values`, of frames, over samples `start` to `stop`."""
+    inside = values[_frame(start, len(values)) : _frame(stop, len(values))]
     return float(inside.mean()) if len(inside) else 0.0
 
 

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from browser.steps import drop, wait_for_figures
 from playwright.sync_api import expect
-from support import syllables, write_wav
+from support import ROOT, syllables, write_wav
 
 from ser_core.audio.waveform import SAMPLE_RATE
 
@@ -168,16 +168,17 @@ def test_figures_follow_when_the_theme_changes(page, three_clips):
     page.wait_for_function(f"({brightness})() > 215")
 
 
-def test_screenshot_for_the_readme(page, three_clips, artefacts):
-    """`SER_SCREENSHOTS=assets` puts it where the README shows it."""
-    drop(page, three_clips)
+def test_screenshot_for_the_readme(page, artefacts):
+    """The example conversation; `SER_SCREENSHOTS=assets` puts it where the README shows it."""
+    drop(page, ROOT / "assets" / "examples" / "conversation.ogg")
     wait_for_figures(page)
+    expect(page.locator("#timeline .voices > div")).to_have_count(3)  # all, A and B
     path = Path(os.environ.get("SER_SCREENSHOTS", artefacts)) / "screenshot.png"
     page.locator("#segments input").nth(1).check()
     expect(page.locator("#probabilities h3")).to_contain_text("Segment 1,")
     page.add_style_tag(content=".mic-select { display: none; }")  # it would name Chromium's fake microphone
     bottom = "part => part.getBoundingClientRect().bottom + window.scrollY"
-    end = page.locator("#timeline .pair").evaluate(bottom)
+    end = page.locator("#timeline [data-part=voices]").evaluate(bottom)
     clip = {"x": 0, "y": 0, "width": 1280, "height": end + 6}
     page.screenshot(path=path, full_page=True, clip=clip)
     assert path.stat().st_size < 400_000

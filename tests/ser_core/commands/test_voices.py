@@ -57,6 +57,45 @@ def test_each_voice_is_named_on_stderr(call, model):
     assert ", B sad " in result.stderr
 
 
+def written(path: Path, *channels: np.ndarray) -> str:
+    longest = max(map(len, channels))
+    samples = [np.pad(channel, (0, longest - len(channel))) for channel in channels]
+    soundfile.write(path, np.stack(samples, axis=1), SAMPLE_RATE)
+    return str(path)
+
+
+def test_eight_channels_are_eight_voices_or_one_mix(model, tmp_path):
+    sounds = [np.concatenate([np.zeros(8000 * n, np.float32), syllables(2, n)]) for n in range(8)]
+    path = written(tmp_path / "eight.wav", *sounds)
+    each = analysed(path, "--model", model, "--channels", "each")
+    assert [(voice["voice"], voice["channel"]) for voice in each["voices"]] == [
+        (name, number) for number, name in enumerate("ABCDEFGH", start=1)
+    ]
+    mixed = analysed(path, "--model", model)  # only two channels are a call recorder's
+    assert {one["channel"] for one in mixed["segments"]} == {None}
+
+
+def test_a_channel_that_ends_early_keeps_its_voice(model, tmp_path):
+    entry = analysed(
+        written(tmp_path / "uneven.wav", syllables(6, 1, 110), syllables(2, 2, 210)), "--model", model
+    )
+    assert [(voice["voice"], voice["channel"]) for voice in entry["voices"]] == [("A", 1), ("B", 2)]
+    ends = {voice: max(one["end"] for one in entry["segments"] if one["voice"] == voice) for voice in "AB"}
+    assert ends["B"] < ends["A"] / 2
+
+
+def test_forty_voices_have_names_and_the_line_on_stderr_stays_short(model, tmp_path):
+    path = written(tmp_path / "forty.wav", np.concatenate([syllables(1, n, 80 + 5 * n) for n in range(40)]))
+    result = CliRunner().invoke(app, ["analyze", path, "--model", model, "--voices", "40"])
+    assert result.exit_code == 0, result.stderr
+    [entry] = json.loads(result.stdout)
+    names = [voice["voice"] for voice in entry["voices"]]
+    assert len(names) > 26
+    assert names[24:27] == ["Y", "Z", "AA"]
+    assert f"{len(names) - 8} more voices" in result.stderr
+    assert max(map(len, result.stderr.splitlines())) < 250
+
+
 @pytest.mark.parametrize(
     ("asked", "complaint"),
     [

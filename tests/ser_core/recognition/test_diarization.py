@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import soundfile
-from support import syllables
+from support import ROOT, syllables
 
 from ser_core.audio.vad import Span, segment
 from ser_core.audio.waveform import Waveform
@@ -129,6 +129,53 @@ def test_a_span_shorter_than_the_shortest_vector_is_one_turn(diarizer, length):
 def test_what_is_no_speech_is_still_covered(diarizer, sound):
     samples, spans = sound.astype(np.float32), [Span(0, 60_000), Span(60_000, 61_000), Span(70_000, 160_000)]
     assert_covers(diarizer.turns(samples, spans), spans)
+
+
+def music(seconds: float) -> np.ndarray:
+    """A plucked melody, four notes a second, float32 at 16 kHz; the speech detector takes it for speech."""
+    rng = np.random.default_rng(0)
+    time = np.arange(int(16_000 * seconds)) / 16_000
+    sound = np.zeros_like(time)
+    for beat in range(int(4 * seconds)):
+        later = time - beat / 4
+        strength = np.where((later >= 0) & (later < 0.5), np.exp(-6 * later), 0)
+        pitch = rng.choice([220, 247, 262, 294, 330, 349, 392, 440])
+        harmonics = {1: 1, 2: 1 / 2, 3: 1 / 3, 4: 1 / 4, 1.25: 1 / 2, 1.5: 1 / 2}
+        sound += strength * sum(
+            share * np.sin(2 * np.pi * pitch * ratio * time) for ratio, share in harmonics.items()
+        )
+    return (0.3 * sound / np.abs(sound).max()).astype(np.float32)
+
+
+def example(name: str) -> np.ndarray:
+    return soundfile.read(ROOT / "assets" / "examples" / f"{name}.ogg", dtype="float32")[0]
+
+
+@pytest.mark.parametrize("told", [None, 2])
+def test_music_between_turns_is_nobodys_voice(diarizer, told):
+    talk, tune = example("conversation"), music(4)
+    spans = segment(Waveform(talk))
+    middle = (spans[3].end + spans[4].start) // 2  # of eight clips
+    samples = np.concatenate([talk[:middle], tune, talk[middle:], tune])
+    turns = diarizer.turns(samples, segment(Waveform(samples)), told)
+    voices = []
+    for start in (middle, len(samples) - len(tune)):
+        inside = (start + len(tune) // 4, start + 3 * len(tune) // 4)
+        voices += [t.voice for t in turns if t.span.start < inside[1] and t.span.end > inside[0]]
+    assert set(voices) == {None}
+    assert {turn.voice for turn in turns} == {0, 1, None}
+
+
+def test_music_beside_one_voice_makes_no_second_one(diarizer):
+    samples = np.concatenate([example("woman"), music(4), example("woman"), music(4), example("woman")])
+    assert {turn.voice for turn in diarizer.turns(samples, segment(Waveform(samples)))} == {0}
+
+
+def test_a_word_of_somebody_else_is_no_voice_of_its_own(diarizer):
+    word = example("man")[16_000:24_000]
+    samples = np.concatenate([*[example("woman")] * 4, word, *[example("woman")] * 4])
+    turns = diarizer.turns(samples, segment(Waveform(samples)))
+    assert {turn.voice for turn in turns} - {None} == {0}
 
 
 def test_generated_speech_of_one_pitch_is_one_voice(diarizer):
