@@ -28,6 +28,7 @@ from ser_ui.timeline import SCRIPTS
 from ser_ui.words import PHRASES
 from train.export import onnx as onnx_export
 from train.export import onnx_halves
+from web.resampling import RATES, filters, packed
 from web.settings import phrases, settings
 
 WEB = Path(__file__).parent
@@ -59,6 +60,8 @@ def build(models: list[str], out: Path = DIST) -> None:
         "models": {name: _model(out, name) for name in models},
     }
     (out / "settings.js").write_text(f"export const settings = {_js(facts)};\n", encoding="utf-8")
+    measured = {str(rate): packed(filters(rate)) for rate in RATES}
+    (out / "filters.js").write_text(f"export const measured = {_js(measured)};\n", encoding="utf-8")
     _scripts(out / "assets")
     _page(out)
     (out / "LICENCES.txt").write_text(licences(models), encoding="utf-8")

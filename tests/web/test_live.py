@@ -1,0 +1,93 @@
+"""Live on the visitor's own device: what comes faster than it is heard, and a hidden tab."""
+
+import base64
+
+import numpy as np
+import pytest
+from static_page import LOADING_MS, READY
+from support import syllables
+
+from ser_core.audio import vad
+from ser_core.audio.waveform import SAMPLE_RATE, Waveform
+from web.serving import serving
+
+SUMMARY = "#live [data-part=summary]:not([hidden])"
+WATCH = """
+window.heard = [];
+window.Worker = class extends Worker {
+    constructor(...options) {
+        super(...options);
+        this.addEventListener("message", ({ data }) => data.type === "live" && heard.push(data));
+    }
+};
+"""
+# All of the sound at once: each frame but the first waits for those before it.
+BURST = """async ({ address, sound, rate }) => {
+    const { liveTab } = await import(address);
+    const samples = new Float32Array(Uint8Array.from(atob(sound), (c) => c.charCodeAt(0)).buffer);
+    const { begin, onFrame, session } = liveTab();
+    begin(rate);
+    for (let at = 0; at < samples.length; at += rate / 10) onFrame(samples.slice(at, at + rate / 10));
+    session().connection.stop();
+}"""
+# As browsers treat hidden pages: nothing is drawn, and timers run once a second.
+HIDE = """
+const slow = window.setTimeout;
+window.away = true;
+Object.defineProperty(document, "hidden", { get: () => window.away });
+window.requestAnimationFrame = () => 0;
+window.setTimeout = (call, ms) => slow(call, Math.max(ms, 1000));
+document.dispatchEvent(new Event("visibilitychange"));
+"""
+SHOW = "window.away = false; document.dispatchEvent(new Event('visibilitychange'));"
+KEPT_S = "import('{}page/page.js').then((page) => page.liveTab().session().sound.seconds)"
+
+
+@pytest.fixture(scope="module")
+def page(browser, dist):
+    """The page with its model and the tab Live open."""
+    with serving(dist) as address:
+        context = browser.new_context(permissions=["microphone"])
+        page = context.new_page()
+        page.add_init_script(WATCH)
+        page.goto(address)
+        page.wait_for_selector(READY, timeout=LOADING_MS)
+        page.click("#live-tab-button")
+        yield page
+        context.close()
+
+
+def test_sound_that_comes_faster_than_it_is_heard_ends_with_every_segment(page):
+    sound = (0.5 * np.concatenate([syllables(12, seed=1), syllables(12, seed=2)])).astype(np.float32)
+    sound = np.round(sound * 32768).clip(-32768, 32767).astype(np.int16) / np.float32(32768)
+    spans = vad.segment(Waveform(sound))
+    options = {"sound": base64.b64encode(sound.astype("<f4").tobytes()).decode(), "rate": SAMPLE_RATE}
+    page.evaluate(BURST, {"address": f"{page.url}page/page.js", **options})
+    page.wait_for_function("heard.some(({ event }) => event === 'done')", timeout=LOADING_MS)
+    heard = page.evaluate("heard")
+    segments = [event for event in heard if event["event"] == "segment"]
+    finals = [segment for segment in segments if segment["final"]]
+    assert heard[-1]["samples_received"] == len(sound)
+    assert [round(one["start"] * SAMPLE_RATE) for one in finals] == pytest.approx(
+        [span.start for span in spans], abs=SAMPLE_RATE / 1000
+    )
+    every = len(sound) / SAMPLE_RATE / 0.5  # provisional results of a device that keeps up
+    assert len(segments) - len(finals) < every / 2
+
+
+def test_a_hidden_tab_goes_on_listening_and_loses_nothing(page):
+    page.click("#live [data-part=main]")
+    page.wait_for_selector("#live[data-state=listening]")
+    page.evaluate(HIDE)
+    kept = KEPT_S.format(page.url)
+    before = page.evaluate(kept)
+    page.wait_for_function(f"{kept}.then((seconds) => seconds > {before + 2})", polling=100)
+    page.evaluate(SHOW)
+    page.wait_for_function(
+        "document.querySelector('#live [data-part=notice]').textContent.includes('nothing was lost')",
+        polling=100,
+    )
+    page.click("#live [data-part=stop]")
+    page.wait_for_selector(SUMMARY)
+    facts = page.inner_text("#live [data-part=summary] .facts").split()
+    assert facts[0] == facts[3]  # samples captured and heard
