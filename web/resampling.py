@@ -1,7 +1,7 @@
 """Filters of the page's resampler, measured from soxr, which the Python code uses.
 
-A resampler between two rates is a filter for each place that an output sample can have between two input samples.
-The response of soxr to single samples gives these filters, whatever they are made of inside.
+A resampler between two rates is a filter for each place that an output sample can have between two input
+samples. The response of soxr to single samples gives these filters, whatever they are made of inside.
 """
 
 import base64
@@ -21,8 +21,8 @@ NEGLIGIBLE = 1e-7  # of a weight: beyond the filter's end there is only the roun
 def filters(rate: int) -> NDArray[np.float32]:
     """The filters `(phase, 2 * half)` from `rate` to 16 kHz.
 
-    Weight i of phase p is that of input sample `floor(t) - half + 1 + i` in an output sample at `t`, in input samples,
-    whose fraction is `p / phases`.
+    Weight i of phase p is that of input sample `floor(t) - half + 1 + i` in an output sample at `t` (in input
+    samples), whose fraction is `p / phases`.
     """
     common = gcd(rate, SAMPLE_RATE)
     period, phases = rate // common, SAMPLE_RATE // common  # input and output samples until places repeat

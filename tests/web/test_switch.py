@@ -1,4 +1,4 @@
-"""The switch "on this device" of the Gradio page: the page of web/ from the server's files; nothing is uploaded."""
+"""The switch "on this device" of the Gradio page: the page of web/ from the server; nothing is uploaded."""
 
 import pytest
 from app_server import app_server
