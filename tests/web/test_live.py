@@ -34,6 +34,8 @@ SPEAK = """async ({ address, sound, rate, late }) => {
     begin(rate);
     for (let at = 0; at < samples.length; at += rate / 10) onFrame(samples.slice(at, at + rate / 10));
     session().connection.stop();
+    while (!heard.some(({ event }) => event === "done")) await new Promise((next) => setTimeout(next, 50));
+    return heard;
 }"""
 # As browsers treat hidden pages: nothing is drawn, and timers run once a second.
 HIDE = """
@@ -85,9 +87,7 @@ def test_sound_that_waited_for_the_worker_gets_final_results_alone(page, late):
     sound = np.round(0.5 * syllables(12) * 32768).astype(np.int16) / np.float32(32768)
     spans = vad.segment(Waveform(sound))
     options = {"sound": base64.b64encode(sound.tobytes()).decode(), "rate": SAMPLE_RATE, "late": late}
-    page.evaluate(SPEAK, {"address": f"{page.url}page/page.js", **options})
-    page.wait_for_function("heard.some(({ event }) => event === 'done')", timeout=LOADING_MS)
-    heard = page.evaluate("heard")
+    heard = page.evaluate(SPEAK, {"address": f"{page.url}page/page.js", **options})
     segments = [event for event in heard if event["event"] == "segment"]
     finals = [segment for segment in segments if segment["final"]]
     assert heard[-1]["samples_received"] == len(sound)
