@@ -37,7 +37,7 @@ from playwright.sync_api import Page, Playwright, sync_playwright
 from benchmarks import live
 from benchmarks.running_app import running_app
 from benchmarks.speed import machine
-from benchmarks.web_page import analysed, chromium, fed, opened, requests, spoken
+from benchmarks.web_page import analysed, chromium, empty_mb, fed, opened, requests, spoken
 from benchmarks.web_parity import KINDS, Parity, as_kinds, clips, long_sound, plain_wav, written
 from ser_core import Recognizer
 from web.build import DIST
@@ -234,11 +234,14 @@ def conversation(
 
 
 def hour(playwright: Playwright, model: str, minutes: float, drawn: Sequence[Path]) -> Results:
-    """Memory of a long live session."""
+    """Memory of a long live session, and what of it is not that of an empty page."""
     sound = live.speech(drawn, 0, live.LOOP_S)
     with serving(DIST) as address, chromium(playwright) as browser:
+        empty = empty_mb(browser, address)
         page: Page = opened(browser.new_context(), address, model)[0]
-        return fed(page, sound, live.CLIENT_RATE, round(60 * minutes), HOUR_SPEED)
+        figures = fed(page, sound, live.CLIENT_RATE, round(60 * minutes), HOUR_SPEED)
+        above = round(figures["process_most_mb"] - empty, 1)
+        return figures | {"empty_page_mb": empty, "most_above_empty_mb": above}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from ser_core.pictures import overview
 from ser_core.recognition.live_engine import LiveEngine
 from ser_core.recognition.recognizer import Recognizer
 from ser_ui import examples, page, theme
-from ser_ui.server import api, heap, live_socket, storage, uploads, zero_gpu
+from ser_ui.server import api, heap, live_socket, on_device, storage, uploads, zero_gpu
 from ser_ui.server.guard import Guard
 from ser_ui.server.limits import MAX_FILE_BYTES, QUEUE_SIZE, SPACE_PROXIES, Limits
 
@@ -81,7 +81,8 @@ def serve(name: str) -> bool:
         log.error("the page has no model: %s", trouble)
     blocks = page.build(recognizer, trouble)
     engine = LiveEngine(recognizer) if recognizer else None
-    routes = [api.health_route(recognizer), *([live_socket.route(engine)] if engine else [])]
+    routes = [api.health_route(recognizer), *on_device.routes()]
+    routes += [live_socket.route(engine)] if engine else []
     app = launch(blocks, routes)
     try:
         if recognizer:

@@ -9,9 +9,9 @@ import gradio as gr
 
 from ser_core.recognition.recognizer import Recognizer
 from ser_ui import text, words
-from ser_ui.layout import html, script
+from ser_ui.layout import html, script, template
 from ser_ui.model_cache import ModelCache
-from ser_ui.server import api, uploads
+from ser_ui.server import api, on_device, uploads
 from ser_ui.tabs import about, compare, files, live, models, recording
 
 # In the order in which they are shown.
@@ -26,6 +26,13 @@ def build(recognizer: Recognizer | None, problem: str = "") -> gr.Blocks:
     cache = ModelCache(recognizer) if recognizer else None
     with uploads.Blocks(title="SER Studio", analytics_enabled=False) as page:
         html(words.key("page.header"), js_on_load=script("shared/words", "shared/gradio"))
+        if on_device.is_built():
+            html(
+                html_template=template("device/device"),
+                elem_id="device",
+                js_on_load=script("shared/words", "device/device"),
+                path=on_device.PATH,
+            )
         if cache is None:
             html(words.key("page.not_ready"))
         else:

@@ -28,6 +28,7 @@ from ser_ui.timeline import SCRIPTS
 from ser_ui.words import PHRASES
 from train.export import onnx as onnx_export
 from train.export import onnx_halves
+from web.resampling import RATES, filters, packed
 from web.settings import phrases, settings
 
 WEB = Path(__file__).parent
@@ -37,7 +38,7 @@ RUNTIME = "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm"
 VENDOR = (
     *("onnxruntime-web/dist/ort.wasm.min.mjs", "onnxruntime-web/dist/ort-wasm-simd-threaded.mjs"),
     *("mediabunny/dist/bundles/mediabunny.min.mjs", "@echogarden/fvad-wasm/fvad.js"),
-    "@echogarden/fvad-wasm/fvad.wasm",
+    *("@echogarden/fvad-wasm/fvad.wasm", "opus-decoder/dist/opus-decoder.min.js"),
 )
 STYLES = ("style", "timeline", "live")
 SHARED = ("shared/words", "shared/canvas", "shared/files", "shared/voices")
@@ -59,6 +60,8 @@ def build(models: list[str], out: Path = DIST) -> None:
         "models": {name: _model(out, name) for name in models},
     }
     (out / "settings.js").write_text(f"export const settings = {_js(facts)};\n", encoding="utf-8")
+    measured = {str(rate): packed(filters(rate)) for rate in RATES}
+    (out / "filters.js").write_text(f"export const measured = {_js(measured)};\n", encoding="utf-8")
     _scripts(out / "assets")
     _page(out)
     (out / "LICENCES.txt").write_text(licences(models), encoding="utf-8")
@@ -82,11 +85,10 @@ def _vendor(out: Path) -> None:
     for name in VENDOR:
         text = PACKAGES / name
         target = out / "vendor" / text.name
-        if text.suffix == ".wasm":
-            shutil.copy(text, target)
-        else:  # source maps stay away
-            source = text.read_text(encoding="utf-8")
-            target.write_text(re.sub(r"\n//# sourceMappingURL=\S+", "", source), encoding="utf-8")
+        content = text.read_bytes()  # as they are: a decoder's WASM is a string, in which each letter counts
+        if text.suffix != ".wasm":  # source maps stay away
+            content = re.sub(rb"\n//# sourceMappingURL=\S+", b"", content)
+        target.write_bytes(content)
 
 
 def _model(out: Path, name: str) -> dict[str, Any]:
@@ -236,11 +238,13 @@ def licences(models: list[str]) -> str:
     for name in models:
         described = bundle.read(name)
         parts.append(f"Model {name}, version {described.version}: {described.licence}\n")
-    for name in ("onnxruntime-web", "mediabunny", "@echogarden/fvad-wasm"):
+    for name in ("onnxruntime-web", "mediabunny", "@echogarden/fvad-wasm", "opus-decoder"):
         facts = json.loads((PACKAGES / name / "package.json").read_text(encoding="utf-8"))
         folder = PACKAGES / name
         if name == "onnxruntime-web":  # its npm package has no text; that for Python is of the same source
             folder = Path(onnxruntime.__file__).parent
+        if name == "opus-decoder":  # nor has its own, nor that of libopus, which is compiled into it
+            folder = WEB / "licences" / name
         words = (folder / "LICENSE").read_text(encoding="utf-8")
         source = facts.get("repository", {})
         source = source.get("url", "") if isinstance(source, dict) else source

@@ -17,6 +17,7 @@ class LogMel {
             0.5 - 0.5 * Math.cos((2 * Math.PI * (i + 0.5)) / this.window));
         this.filters = melFilters(this.size, sampleRate);
         this.rest = new Float32Array(0);
+        [this.real, this.imaginary] = [new Float32Array(this.size), new Float32Array(this.size)]; // of each column in turn
     }
 
     // One column for each hop that `samples` complete: BANDS powers in dB relative to full scale.
@@ -34,8 +35,9 @@ class LogMel {
     }
 
     column(sound) {
-        const real = new Float32Array(this.size);
-        const imaginary = new Float32Array(this.size);
+        const { real, imaginary } = this;
+        real.fill(0, sound.length);
+        imaginary.fill(0);
         sound.forEach((x, i) => (real[i] = x * this.hann[i]));
         transform(real, imaginary);
         const full = (this.window / 4) ** 2; // power of a full-scale sine in its bin

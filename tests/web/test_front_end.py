@@ -4,6 +4,7 @@ import base64
 
 import numpy as np
 import pytest
+import soundfile
 import soxr
 from support import syllables
 
@@ -11,6 +12,7 @@ from ser_core.audio import quality, vad
 from ser_core.audio.channels import Mixer
 from ser_core.audio.stored import Block
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform
+from web.resampling import RATES
 
 FLOATS = (
     "const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);"
@@ -42,6 +44,19 @@ RESAMPLE = """async ({ base, sound, rate }) => {
     const pieces = Array.from({ length: Math.ceil(samples.length / 4321) }, (_, i) => 4321 * i);
     for (const at of pieces) output.push(...resampler.push(samples.slice(at, at + 4321)));
     return [...output, ...resampler.flush()];
+}"""
+
+DECODE = """async ({ base, bytes, name }) => {
+    %s
+    const [{ decode }, { settings }] = await Promise.all(
+        ["hearing/decode.js", "settings.js"].map((path) => import(base + path)));
+    const file = new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], name);
+    const [output, rates] = [[], new Set()];
+    for await (const { rate, samples } of decode(file, settings, [], () => null)) {
+        rates.add(rate);
+        output.push(...samples);
+    }
+    return { output, rates: [...rates] };
 }"""
 
 
@@ -103,7 +118,22 @@ def test_sound_is_resampled_as_well_as_by_soxr(call, rate):
     theirs = soxr.resample(sound, rate, SAMPLE_RATE)
     assert abs(len(ours) - len(theirs)) <= 1
     length = min(len(ours), len(theirs))
-    assert np.abs(ours[:length] - theirs[:length]).max() < 2e-3
+    assert np.abs(ours[:length] - theirs[:length]).max() < (2e-6 if rate in RATES else 2e-3)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 24_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_opus_is_decoded_at_its_own_rate_as_by_libsndfile(call, tmp_path, rate, channels):
+    path = tmp_path / "a.opus"
+    sound = (
+        soxr.resample(syllables(3), SAMPLE_RATE, rate)[:, None].repeat(channels, axis=1) * [1, 0.5][:channels]
+    )
+    soundfile.write(path, sound, rate, format="OGG", subtype="OPUS")
+    theirs, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    ours = call(DECODE, bytes=base64.b64encode(path.read_bytes()).decode(), name=path.name)
+    assert ours["rates"] == [rate]
+    assert len(ours["output"]) == len(theirs)
+    np.testing.assert_allclose(ours["output"], theirs.mean(axis=1), atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["alike", "inverted", "inverted beside hum", "one alone"])

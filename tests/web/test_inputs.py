@@ -92,6 +92,26 @@ def test_without_simd_a_sentence_sends_to_the_server(browser, address):
     context.close()
 
 
+@pytest.mark.parametrize("place", ["the device", "WebAssembly"])
+def test_with_too_little_memory_a_sentence_sends_to_the_server(browser, address, place):
+    context = browser.new_context(service_workers="block")
+    page = context.new_page()
+    if place == "the device":
+        page.add_init_script("Object.defineProperty(navigator, 'deviceMemory', { get: () => 0.5 })")
+    else:
+        fails = "WebAssembly.Memory = class { constructor() { throw new RangeError('no memory'); } };"
+        page.route(
+            "**/vendor/ort.wasm.min.mjs",
+            lambda route: route.fulfill(content_type="text/javascript", body=fails + route.fetch().text()),
+        )
+    page.goto(address)
+    page.wait_for_selector("body[data-state=unsupported], body[data-state=failed]", timeout=LOADING_MS)
+    words = page.inner_text("[data-page=status]")
+    assert "too little memory" in words
+    assert "SER Studio on a computer" in words
+    context.close()
+
+
 def test_without_room_for_the_model_it_works_and_says_so(browser, address, ravdess_angry):
     context = browser.new_context()
     page = context.new_page()

@@ -1,8 +1,9 @@
-// Files as blocks of mono sound at their own rate. Containers are read by Mediabunny, codecs decoded by the
-// browser (WebCodecs). Where that fails, `decodeWhole` asks the page to try `decodeAudioData`.
+// Files as blocks of mono sound at their own rate. Containers are read by Mediabunny, codecs decoded by the browser
+// (WebCodecs), or by libopus (opus.js). Where that fails, `decodeWhole` asks the page to try `decodeAudioData`.
 
 import { ALL_FORMATS, AudioSampleSink, BlobSource, Input } from "../vendor/mediabunny.min.mjs";
 import { Downmix } from "./downmix.js";
+import { decodeOpus, lowRateOpus } from "./opus.js";
 import { padding } from "./padding.js";
 
 // A file that cannot be heard; codes as in ser_core/errors.py.
@@ -50,32 +51,41 @@ async function* streamed(file, limits, blockS) {
     try {
         const track = await input.getPrimaryAudioTrack();
         if (!track) throw new AudioError("no_audio");
-        if (!(await track.canDecode())) throw new Error("the browser has no decoder for this");
-        checkHeader(track.sampleRate, track.numberOfChannels, await input.computeDuration(), limits);
-        const { before, frames, first = 0 } = await padding(file, track);
-        let [pending, rate] = [[], 0];
-        let [waiting, at, end] = [0, 0, null]; // frames; `end` is where the sound ends
-        for await (const sample of new AudioSampleSink(track).samples()) {
-            if (pending.length && sample.sampleRate !== rate) {
+        const head = await lowRateOpus(input, track);
+        if (!head && !(await track.canDecode())) throw new Error("the browser has no decoder for this");
+        checkHeader(head?.rate ?? track.sampleRate, track.numberOfChannels, await input.computeDuration(), limits);
+        let [pending, rate, waiting] = [[], 0, 0]; // frames wait
+        for await (const piece of head ? opusPieces(track, head) : pieces(file, track, limits)) {
+            if (pending.length && (piece.rate !== rate || waiting >= blockS * rate)) {
                 yield joined(pending, rate);
                 [pending, waiting] = [[], 0];
             }
-            rate = sample.sampleRate;
-            checkHeader(rate, sample.numberOfChannels, 0, limits);
-            end ??= before + frames - Math.max(first - sample.numberOfFrames, 0);
-            const early = Math.max(before - at, Math.round(-sample.timestamp * rate), 0); // before zero: a codec's delay
-            pending.push(planes(sample).map((plane) => plane.subarray(early, Math.max(end - at, 0))));
-            at += sample.numberOfFrames;
-            waiting += sample.numberOfFrames;
-            sample.close();
-            if (waiting >= blockS * rate) {
-                yield joined(pending, rate);
-                [pending, waiting] = [[], 0];
-            }
+            rate = piece.rate;
+            pending.push(piece.planes);
+            waiting += piece.planes[0].length;
         }
         if (pending.length) yield joined(pending, rate);
     } finally {
         input.dispose();
+    }
+}
+
+async function* opusPieces(track, head) {
+    for await (const planes of decodeOpus(track, head)) yield { rate: head.rate, planes };
+}
+
+// What the browser decodes, without what an encoder put around the sound.
+async function* pieces(file, track, limits) {
+    const { before, frames, first = 0 } = await padding(file, track);
+    let [at, end] = [0, null]; // frames; `end` is where the sound ends
+    for await (const sample of new AudioSampleSink(track).samples()) {
+        const { sampleRate: rate, numberOfFrames } = sample;
+        checkHeader(rate, sample.numberOfChannels, 0, limits);
+        end ??= before + frames - Math.max(first - numberOfFrames, 0);
+        const early = Math.max(before - at, Math.round(-sample.timestamp * rate), 0); // before zero: a codec's delay
+        yield { rate, planes: planes(sample).map((plane) => plane.subarray(early, Math.max(end - at, 0))) };
+        at += numberOfFrames;
+        sample.close();
     }
 }
 

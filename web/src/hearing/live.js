@@ -4,6 +4,7 @@ import { Resampler } from "./resampler.js";
 import { SpeechStream } from "./speech.js";
 import { analysisJson, makeSegment, segmentJson } from "./verdicts.js";
 
+const LATE_MS = 250; // sound that waited longer: the worker is behind, and leaves out what is not final
 const PATIENCE = 2; // a provisional result may take the model this share of the time until the next one: 1 / PATIENCE
 
 export class LiveSession {
@@ -23,15 +24,17 @@ export class LiveSession {
         this.interval = settings.live.provisionalSamples;
         this.levelled = 0; // samples with a level
         this.working = false;
+        this.late = false; // the last chunk
     }
 
     get busy() {
         return this.working;
     }
 
-    // Adds a chunk of int16 samples.
-    push(chunk) {
+    // Adds a chunk of int16 samples that waited for `waitedMs`.
+    push(chunk, waitedMs) {
         this.received += chunk.length;
+        this.late = waitedMs > LATE_MS;
         this.process(this.resampler.push(Float32Array.from(chunk, (x) => x / 32768)));
     }
 
@@ -66,7 +69,7 @@ export class LiveSession {
     // Asks for a provisional result when one is due; and in a pause, which may become the end, for what would be final.
     offer() {
         const { samplesRead, openSpan } = this.stream;
-        if (!openSpan || this.finals.length) return;
+        if (!openSpan || this.late || this.finals.length) return;
         const pause = openSpan.end < samplesRead;
         if (pause ? this.paused : samplesRead < this.due) {
             if (!pause) this.paused = false;

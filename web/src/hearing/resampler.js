@@ -1,6 +1,8 @@
-// Brings sound that arrives in blocks to 16 kHz: a polyphase low-pass filter (windowed sinc, Kaiser's window).
-// Passband, stopband and delay (none) are those of soxr's high quality, which the Python code uses; soxr itself
-// is not to be had as an npm package.
+// Brings sound that arrives in blocks to 16 kHz: a polyphase low-pass filter. For common rates its weights are
+// those of soxr, which the Python code uses, measured by web/resampling.py; soxr itself is not to be had as an npm
+// package. For other rates it is a windowed sinc (Kaiser's window) with soxr's passband, stopband and delay (none).
+
+import { measured } from "../filters.js";
 
 const PASSBAND = 0.913; // share of the lower of both Nyquist frequencies that passes untouched
 const ATTENUATION_DB = 100; // of what would fold back
@@ -24,9 +26,16 @@ export class Resampler {
         if (from === to) return;
         const common = divisor(from, to);
         this.phases = Math.min(to / common, MAX_PHASES);
-        this.design(Math.min(from, to) / 2);
+        if (from in measured) this.unpack(measured[from]);
+        else this.design(Math.min(from, to) / 2);
         this.extend(new Float32Array(this.half)); // silence before the sound
         this.start = -this.half;
+    }
+
+    unpack({ half, weights }) {
+        const all = new Float32Array(Uint8Array.from(atob(weights), (letter) => letter.charCodeAt(0)).buffer);
+        this.half = half;
+        this.filters = Array.from({ length: this.phases }, (_, phase) => all.subarray(2 * half * phase, 2 * half * (phase + 1)));
     }
 
     design(nyquist) {

@@ -82,7 +82,7 @@ const tasks = {
     decoded: ({ number, decoded }) => decoding.get(number)?.(decoded),
     begin: ({ rate, session }) =>
         (live = new LiveSession(rate, hearing, (event, fields) => send("live", { session, event, ...fields }))),
-    frames: ({ samples }) => live?.push(samples),
+    frames: ({ samples, sent }) => live?.push(samples, performance.timeOrigin + performance.now() - sent),
     end: () => live?.finish(),
 };
 

@@ -51,9 +51,10 @@ export class Hearing {
         this.worker.postMessage({ type: "begin", session, rate });
     }
 
-    // Int16 samples of the live session.
+    // Int16 samples of the live session, with the time at which they are sent: the worker sees when it falls behind.
     hear(samples) {
-        this.worker.postMessage({ type: "frames", samples }, [samples.buffer]);
+        const sent = performance.timeOrigin + performance.now();
+        this.worker.postMessage({ type: "frames", samples, sent }, [samples.buffer]);
     }
 
     finish() {

@@ -24,7 +24,7 @@ function say(words, kind = "") {
 function problem({ code, name, message }) {
     if (code) return phrase(`web.${code}`);
     const memory = name === "RangeError" || /memory|allocat|abort/i.test(message);
-    return memory ? phrase("web.no_memory") : phrase("web.failed", { reason: message });
+    return memory ? `${phrase("web.no_memory")} ${phrase("web.use_server")}` : phrase("web.failed", { reason: message });
 }
 
 async function openModel(name) {
@@ -106,9 +106,12 @@ function setUpTabs() {
     choose(tabs[0]);
 }
 
+// Light or dark as the visitor prefers, or as the page says that holds this one.
 function followScheme() {
-    const dark = matchMedia("(prefers-color-scheme: dark)");
-    const apply = () => document.body.classList.toggle("dark", dark.matches);
+    const options = new URLSearchParams(location.search);
+    const [dark, theme] = [matchMedia("(prefers-color-scheme: dark)"), options.get("theme")];
+    document.body.classList.toggle("embedded", options.has("embedded"));
+    const apply = () => document.body.classList.toggle("dark", theme ? theme === "dark" : dark.matches);
     dark.addEventListener("change", apply);
     apply();
 }

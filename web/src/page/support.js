@@ -31,6 +31,7 @@ export async function settle() {
         return false; // private windows of some browsers; the page works online
     }
     if (!service.controller && !(await controlled)) return false;
+    if (new URLSearchParams(location.search).has("embedded")) return false; // as isolated as the page that holds it
     if (window.crossOriginIsolated || sessionStorage.getItem("isolated")) return false;
     sessionStorage.setItem("isolated", "tried");
     location.reload();
