@@ -80,7 +80,7 @@ def test_the_wheel_holds_the_checkpoints_the_words_and_the_page_and_nothing_of_a
     assert "ser_core/py.typed" in names
     tops = {name.split("/")[0] for name in names}
     assert tops == {"ser_core", "ser_ui", f"ser_studio-{__version__}.dist-info"}
-    assert wheel.stat().st_size < 80e6  # bytes
+    assert wheel.stat().st_size < 95e6  # bytes; PyPI takes 100 MB
 
 
 PROGRAM = """
