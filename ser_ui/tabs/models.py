@@ -17,6 +17,8 @@ from ser_ui.model_cache import ModelCache
 from ser_ui.words import Phrases
 
 NAME = "models"
+LEFT_OUT_KINDS = ("by_themselves", "every_emotion", "mostly_neutral", "one_emotion")
+LEFT_OUT_MEANS = ("ravdess_5fold", "mean", "mean_of_all")
 MEASURES = ("accuracy", "uar", "macro_f1")  # all in percent
 GROUPS = ("genders", "in_sessions")  # keys that hold results of parts of the test clips
 NAMED_SPEAKERS = 3  # best and worst ones that are named
@@ -48,11 +50,13 @@ def section(model: Bundle, phrases: Phrases) -> str:
         for name, protocol in protocols.items()
         if _results(protocol, phrases)
     )
+    left_out = _left_out(model.metrics.get("left_out"), phrases)
     version = escape(phrases("models.version", version=model.version))
     return (
         f'<section class="card model"><h3>{escape(model.name)} <span>{version}</span></h3>'
         f"{_facts(model, phrases)}"
-        f"{results or '<p>' + escape(phrases('models.not_measured')) + '</p>'}"
+        f"{results or left_out or '<p>' + escape(phrases('models.not_measured')) + '</p>'}"
+        f"{left_out if results else ''}"
         f"{_calibration(model.metrics.get('calibration'), phrases)}"
         f"{_confusion(model, phrases)}{_limits(model, phrases)}</section>"
     )
@@ -101,6 +105,24 @@ def _protocol(name: str, protocol: Mapping[str, Any], phrases: Phrases) -> str:
     table = f'<thead><tr><th scope="col">{test}</th>{head}</tr></thead><tbody>{rows}</tbody>'
     speakers = _speakers(protocol.get("speakers"), phrases)
     return f"{_table(title, table)}{speakers}{_provenance(protocol, phrases)}"
+
+
+def _left_out(measured: Mapping[str, Any] | None, phrases: Phrases) -> str:
+    """UAR on corpora left out, single clips and sessions of each kind, as `benchmarks.left_out` measures."""
+    if not measured:
+        return ""
+    rows = {**measured["corpora"], **{name: measured[name] for name in LEFT_OUT_MEANS if name in measured}}
+    head = "".join(f'<th scope="col">{escape(phrases(f"models.{kind}"))}</th>' for kind in LEFT_OUT_KINDS)
+    body = "".join(
+        f'<tr><th scope="row">{escape(phrases.known(f"models.{name}", name))}</th>'
+        + "".join(f"<td>{_value(kinds.get(kind, {}), 'uar', phrases) or '–'}</td>" for kind in LEFT_OUT_KINDS)
+        + "</tr>"
+        for name, kinds in rows.items()
+    )
+    test = escape(phrases("models.test"))
+    table = f'<thead><tr><th scope="col">{test}</th>{head}</tr></thead><tbody>{body}</tbody>'
+    command = f'<p class="provenance"><code>{escape(measured["command"])}</code></p>'
+    return f"{_table(phrases('models.left_out'), table)}{command}"
 
 
 def _results(protocol: Any, phrases: Phrases) -> list[tuple[str, Mapping[str, Any]]]:

@@ -46,7 +46,7 @@ def address(dist) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def driver() -> Iterator[Playwright]:
     """Playwright."""
     if not CHROMIUM.exists():
@@ -55,7 +55,7 @@ def driver() -> Iterator[Playwright]:
         yield driver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(driver, ravdess_angry, tmp_path_factory) -> Iterator[Browser]:
     """Chromium whose microphone plays an angry voice."""
     import soundfile

@@ -51,7 +51,7 @@ TRANSFER = {  # random in place of published weights: sizes and the path through
     "speech_encoder": {"bundle": TINY},
 }
 # Theirs stay as they were published: only what stands behind them learns.
-ADAPTIVE = ["whisper_base_adaptive", "whisper_tiny_distilled"]
+ADAPTIVE = ["whisper_base_adaptive", "whisper_tiny_adaptive", "whisper_tiny_distilled"]
 PUBLISHED = ["whisper_tiny", "whisper_tiny_probe", *ADAPTIVE]
 # The classes of whisper_tiny and whisper_base_adaptive in another size: a third of the time of this file.
 LARGER = {"whisper_base", "whisper_base_campplus_adaptive"}

@@ -89,6 +89,20 @@ def test_every_shipped_model_shows_its_results_licence_and_limits(shipped):
     assert shipped.licence in text
 
 
+@pytest.mark.parametrize("name", ["default", "open"])
+def test_corpora_left_out_stand_beside_each_other_with_sessions_of_each_kind(name):
+    shipped = bundle.read(name)
+    text = text_of(models.section(shipped, ENGLISH))
+    kinds = (
+        shipped.metrics["left_out"]["corpora"]["emovo"]
+        if name == "default"
+        else (shipped.metrics["left_out"]["mean"])
+    )
+    for kind in ("by_themselves", "every_emotion", "mostly_neutral", "one_emotion"):
+        assert f"{kinds[kind]['uar']:.1f}" in text
+    assert "by themselves every emotion mostly neutral one emotion" in text
+
+
 def test_the_default_model_shows_its_headline_speakers_and_confusions():
     default = bundle.read(bundle.DEFAULT)
     text = text_of(models.section(default, ENGLISH))
