@@ -45,6 +45,10 @@ def content(cache: ModelCache, phrases: Phrases) -> str:
 def section(model: Bundle, phrases: Phrases) -> str:
     """Everything about one checkpoint: facts, results, calibration, confusions and limits."""
     protocols = model.metrics.get("protocols", {})
+    if (
+        "left_out" in model.metrics
+    ):  # its table has the sessions, judged as the shipped checkpoint judges them
+        protocols = {name: _without_sessions(protocol) for name, protocol in protocols.items()}
     results = "".join(
         _protocol(name, protocol, phrases)
         for name, protocol in protocols.items()
@@ -105,6 +109,13 @@ def _protocol(name: str, protocol: Mapping[str, Any], phrases: Phrases) -> str:
     table = f'<thead><tr><th scope="col">{test}</th>{head}</tr></thead><tbody>{rows}</tbody>'
     speakers = _speakers(protocol.get("speakers"), phrases)
     return f"{_table(title, table)}{speakers}{_provenance(protocol, phrases)}"
+
+
+def _without_sessions(protocol: Any) -> Any:
+    """A protocol without its results within sessions."""
+    if not isinstance(protocol, Mapping):
+        return protocol
+    return {name: _without_sessions(part) for name, part in protocol.items() if name != "in_sessions"}
 
 
 def _left_out(measured: Mapping[str, Any] | None, phrases: Phrases) -> str:
