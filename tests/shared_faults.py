@@ -52,6 +52,7 @@ FILES = {
     "folder/radio.mp2": Expected(3.60, labels=("angry",)),
 }
 CALLS = ("call_turns.flac", "call_overlap.flac")
+SPEAKERS = {1: (4, "neutral"), 2: (4, "angry")}  # of both calls: each sounds as when heard alone
 
 
 def named(warnings: list[str]) -> list[str]:
@@ -75,11 +76,10 @@ def check(entry: dict, expected: Expected) -> None:
             assert entry["summary"]["label"] == expected.labels[0]
 
 
-def check_call(entry: dict) -> None:
-    """Asserts that the JSON of a call's analysis tells its two speakers apart, each as when heard alone."""
-    assert entry["error"] is None
+def speakers_of(entry: dict) -> dict[int, tuple[int, str]]:
+    """Of the JSON of a call's analysis: by channel how many segments it has and how its voice sounds."""
     channels = [segment["channel"] for segment in entry["segments"]]
-    assert sorted(channels) == [1] * 4 + [2] * 4
-    assert channels == [1, 2] * 4 or not entry["source"].endswith("call_turns.flac")
-    said = {voice["channel"]: voice["summary"]["label"] for voice in entry["voices"]}
-    assert said == {1: "neutral", 2: "angry"} or not TRAINED
+    return {
+        voice["channel"]: (channels.count(voice["channel"]), voice["summary"]["label"])
+        for voice in entry["voices"]
+    }

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ser_core.models.campplus import BANDS
-from ser_core.models.packed_campplus import PackedMiddleBlock
+from ser_core.models.packed_campplus import Affine, PackedMiddleBlock
 from ser_core.models.whisper import EncoderLayer
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 
@@ -31,7 +31,7 @@ class PackedEmbedder:
         self._campplus = None if model.campplus is None else PackedMiddleBlock(model.campplus)
         encoder, self._read_layers = model.encoder, model.read_layers
         self._dtype = dtype
-        self._convolutions = [_Affine.of(encoder.conv1, dtype), _Affine.of(encoder.conv2, dtype)]
+        self._convolutions = [Affine.of(encoder.conv1, dtype), Affine.of(encoder.conv2, dtype)]
         self._positions = encoder.embed_positions.weight.detach()
         self._layers = [_Layer.of(layer, dtype) for layer in encoder.layers]  # type: ignore[arg-type]
 
@@ -67,32 +67,16 @@ class PackedEmbedder:
 
 
 @dataclass(frozen=True)
-class _Affine:
-    """Weights of a matrix product or a convolution."""
-
-    weight: Tensor
-    bias: Tensor
-
-    @classmethod
-    def of(cls, layer: nn.Linear | nn.Conv1d, dtype: torch.dtype) -> "_Affine":
-        assert layer.bias is not None
-        return cls(layer.weight.detach().to(dtype), layer.bias.detach().to(dtype))
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
-
-
-@dataclass(frozen=True)
 class _Layer:
     """A transformer layer on the steps of several clips."""
 
     heads: int
     before_attention: nn.LayerNorm
-    to_attention: _Affine  # query, key and value, stacked
-    from_attention: _Affine
+    to_attention: Affine  # query, key and value, stacked
+    from_attention: Affine
     before_feed: nn.LayerNorm
-    widen: _Affine
-    narrow: _Affine
+    widen: Affine
+    narrow: Affine
 
     @classmethod
     def of(cls, layer: EncoderLayer, dtype: torch.dtype) -> "_Layer":
@@ -105,11 +89,11 @@ class _Layer:
         return cls(
             attention.heads,
             layer.self_attn_layer_norm,
-            _Affine(weight.to(dtype), torch.cat(biases).to(dtype)),
-            _Affine.of(attention.out_proj, dtype),
+            Affine(weight.to(dtype), torch.cat(biases).to(dtype)),
+            Affine.of(attention.out_proj, dtype),
             layer.final_layer_norm,
-            _Affine.of(layer.fc1, dtype),
-            _Affine.of(layer.fc2, dtype),
+            Affine.of(layer.fc1, dtype),
+            Affine.of(layer.fc2, dtype),
         )
 
     def __call__(self, x: Tensor, steps: list[int]) -> Tensor:

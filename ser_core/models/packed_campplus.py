@@ -69,7 +69,7 @@ class PackedMiddleBlock:
         self._head = folded.head
         parts: dict[str, Any] = dict(folded.xvector)
         tdnn, transit = parts["tdnn"], parts["transit1"]
-        self._tdnn = _Affine(tdnn.linear.weight.detach().flatten(1), tdnn.linear.bias.detach())
+        self._tdnn = Affine(tdnn.linear.weight.detach().flatten(1), tdnn.linear.bias.detach())
         self._blocks = [_Block.of(parts[name]) for name in ("block1", "block2")]
         self._transit = _Normalised.of(transit.nonlinear), transit.linear.weight[..., 0]
 
@@ -115,20 +115,22 @@ def _windows(rows: Tensor) -> Tensor:
     return F.pad(rows, (0, 0, 2, 2)).unfold(0, 5, 2).flatten(1)
 
 
-class _Affine(NamedTuple):
-    """A convolution over single steps."""
+class Affine(NamedTuple):
+    """Weights of a matrix product, of a convolution over single steps, or of a wider convolution."""
 
-    weight: Tensor  # (out, channel)
+    weight: Tensor  # (out, in), of a wider convolution (out, in, kernel)
     bias: Tensor  # (out,)
 
     @classmethod
-    def of(cls, layer: nn.Conv1d) -> "_Affine":
+    def of(cls, layer: nn.Linear | nn.Conv1d, dtype: torch.dtype = torch.float32) -> "Affine":
+        """Those of `layer`, which has a bias, in `dtype`."""
         assert layer.bias is not None
-        return cls(layer.weight.detach()[..., 0], layer.bias.detach())
+        weight = layer.weight.detach().to(dtype)
+        return cls(weight[..., 0] if weight.shape[2:] == (1,) else weight, layer.bias.detach().to(dtype))
 
     def __call__(self, x: Tensor) -> Tensor:
-        """`(row, channel)` to `(row, out)`."""
-        return F.linear(x, self.weight, self.bias)
+        """`(row, in)` to `(row, out)`, of matrices."""
+        return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
 
 
 class _Normalised(NamedTuple):
@@ -175,10 +177,10 @@ class _Layer(NamedTuple):
     """One layer of a densely connected block."""
 
     normalise: _Normalised
-    narrow: "_Affine"  # to 128 channels
+    narrow: "Affine"  # to 128 channels
     local: Tensor  # (3 * 32, 128), the kernel's three taps below each other
     dilation: int
-    context: tuple["_Affine", "_Affine"]  # of the mask
+    context: tuple["Affine", "Affine"]  # of the mask
 
     @classmethod
     def of(cls, layer: DenseLayer) -> "_Layer":
@@ -186,10 +188,10 @@ class _Layer(NamedTuple):
         assert isinstance(mask.linear_local.dilation[0], int)
         return cls(
             _Normalised.of(layer.nonlinear1),
-            _Affine.of(layer.linear1),
+            Affine.of(layer.linear1),
             mask.linear_local.weight.detach().permute(2, 0, 1).flatten(0, 1),
             mask.linear_local.dilation[0],
-            (_Affine.of(mask.linear1), _Affine.of(mask.linear2)),
+            (Affine.of(mask.linear1), Affine.of(mask.linear2)),
         )
 
     def __call__(self, x: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
