@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -138,4 +139,7 @@ def test_html_has_a_table_of_voices_and_escapes_their_names():
 @pytest.mark.parametrize("format_", ["rttm", "textgrid", "eaf", "vtt", "audacity"])
 def test_a_person_alone_is_written_as_without_voices(format_):
     nobody = replace(alone(), voices=(), segments=tuple(replace(one, voice=None) for one in alone().segments))
-    assert WRITERS[format_]([alone()]) == WRITERS[format_]([nobody])
+    with_voice, without = (
+        re.sub(r'DATE="[^"]*"', "", WRITERS[format_]([one])) for one in (alone(), nobody)
+    )  # EAF has the second of writing
+    assert with_voice == without
