@@ -5,10 +5,10 @@ crossval --protocol leave_one_corpus_out`), judges each corpus by the network th
 writes benchmarks/results/left_out_RECIPE.json. A corpus in `--unseen`, on which no network of the recipe was
 trained, is judged by the one that was trained on everybody.
 
-Three properties of a checkpoint are chosen on simulated sessions (`benchmarks.simulated`): the ends of its
-gate by UAR, and temperature and modesty (`ser_core.models.session`) by calibration error. The figures of a
-corpus are those with the properties that the *other* corpora chose; the properties that all corpora choose
-together are written beside them, for `python -m train export --left-out`.
+Properties of a checkpoint are chosen on simulated sessions (`benchmarks.simulated`): the ends of its gate and
+the weights of its joint model (if it has one) by UAR, and temperature and modesty (`ser_core.models.session`)
+by calibration error. The figures of a corpus are those with the properties that the *other* corpora chose;
+the properties that all corpora choose together are written beside them, for `train export --left-out`.
 
 Kinds of session are those of `train.reports.sessions`. "by themselves" is of the same clips. A corpus is
 judged among the classes that it shares with the corpora of its fold.
@@ -50,12 +50,14 @@ WIDTHS = (0.1, 0.2, 0.3, 0.4, 0.6)
 GATES = [(low, round(low + width, 1)) for low in LOWS for width in WIDTHS]
 TEMPERATURES = tuple(np.round(np.arange(0.4, 3.01, 0.1), 1).tolist())
 MODESTIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0)
+WEIGHTS = [(voice, emotions) for voice in (0.0, 0.1, 0.2, 0.3) for emotions in (0.0, 0.2, 0.4)]
 ALLOWED = 0.5  # points that a kind may lie below clips by themselves; what exceeds it counts twice
 THRESHOLD = 0.5  # confidence of an answer
 KEPT = default_folder().parent / "left_out"  # embeddings
 log = logging.getLogger(__name__)
 
 Gate = tuple[float, float]
+Weights = tuple[float, float] | None  # of voice and of emotions; None without a joint model
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Chosen:
     """The properties of a checkpoint that unseen corpora decide."""
 
     gate: Gate  # nats
+    joint: Weights
     temperature: float
     modesty: float
 
@@ -76,6 +79,7 @@ class Fold:
         self.alone = model.read_alone(clips.embeddings).log_softmax(-1)
         noted = model.noted(clips.embeddings)
         self.kinds: dict[str, tuple[NDArray[np.int64], Readings]] = {}
+        self._scores: dict[tuple[Gate, Weights], float] = {}
         for kind in KINDS:
             rows, readings = [], []
             for session in (s for seed in CHOOSING for s in draw(clips, kind, seed)):
@@ -100,27 +104,37 @@ class Fold:
             self.labels,
         )
 
-    def decided(self, kind: str, gate: Gate, modesty: float = 0.0) -> Predictions:
+    def decided(self, kind: str, gate: Gate, joint: Weights, modesty: float = 0.0) -> Predictions:
         """Simulated sessions of `kind`, judged with these properties."""
         rows, readings = self.kinds[kind]
-        self.model.gate, self.model.modesty = gate, modesty
+        self.model.gate, self.model.joint_weights, self.model.modesty = gate, joint, modesty
         return self.predictions(self.model.decide(readings), rows)
 
-    def score(self, gate: Gate) -> float:
-        """Mean UAR over kinds, less what a kind falls more than ALLOWED below clips by themselves, twice."""
-        score = 0.0
-        for kind, (rows, _) in self.kinds.items():
-            alone = _uar(self.predictions(self.alone[rows], rows))
-            with_gate = _uar(self.decided(kind, gate))
-            score += with_gate - 2 * max(0.0, alone - ALLOWED - with_gate)
-        return score / len(self.kinds)
+    def uar(self, kind: str, gate: Gate, joint: Weights) -> float:
+        """Of simulated sessions of `kind`, in percent."""
+        return _uar(self.decided(kind, gate, joint))
 
-    def calibration_errors(self, gate: Gate) -> NDArray[np.float64]:
+    def uar_alone(self, kind: str) -> float:
+        """Of the same clips by themselves, in percent."""
+        rows, _ = self.kinds[kind]
+        return _uar(self.predictions(self.alone[rows], rows))
+
+    def score(self, gate: Gate, joint: Weights) -> float:
+        """Mean UAR over kinds, less what a kind falls more than ALLOWED below clips by themselves, twice."""
+        if (gate, joint) not in self._scores:
+            score = 0.0
+            for kind in self.kinds:
+                in_session = self.uar(kind, gate, joint)
+                score += in_session - 2 * max(0.0, self.uar_alone(kind) - ALLOWED - in_session)
+            self._scores[gate, joint] = score / len(self.kinds)
+        return self._scores[gate, joint]
+
+    def calibration_errors(self, gate: Gate, joint: Weights) -> NDArray[np.float64]:
         """Of each of TEMPERATURES and MODESTIES: half of clips by themselves, half of the mean over kinds."""
         errors = np.zeros((len(TEMPERATURES), len(MODESTIES)))
         for column, modesty in enumerate(MODESTIES):
             lone = self.predictions(self.alone / (1 + modesty))
-            later = [self.decided(kind, gate, modesty) for kind in self.kinds]
+            later = [self.decided(kind, gate, joint, modesty) for kind in self.kinds]
             for row, temperature in enumerate(TEMPERATURES):
                 within = [evaluate.calibration_error(kind, temperature) for kind in later]
                 errors[row, column] = (
@@ -130,7 +144,8 @@ class Fold:
 
     def judged(self, chosen: Chosen) -> dict[str, tuple[Predictions, Predictions]]:
         """By kind: clips in sessions, and the same clips by themselves, with the properties `chosen`."""
-        self.model.gate, self.model.modesty = chosen.gate, chosen.modesty
+        self.model.gate, self.model.joint_weights = chosen.gate, chosen.joint
+        self.model.modesty = chosen.modesty
         lone = self.model.by_themselves(self.clips.embeddings).double().numpy()
         count = len(self.clips.targets)
         every = Predictions(
@@ -163,11 +178,13 @@ def measured(folds: Sequence[Fold], chosen: Chosen) -> dict[str, Any]:
 
 def choose(folds: Sequence[Fold]) -> Chosen:
     """The properties that are best for the mean of `folds`."""
-    scores = [np.mean([fold.score(gate) for fold in folds]) for gate in GATES]
-    gate = GATES[int(np.argmax(scores))]
-    errors = np.mean([fold.calibration_errors(gate) for fold in folds], axis=0)
+    joined = all(fold.model.joint is not None for fold in folds)
+    choices = [(gate, weights) for gate in GATES for weights in (WEIGHTS if joined else [None])]
+    scores = [np.mean([fold.score(*choice) for fold in folds]) for choice in choices]
+    gate, joint = choices[int(np.argmax(scores))]
+    errors = np.mean([fold.calibration_errors(gate, joint) for fold in folds], axis=0)
     row, column = np.unravel_index(int(errors.argmin()), errors.shape)
-    return Chosen(gate, TEMPERATURES[row], MODESTIES[column])
+    return Chosen(gate, joint, TEMPERATURES[row], MODESTIES[column])
 
 
 def _uar(predictions: Predictions) -> float:

@@ -72,6 +72,10 @@ class Recipe:
             raise RecipeError("with a teacher, teacher_pretrained, teacher_epochs and sessions must be given")
         if self.encoder_epochs and not self.sessions:
             raise RecipeError("encoder_epochs are of session-adaptive architectures: sessions must be given")
+        if self.changes_encoder and "joint" in self.options:
+            raise RecipeError(
+                "the option joint needs a published encoder: a tuned one makes its training voices too clear"
+            )
         for corpus, share in self.share.items():
             if corpus not in self.corpora or not 0 < share <= 1:
                 raise RecipeError(

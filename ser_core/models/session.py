@@ -14,6 +14,9 @@ divergence, Lin 1991, "Divergence measures based on the Shannon entropy"). Where
 judged by themselves, as surely as a first clip is; the more they vary, the more by how they differ from the
 mean. The first clips of a session, of which nothing can be told yet, are mostly judged by themselves.
 
+With a joint model (`ser_core.models.joint`) "by themselves" includes what the clips before tell of the voice
+and of the emotions that prevail: by weights `joint`, which also belong to a checkpoint.
+
 Answers grow surer as a session goes on. Of a voice and a room that nothing is known of the model is far too
 sure, and of the clip after it less so: log-probabilities with `n` clips heard are divided by
 `1 + modesty / n`, where `modesty` belongs to a checkpoint (`python -m benchmarks.left_out` fits it).
@@ -22,6 +25,7 @@ Recordings that are all there already need not be judged in some order: a sessio
 settled, and each of its clips is then judged with all the others.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -71,3 +75,26 @@ class Session:
         """Counts a clip that has ended, `embedding` `(size,)`, for those that follow."""
         noted = model.noted(embedding[None])[0]
         self.state = noted if self.state is None else self.state + noted
+
+
+def checked_gate(gate: Sequence[float], most: float) -> tuple[float, float]:
+    """`gate` as two floats; ValueError where it is no `0 <= low < high <= most`."""
+    if not isinstance(gate, list | tuple) or [type(end) in (int, float) for end in gate] != [True, True]:
+        raise ValueError(f"gate must be two numbers [low, high], not {gate!r}")
+    low, high = float(gate[0]), float(gate[1])
+    if not 0 <= low < high <= most:
+        raise ValueError(f"gate {list(gate)} must be 0 <= low < high <= {most:.3f} (nats)")
+    return low, high
+
+
+def checked_weights(weights: Sequence[float]) -> tuple[float, float]:
+    """`weights` as two floats; ValueError where they are not two numbers from 0 to 1."""
+    if not isinstance(weights, list | tuple) or [type(one) in (int, float) for one in weights] != [
+        True,
+        True,
+    ]:
+        raise ValueError(f"joint must be two numbers [of voice, of emotions], not {weights!r}")
+    of_voice, of_emotions = float(weights[0]), float(weights[1])
+    if not (0 <= of_voice <= 1 and 0 <= of_emotions <= 1):
+        raise ValueError(f"joint {list(weights)} must be two numbers from 0 to 1")
+    return of_voice, of_emotions

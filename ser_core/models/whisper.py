@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ser_core.models import pretrained
-from ser_core.models.blocks import AttentiveStatistics
+from ser_core.models.blocks import LONGEST_PERIOD, AttentiveStatistics
 from ser_core.models.feature_spec import FeatureSpec
 from ser_core.models.features import frame_mask
 
@@ -150,3 +150,16 @@ class WhisperClassifier(nn.Module):
         )
         logits: Tensor = self.head(self.pool(mixed, valid))
         return logits
+
+
+class ComputedPositions(nn.Module):
+    """Whisper's positions, computed: sines, then cosines, of geometric periods; `weight` `(step, width)`."""
+
+    weight: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        count = width // 2
+        rates = LONGEST_PERIOD ** -(torch.arange(count) / (count - 1))
+        angles = torch.arange(MAX_STEPS)[:, None] * rates
+        self.register_buffer("weight", torch.cat([angles.sin(), angles.cos()], dim=1), persistent=False)

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ser_core.models import pretrained
-from ser_core.models.blocks import LONGEST_PERIOD, mean_and_deviation
+from ser_core.models.blocks import mean_and_deviation
 from ser_core.models.campplus import BANDS, MiddleBlock
-from ser_core.models.session import EXPLAINED, MODESTY, TRUST_CLIPS
-from ser_core.models.whisper import MAX_STEPS, WhisperClassifier, WhisperEncoder
+from ser_core.models.joint import JointModel
+from ser_core.models.session import EXPLAINED, MODESTY, TRUST_CLIPS, checked_gate, checked_weights
+from ser_core.models.whisper import ComputedPositions, WhisperClassifier, WhisperEncoder
 
 PRINCIPAL = 64  # directions in which a sound is compared with the clips the model was fitted on
 READ_LAYERS = 3  # the top ones that are kept: what is below tells microphones apart, not emotions
@@ -24,9 +25,20 @@ class Readings(NamedTuple):
     """What the heads make of clips, before it is decided how much the session counts."""
 
     alone: Tensor  # (batch, class) log-probabilities of clips by themselves
-    in_session: Tensor  # (batch, class) log-probabilities within sessions, not normalised
+    learned: Tensor  # (batch, 2, class) what `JointModel.learned` adds to these; (batch, 0, class) without
+    in_session: Tensor  # (batch, class) log-probabilities against the session's mean, not normalised
     variation: Tensor  # (batch, 1) of the session's emotions, in nats, see `session`
     clips: Tensor  # (batch, 1) heard of each session, this one included
+
+
+class State(NamedTuple):
+    """What was kept of sessions; all parts are sums over clips."""
+
+    clips: Tensor  # (batch, 1)
+    embeddings: Tensor  # (batch, size)
+    probabilities: Tensor  # (batch, class) of clips by themselves
+    entropies: Tensor  # (batch, 1) of these
+    joint: Tensor  # (batch, JointModel.state_size), empty without one
 
 
 class WhisperAdaptive(nn.Module):
@@ -49,6 +61,9 @@ class WhisperAdaptive(nn.Module):
     by themselves, from `high` on within the session, and in between by both. None judges every clip within
     its session. It belongs to the heads' weights: the surer they are, the more what they hear varies.
 
+    `joint` are the weights of what a `JointModel` adds to log-probabilities of clips by themselves, by their
+    voice and by the emotions that came before; None: there is no joint model.
+
     With `n` clips heard, log-probabilities are divided by `1 + modesty / n`, see `session`.
     """
 
@@ -66,16 +81,20 @@ class WhisperAdaptive(nn.Module):
         cells: int | None = None,
         gate: Sequence[float] | None = None,
         modesty: float = MODESTY,
+        joint: Sequence[float] | None = None,
         campplus: bool = False,
     ) -> None:
-        """Raises ValueError for a `gate` that is not `0 <= low < high <= log(num_classes)`, and for a
-        negative `modesty`.
+        """Raises ValueError for a `gate` that is not `0 <= low < high <= log(num_classes)`, for a negative
+        `modesty`, and for `joint` that are not two numbers from 0 to 1.
         """
         super().__init__()
         if type(modesty) not in (int, float) or not 0 <= modesty < math.inf:
             raise ValueError(f"modesty must be a number of at least 0, not {modesty!r}")
         self.modesty = float(modesty)
-        self.gate = None if gate is None else _checked(gate, math.log(num_classes))
+        self.gate = None if gate is None else checked_gate(gate, math.log(num_classes))
+        self.joint_weights = None if joint is None else checked_weights(joint)
+        if joint is not None and gate is None:
+            raise ValueError("joint needs a gate: without one every clip is judged against its session")
         self.encoder = WhisperEncoder(width, heads, layers, cells)
         self.encoder.layer_norm = nn.Identity()  # type: ignore[assignment] # belongs behind Whisper's last layer
         self.encoder.requires_grad_(False)
@@ -104,6 +123,7 @@ class WhisperAdaptive(nn.Module):
         self.limit: Tensor
         self.register_buffer("directions", torch.zeros(PRINCIPAL, size))
         self.register_buffer("limit", torch.ones(1))
+        self.joint = None if joint is None else JointModel(size, num_classes)
 
     @classmethod
     def base(
@@ -113,10 +133,22 @@ class WhisperAdaptive(nn.Module):
         dropout: float = 0.5,
         gate: Sequence[float] | None = None,
         modesty: float = MODESTY,
+        joint: Sequence[float] | None = None,
         campplus: bool = False,
     ) -> "WhisperAdaptive":
         """With the lower four layers of whisper-base, and the lower part of CAM++ if asked for."""
-        return cls(num_classes, 512, 8, 4, hidden, dropout, gate=gate, modesty=modesty, campplus=campplus)
+        return cls(
+            num_classes,
+            512,
+            8,
+            4,
+            hidden,
+            dropout,
+            gate=gate,
+            modesty=modesty,
+            joint=joint,
+            campplus=campplus,
+        )
 
     @classmethod
     def tiny(
@@ -126,10 +158,11 @@ class WhisperAdaptive(nn.Module):
         dropout: float = 0.5,
         gate: Sequence[float] | None = None,
         modesty: float = MODESTY,
+        joint: Sequence[float] | None = None,
     ) -> "WhisperAdaptive":
         """With the lower three layers of whisper-tiny."""
-        model = cls(num_classes, 384, 6, 3, hidden, dropout, gate=gate, modesty=modesty)
-        model.encoder.embed_positions = _Positions(384)  # type: ignore[assignment] # computed, not stored
+        model = cls(num_classes, 384, 6, 3, hidden, dropout, gate=gate, modesty=modesty, joint=joint)
+        model.encoder.embed_positions = ComputedPositions(384)  # type: ignore[assignment] # computed, not stored
         return model
 
     @classmethod
@@ -140,12 +173,23 @@ class WhisperAdaptive(nn.Module):
         dropout: float = 0.3,
         gate: Sequence[float] | None = None,
         modesty: float = MODESTY,
+        joint: Sequence[float] | None = None,
     ) -> "WhisperAdaptive":
         """With the lowest layer of whisper-tiny, its feed-forward network cut to half."""
         model = cls(
-            num_classes, 384, 6, 1, hidden, dropout, read_layers=1, cells=768, gate=gate, modesty=modesty
+            num_classes,
+            384,
+            6,
+            1,
+            hidden,
+            dropout,
+            read_layers=1,
+            cells=768,
+            gate=gate,
+            modesty=modesty,
+            joint=joint,
         )
-        model.encoder.embed_positions = _Positions(384)  # type: ignore[assignment] # computed, not stored
+        model.encoder.embed_positions = ComputedPositions(384)  # type: ignore[assignment] # computed, not stored
         return model
 
     def load_pretrained(self, name_or_path: str | Path) -> None:
@@ -217,17 +261,25 @@ class WhisperAdaptive(nn.Module):
         """Which of `embeddings` `(batch, size)` sound like speech at all, `(batch,)` bool."""
         return self.distances(embeddings) <= self.limit
 
+    @property
+    def state_sizes(self) -> list[int]:
+        """Of the parts of a `State`."""
+        classes, size = self.class_offsets.shape
+        return [1, size, classes, 1, 0 if self.joint is None else self.joint.state_size]
+
     def unheard(self) -> Tensor:
         """The state `(state_size,)` of a session that begins: nothing was heard."""
-        return self.mean.new_zeros(1 + len(self.mean) + len(self.class_offsets) + 1)
+        return self.mean.new_zeros(sum(self.state_sizes))
 
     def noted(self, embeddings: Tensor) -> Tensor:
-        """What each of `embeddings` `(batch, size)` adds to the state of its session, `(batch, state_size)`.
-
-        A clip, its embedding, its probabilities by itself and their entropy: a state is the sums of these.
-        """
-        heard = self.read_alone(embeddings).softmax(-1)
-        return torch.cat([torch.ones_like(heard[:, :1]), embeddings, heard, _entropy(heard)], dim=1)
+        """What each of `embeddings` `(batch, size)` adds to its session's state, `(batch, state_size)`."""
+        alone = self.read_alone(embeddings).log_softmax(-1)
+        probabilities = alone.exp()
+        joint = embeddings[:, :0]
+        if self.joint is not None:
+            joint = self.joint.noted(self.joint.project(embeddings), alone)
+        clips = torch.ones_like(probabilities[:, :1])
+        return torch.cat(State(clips, embeddings, probabilities, _entropy(probabilities), joint), dim=1)
 
     def judge(self, embeddings: Tensor, states: Tensor, explained: float = EXPLAINED) -> Tensor:
         """Log-probabilities `(batch, class)` of clips, each against what its session held before it.
@@ -238,23 +290,30 @@ class WhisperAdaptive(nn.Module):
 
     def readings(self, embeddings: Tensor, states: Tensor, explained: float = EXPLAINED) -> Readings:
         """What `judge` decides by, from the same arguments."""
+        before = State(*torch.split(states, self.state_sizes, dim=1))
         alone = self.read_alone(embeddings).log_softmax(-1)
-        clips = states[:, :1] + 1
-        total = states[:, 1 : 1 + embeddings.shape[1]] + embeddings
-        heard = (states[:, 1 + embeddings.shape[1] : -1] + alone.exp()) / clips
-        entropies = states[:, -1:] + _entropy(alone.exp())
+        clips = before.clips + 1
+        heard = (before.probabilities + alone.exp()) / clips
+        entropies = before.entropies + _entropy(alone.exp())
         trust = clips / (clips + TRUST_CLIPS)
         of_emotions = (heard - 1 / heard.shape[1]) @ self.class_offsets
-        mean = self.mean + trust * (total / clips - explained * of_emotions - self.mean)
+        mean = (before.embeddings + embeddings) / clips - explained * of_emotions
+        mean = self.mean + trust * (mean - self.mean)
         against = self.read_against(embeddings, mean).log_softmax(-1)
         in_session = torch.where(clips > 1, (1 - trust) * alone + trust * against, alone)
-        return Readings(alone, in_session, _entropy(heard) - entropies / clips, clips)
+        learned = alone[:, None][:, :0]
+        if self.joint is not None:
+            learned = self.joint.learned(self.joint.project(embeddings), before.joint)
+        return Readings(alone, learned, in_session, _entropy(heard) - entropies / clips, clips)
 
     def decide(self, readings: Readings) -> Tensor:
         """Log-probabilities `(batch, class)`: what the gate lets through of the session, and how surely."""
-        alone, in_session, variation, clips = readings
+        alone, learned, in_session, variation, clips = readings
         if self.gate is None:
             return self._modest(in_session, clips)
+        if self.joint_weights is not None:
+            of_voice, of_emotions = self.joint_weights
+            alone = (alone + of_voice * learned[:, 0] + of_emotions * learned[:, 1]).log_softmax(-1)
         low, high = self.gate
         opening = ((variation - low) / (high - low)).clamp(0, 1)
         # What is judged by itself is no surer than a first clip is.
@@ -270,32 +329,9 @@ class WhisperAdaptive(nn.Module):
         return self.by_themselves(self.embed(features, lengths))
 
 
-class _Positions(nn.Module):
-    """Whisper's positions, computed: sines, then cosines, of geometric periods; `weight` `(step, width)`."""
-
-    weight: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        count = width // 2
-        rates = LONGEST_PERIOD ** -(torch.arange(count) / (count - 1))
-        angles = torch.arange(MAX_STEPS)[:, None] * rates
-        self.register_buffer("weight", torch.cat([angles.sin(), angles.cos()], dim=1), persistent=False)
-
-
 def _entropy(probabilities: Tensor) -> Tensor:
     """Of `probabilities` `(batch, class)` in nats, `(batch, 1)`."""
     return -(probabilities * probabilities.clamp(min=LEAST).log()).sum(-1, keepdim=True)
-
-
-def _checked(gate: Sequence[float], most: float) -> tuple[float, float]:
-    """`gate` as two floats; ValueError where it is no `0 <= low < high <= most`."""
-    if not isinstance(gate, list | tuple) or [type(end) in (int, float) for end in gate] != [True, True]:
-        raise ValueError(f"gate must be two numbers [low, high], not {gate!r}")
-    low, high = float(gate[0]), float(gate[1])
-    if not 0 <= low < high <= most:
-        raise ValueError(f"gate {list(gate)} must be 0 <= low < high <= {most:.3f} (nats)")
-    return low, high
 
 
 def _keep_strongest(weights: dict[str, Tensor], layer: str, cells: int) -> None:

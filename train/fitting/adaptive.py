@@ -12,6 +12,7 @@ from ser_core.emotions import LABELS
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 from train.corpora import Clip
 from train.data.embeddings import Embedder
+from train.fitting import joint
 from train.recipe import Recipe
 
 # Number of a speaker's clips in the session mean, in turn by copy; None: all clips.
@@ -26,6 +27,7 @@ def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> Whis
     """The embedder's model with heads fitted on `clips` and on virtual sessions of their speakers.
 
     The loss covers all classes, also those that the corpus of a clip lacks. The result is deterministic.
+    Raises RunError where the recipe asks for a joint model that these clips cannot fit.
     """
     model = embedder.model.cpu()
     copies = torch.stack([embedder.embeddings(clips, copy) for copy in range(recipe.sessions + 1)])
@@ -44,6 +46,9 @@ def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> Whis
     model.spread.copy_((copies[0] - means[0][speakers]).std(0) + FLOOR)
     model.class_offsets.copy_(class_offsets(copies[0], targets, speakers))
     fit_limit(model, copies.flatten(0, 1))
+    if model.joint is not None:
+        of = [clip.speaker for clip in clips], [clip.corpus for clip in clips]
+        joint.fit(model.joint, copies[0], targets, *of)
 
     alone = (copies - model.mean) / model.deviation
     against = torch.stack([rows - mean[speakers] for rows, mean in zip(copies, means, strict=True)])

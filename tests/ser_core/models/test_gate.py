@@ -130,7 +130,7 @@ def test_variation_is_the_jensen_shannon_divergence_of_the_clips_so_far(model):
 def test_between_its_ends_a_gate_lets_through_a_part(model, gated):
     embeddings = varied(6)
     state = model.noted(embeddings[:-1]).sum(0)[None]
-    alone, in_session, variation, clips = model.readings(embeddings[-1:], state)
+    alone, _, in_session, variation, clips = model.readings(embeddings[-1:], state)
     here = variation.item()
     found = gated((here - 0.1, here + 0.3)).judge(embeddings[-1:], state)
     modesty = 1 + MODESTY * (0.75 + 0.25 / clips)
@@ -156,6 +156,67 @@ def test_in_a_settled_session_order_does_not_matter_and_the_clip_itself_does_not
                 others.keep(gated, embeddings[other])
         expected = others.judge(gated, embeddings[row])
         torch.testing.assert_close(session.judge(gated, embeddings[row]), expected, atol=1e-4, rtol=0)
+
+
+def joint_model(gate: tuple[float, float], weights: tuple[float, float]) -> WhisperAdaptive:
+    """A small network with random heads and a random joint model."""
+    torch.manual_seed(3)
+    made = confident(build("whisper_tiny_distilled", len(LABELS), gate=list(gate), joint=list(weights)))
+    made.joint.projection.normal_().div_(30)
+    made.joint.emotions.normal_()
+    return made
+
+
+def test_a_joint_model_counts_where_the_gate_is_shut_and_not_where_it_is_open():
+    embeddings = torch.randn(6, 768, generator=torch.Generator().manual_seed(0))
+    for gate, differ in ((SHUT, True), (OPEN, False)):
+        plain = judged_in_turn(joint_model(gate, (0.0, 0.0)), embeddings)
+        joined = judged_in_turn(joint_model(gate, (0.5, 0.5)), embeddings)
+        torch.testing.assert_close(joined[0], plain[0], atol=1e-4, rtol=0)  # of a first clip nothing is known
+        assert bool((joined[1:] - plain[1:]).abs().max() > 0.01) is differ, gate
+
+
+def test_what_the_joint_model_adds_is_weighed_before_the_gate():
+    model = joint_model(SHUT, (0.3, 0.7))
+    embeddings = torch.randn(4, 768, generator=torch.Generator().manual_seed(0))
+    state = model.noted(embeddings[:-1]).sum(0)[None]
+    alone, learned, _, _, clips = model.readings(embeddings[-1:], state)
+    clip = model.joint.project(embeddings[-1:])
+    assert torch.equal(learned, model.joint.learned(clip, state[:, -model.joint.state_size :]))
+    expected = (alone + 0.3 * learned[:, 0] + 0.7 * learned[:, 1]).log_softmax(-1) / (1 + MODESTY)
+    found = model.judge(embeddings[-1:], state)
+    torch.testing.assert_close(found, expected.log_softmax(-1), atol=1e-5, rtol=0)
+    assert clips.item() == 4
+
+
+@given(st.permutations(range(5)))
+@settings(max_examples=20, deadline=None)
+def test_with_a_joint_model_a_settled_session_leaves_the_clip_itself_out(order):
+    model = joint_model(HALF, (0.3, 0.7))
+    embeddings = torch.randn(5, 768, generator=torch.Generator().manual_seed(0))
+    session = Session()
+    for row in order:
+        session.keep(model, embeddings[row])
+    session.settle()
+    for row in range(5):
+        others = Session()
+        for other in set(range(5)) - {row}:
+            others.keep(model, embeddings[other])
+        expected = others.judge(model, embeddings[row])
+        torch.testing.assert_close(session.judge(model, embeddings[row]), expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "weights", [0.2, [0.2], [0.2, 0.3, 0.4], ["a", 0.1], [-0.1, 0.2], [0.1, 1.5], [True, 0.1]]
+)
+def test_weights_of_a_joint_model_that_make_no_sense_are_refused(weights):
+    with pytest.raises(ValueError, match="joint"):
+        build("whisper_tiny_distilled", len(LABELS), gate=[0.1, 0.3], joint=weights)
+
+
+def test_a_joint_model_needs_a_gate():
+    with pytest.raises(ValueError, match="gate"):
+        build("whisper_tiny_distilled", len(LABELS), joint=[0.1, 0.3])
 
 
 def test_sessions_judged_at_once_are_judged_as_each_alone(gated):
