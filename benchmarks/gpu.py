@@ -106,7 +106,7 @@ def recognised(runtime: TorchRuntime, clips: list[np.ndarray]) -> np.ndarray:
     """Probabilities, shape (clip, class), in sessions of `CLIPS_A_SESSION`."""
     sessions = [Session() for _ in range(len(clips) // CLIPS_A_SESSION + 1)]
     owners = [sessions[row // CLIPS_A_SESSION] for row in range(len(clips))]
-    return runtime.in_sessions(clips, owners, [True] * len(clips))
+    return runtime.in_sessions(clips, owners, [True] * len(clips)).in_session
 
 
 def timed(runtime: TorchRuntime, action: Callable[[], object], repeats: int) -> float:

@@ -87,7 +87,9 @@ def fold(folder: Path, clips: list[Clip], seed: int) -> dict[str, np.ndarray]:
             sessions = {speaker: Session() for speaker in speakers}
             owners = [sessions[clips[row].speaker] for row in order]
             labels = np.zeros(len(clips), np.int64)
-            rows = recognizer.runtime.in_sessions([speech[row] for row in order], owners, [True] * len(order))
+            rows = recognizer.runtime.in_sessions(
+                [speech[row] for row in order], owners, [True] * len(order)
+            ).in_session
             labels[order] = rows.argmax(1)
             predictions[f"{mode}, in sessions"] = labels
     return predictions

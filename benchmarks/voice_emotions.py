@@ -123,7 +123,7 @@ def _ways(recognizer: Recognizer, embeddings: Embeddings, found: Found) -> dict[
         sessions: dict[int, Session] = defaultdict(Session)
         own = [Session() if voice is None else sessions[voice] for voice in voices]
         vectors = embeddings.of(spans)
-        rows = recognizer.compute(lambda runtime, v=vectors, s=own: runtime.judge(v, s))
+        rows = recognizer.compute(lambda runtime, v=vectors, s=own: runtime.judge(v, s)).in_session
         judged[way] = list(zip(spans, rows, strict=True))
     return judged
 

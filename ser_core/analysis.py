@@ -36,6 +36,8 @@ class Segment(Verdict):
     )
     channel: int | None = None  # from 1, where the channels were heard apart; each of them is a voice
     overlap: bool = False  # two voices at once are heard in most of it
+    # Probability of every class where nothing but the segment is heard; not part of the exports.
+    by_itself: Mapping[str, float] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,8 @@ def content(path: str, waveform: Waveform, analysis: Analysis) -> str:
     JSON because Gradio wraps every item of a property that is a list, which takes seconds for an hour.
     """
     fields = sound(path, waveform, analysis.source) | to_dict(analysis)
+    # What the session changed is for people: it is shown, not exported.
+    fields["by_itself"] = [segment.by_itself for segment in analysis.segments]
     return json.dumps(fields, ensure_ascii=False, allow_nan=False)
 
 

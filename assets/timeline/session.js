@@ -1,6 +1,7 @@
 // The tab "Recording": shows the open recording.
 
 const LISTED_EMOTIONS = 3; // most probable ones in a reading
+const NOTABLE = 0.1; // of a probability: what a session takes away beyond it is put down to the voice
 
 const lanes = new Lanes(part("picture"), props.emotions, colorOf);
 const overview = new Overview(part("overview"), colorOf);
@@ -108,15 +109,27 @@ function showDetails() {
     part("end").value = segment.end.toFixed(2);
 }
 
-function describe({ start, end, valence, arousal }) {
+// What the earlier segments of its voice changed of a segment's most probable emotion; "" where there are none.
+function describeSession({ of }) {
+    const alone = content.by_itself?.[of[0]];
+    const { voice, start, probabilities } = content.segments[of[0]];
+    const count = content.segments.filter((one) => one.voice === voice && one.start < start).length;
+    if (!alone || of.length > 1 || !count || voice === UNSURE_VOICE) return "";
+    const [emotion, share] = Object.entries(alone).reduce((most, one) => (one[1] > most[1] ? one : most));
+    const key = share - probabilities[emotion] > NOTABLE ? "timeline.put_down_to_voice" : "timeline.with_session";
+    return phrase(key, { emotion: emotionName(emotion), alone: percent(share), count, share: percent(probabilities[emotion]) });
+}
+
+function describe({ start, end, valence, arousal, of }) {
     const [low, high] = recording.extremes(start, end);
     const peak = 20 * Math.log10(Math.max(high, -low) * recording.peak);
-    return phrase("timeline.facts", {
+    const facts = phrase("timeline.facts", {
         valence: signed(valence),
         arousal: signed(arousal),
         length: decimal(end - start, 2),
         peak: decibels(peak),
     });
+    return `${facts} ${describeSession({ of })}`.trim();
 }
 
 function describeWhole() {

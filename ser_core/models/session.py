@@ -26,14 +26,23 @@ settled, and each of its clips is then judged with all the others.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 TRUST_CLIPS = 1.0  # a session of so many clips counts half, its mean and the head that reads against it
 EXPLAINED = 0.5  # share of what emotions explain of the mean that is taken back, 0 to 1
 MODESTY = 0.4  # of checkpoints that have none of their own; at least 0, and the less the more was heard
+
+
+class Judged(NamedTuple):
+    """Class probabilities of clips, `(clip, class)` each, rows sum to 1."""
+
+    in_session: "NDArray[np.float64]"  # with what was kept of the session of each
+    by_itself: "NDArray[np.float64]"
 
 
 class SessionModel(Protocol):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ser_core.audio.waveform import Samples, windows_of
 from ser_core.checkpoint.bundle import Bundle, BundleError
 from ser_core.errors import DeviceError, how_to_install
-from ser_core.models.session import Session
+from ser_core.models.session import Judged, Session
 
 # Keys in the file's metadata: hash of the weights that it was exported from, and the architecture's options
 # as JSON with sorted keys. Files from before there were options lack them, and had none.
@@ -53,25 +53,27 @@ class OnnxRuntime:
         """None: the file judges from the sound alone."""
         return None
 
-    def judge(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> NDArray[np.float64]:
+    def judge(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> Judged:
         """Not possible, see `embeddings`."""
         raise NotImplementedError
 
     def in_sessions(
         self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
-    ) -> NDArray[np.float64]:
-        """Class probabilities `(clip, class)`; a model that does not adapt judges each clip by itself."""
+    ) -> Judged:
+        """Class probabilities; a model that does not adapt judges each clip by itself."""
         if self._state_size is None:
-            return self.probabilities(clips)
-        rows = np.zeros((len(clips), len(self.bundle.labels)))
-        for row, clip, session, is_final in zip(rows, clips, sessions, final, strict=True):
+            rows = self.probabilities(clips)
+            return Judged(rows, rows)
+        judged = Judged(*np.zeros((2, len(clips), len(self.bundle.labels))))
+        for number, (clip, session, is_final) in enumerate(zip(clips, sessions, final, strict=True)):
             outputs = self._run(clip, session.state)
             if session.settled and session.state is not None:  # the state includes this clip: subtract it
                 outputs = self._run(clip, 2 * session.state - outputs["session_after"])
-            row[:] = outputs["probabilities"] / outputs["probabilities"].sum(dtype=np.float64)
+            for rows, name in zip(judged, ("probabilities", "alone"), strict=True):
+                rows[number] = outputs[name] / outputs[name].sum(dtype=np.float64)
             if is_final and not session.settled:
                 session.state = outputs["session_after"]
-        return rows
+        return judged
 
     def _run(self, clip: Samples, state: NDArray[np.float32] | None) -> dict[str, NDArray[np.float32]]:
         """The file's outputs for one clip, by name; `state` is None for a new session."""

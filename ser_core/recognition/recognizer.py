@@ -25,7 +25,7 @@ from ser_core.checkpoint import bundle
 from ser_core.checkpoint.bundle import DEFAULT, Bundle
 from ser_core.errors import DeviceError as DeviceError
 from ser_core.errors import DeviceFullError
-from ser_core.models.session import Session
+from ser_core.models.session import Judged, Session
 from ser_core.recognition.recording import ONE_VOICE, Progress, Recording, Utterance, VoiceOptions
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE  # a waveform is processed in blocks of this size
@@ -73,13 +73,13 @@ class Runtime(Protocol):
     def embeddings(self, clips: Sequence[Samples]) -> NDArray[np.float32] | None:
         """See `Recognizer.segments_with_embeddings`."""
 
-    def judge(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> NDArray[np.float64]:
-        """Class probabilities `(clip, class)` of final clips; see `Recognizer.judged_again`."""
+    def judge(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> Judged:
+        """Class probabilities of final clips; see `Recognizer.judged_again`."""
 
     def in_sessions(
         self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
-    ) -> NDArray[np.float64]:
-        """Class probabilities `(clip, class)` of at least one clip; see `Recognizer.segments`."""
+    ) -> Judged:
+        """Class probabilities of at least one clip; see `Recognizer.segments`."""
 
 
 class Recognizer:
@@ -212,9 +212,8 @@ class Recognizer:
         if not clips:
             return []
         samples = [clip.samples for clip in clips]
-        rows = self.compute(lambda runtime: runtime.in_sessions(samples, sessions, final)).tolist()
-        pairs = zip(clips, rows, strict=True)
-        return [self._segment(clip.span.start_s, clip.span.end_s, row) for clip, row in pairs]
+        judged = self.compute(lambda runtime: runtime.in_sessions(samples, sessions, final))
+        return self._segments([(clip.span.start_s, clip.span.end_s) for clip in clips], judged)
 
     def segments_with_embeddings(
         self, clips: Sequence[Clip], sessions: Sequence[Session]
@@ -227,9 +226,8 @@ class Recognizer:
         embeddings = self.compute(lambda runtime: runtime.embeddings(samples))
         if embeddings is None:
             return self.segments(clips, sessions, [True] * len(clips)), None
-        rows = self._judged(embeddings, sessions)
-        pairs = zip(clips, rows, strict=True)
-        return [self._segment(clip.span.start_s, clip.span.end_s, row) for clip, row in pairs], embeddings
+        judged = self._judged(embeddings, sessions)
+        return self._segments([(clip.span.start_s, clip.span.end_s) for clip in clips], judged), embeddings
 
     def judged_again(
         self,
@@ -241,19 +239,23 @@ class Recognizer:
         again: list[Segment] = []
         for start in range(0, len(segments), PENDING_SEGMENTS):
             part = slice(start, start + PENDING_SEGMENTS)
-            rows = self._judged(np.stack(embeddings[part]), sessions[part])
-            for segment, row in zip(segments[part], rows, strict=True):
-                judged = self._segment(segment.start, segment.end, row)
-                again.append(replace(judged, voice=segment.voice, overlap=segment.overlap))
+            judged = self._judged(np.stack(embeddings[part]), sessions[part])
+            times = [(segment.start, segment.end) for segment in segments[part]]
+            for segment, other in zip(segments[part], self._segments(times, judged), strict=True):
+                again.append(replace(other, voice=segment.voice, overlap=segment.overlap))
         return again
 
-    def _judged(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> list[list[float]]:
-        rows: list[list[float]] = self.compute(lambda runtime: runtime.judge(embeddings, sessions)).tolist()
-        return rows
+    def _judged(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> Judged:
+        return self.compute(lambda runtime: runtime.judge(embeddings, sessions))
 
-    def _segment(self, start_s: float, end_s: float, row: Sequence[float]) -> Segment:
-        shares = dict(zip(self.bundle.labels, row, strict=True))
-        return make_segment(start_s, end_s, shares, self.bundle.threshold)
+    def _segments(self, times: Sequence[tuple[float, float]], judged: Judged) -> list[Segment]:
+        """Segments with start and end in seconds, `times`, and the probabilities `judged`."""
+        labels = self.bundle.labels
+        segments = []
+        for (start_s, end_s), row, alone in zip(times, *(part.tolist() for part in judged), strict=True):
+            segment = make_segment(start_s, end_s, dict(zip(labels, row, strict=True)), self.bundle.threshold)
+            segments.append(replace(segment, by_itself=dict(zip(labels, alone, strict=True))))
+        return segments
 
     def conclude(
         self, source: str, duration_samples: int, quality: Quality | None, segments: Sequence[Segment]

@@ -18,7 +18,7 @@ from ser_core.checkpoint.bundle import Bundle
 from ser_core.errors import DeviceError, DeviceFullError
 from ser_core.models.features import FeatureExtractor, pad
 from ser_core.models.packed import PackedEmbedder
-from ser_core.models.session import Session
+from ser_core.models.session import Judged, Session
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 
 # oneDNN caches compiled code for up to 1024 input shapes by default, and nearly every batch of speech has a
@@ -89,32 +89,33 @@ class TorchRuntime:
         return rows
 
     @torch.inference_mode()
-    def judge(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> NDArray[np.float64]:
+    def judge(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> Judged:
         """As `in_sessions`, of final clips with these `embeddings`, `(clip, size)`."""
         assert isinstance(self.model, WhisperAdaptive)
         heard = torch.from_numpy(embeddings).to(self.device)
-        return self._adapted_probabilities(self.model, heard, sessions, [True] * len(sessions))
+        return self._adapted(self.model, heard, sessions, [True] * len(sessions))
 
     @torch.inference_mode()
     def in_sessions(
         self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
-    ) -> NDArray[np.float64]:
-        """Class probabilities `(clip, class)`; a model that does not adapt judges each clip by itself."""
+    ) -> Judged:
+        """Class probabilities; a model that does not adapt judges each clip by itself."""
         model = self.model
         if not isinstance(model, WhisperAdaptive):
-            return self.probabilities(clips)
+            rows = self.probabilities(clips)
+            return Judged(rows, rows)
         with self.raising_device_full():
             embeddings = self._mean_over_windows(clips, self.embed)
-            return self._adapted_probabilities(model, embeddings, sessions, final)
+            return self._adapted(model, embeddings, sessions, final)
 
-    def _adapted_probabilities(
+    def _adapted(
         self,
         model: WhisperAdaptive,
         embeddings: Tensor,
         sessions: Sequence[Session],
         final: Sequence[bool],
-    ) -> NDArray[np.float64]:
-        """Class probabilities `(clip, class)`. Sessions are updated last, when nothing can fail any more."""
+    ) -> Judged:
+        """Class probabilities. Sessions are updated last, when nothing can fail any more."""
         is_speech = model.familiar(embeddings)
         counted = is_speech & torch.tensor(final, device=self.device)
         # (clip, state): what each clip adds to the state of its session
@@ -128,16 +129,17 @@ class TorchRuntime:
         # A settled session includes the clip itself, which is subtracted.
         others = initial - (initial[:, :1] >= 1) * added
         context = torch.where(settled[:, None], others, before)
-        logits = model.judge(embeddings, context).cpu().double()
-        probabilities = calibration.probabilities(logits, self.bundle.temperature)
-        # Music, animals and machines are not speech: every emotion is equally probable.
-        probabilities[~is_speech.cpu()] = 1 / len(self.bundle.labels)
+        judged = []
+        for logits in (model.judge(embeddings, context), model.by_themselves(embeddings)):
+            probabilities = calibration.probabilities(logits.cpu().double(), self.bundle.temperature)
+            # Music, animals and machines are not speech: every emotion is equally probable.
+            probabilities[~is_speech.cpu()] = 1 / len(self.bundle.labels)
+            judged.append(probabilities.numpy())
         last = {session: row for row, session in enumerate(sessions) if not session.settled}
         after = [context[row] + added[row] for row in last.values()]
         for session, state in zip(last, after, strict=True):
             session.state = state
-        rows: NDArray[np.float64] = probabilities.numpy()
-        return rows
+        return Judged(*judged)
 
     def features(self, windows: Sequence[Samples]) -> tuple[Tensor, Tensor]:
         """Features `(window, band, frame)` and their lengths in frames, on the device.

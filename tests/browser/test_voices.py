@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,19 @@ def test_each_voice_has_a_lane_and_is_in_the_verdict(opened):
     expect(rows(opened).nth(1)).to_contain_text("channel 1")
     heights = opened.locator("#timeline .lanes").bounding_box()["height"]
     assert heights == 378 + 2 * 24 + 2 - 28  # two lanes instead of one
+
+
+def test_details_say_what_the_earlier_segments_of_a_voice_changed(opened):
+    facts = opened.locator("#timeline [data-part=facts]")
+    of_first = [row for row, voice in enumerate(voices(opened), start=1) if voice == "A"]
+    choose_segment(opened, of_first[0])
+    expect(facts).to_contain_text("Valence")
+    expect(facts).not_to_contain_text("earlier segments")
+    for earlier, row in enumerate(of_first[1:], start=1):
+        choose_segment(opened, row)
+        expect(facts).to_contain_text(
+            re.compile(rf"By itself.* \d+%.*earlier segments of this voice \({earlier}\): ")
+        )
 
 
 def test_a_name_that_is_typed_is_everywhere_and_saved(opened):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -120,6 +121,15 @@ def test_the_timeline_is_told_what_the_file_of_results_says():
     result = analysis("angry", "sad")
     fields = json.loads(timeline.content("/tmp/x.wav", Waveform(np.zeros(16_000, np.float32)), result))
     assert fields.items() >= to_dict(result).items()
+
+
+def test_the_timeline_is_told_what_segments_are_by_themselves():
+    result = analysis("angry", "sad")
+    by_itself = {"angry": 0.25, "sad": 0.75}
+    segments = (replace(result.segments[0], by_itself=by_itself), result.segments[1])
+    sound = Waveform(np.zeros(16_000, np.float32))
+    fields = json.loads(timeline.content("/tmp/x.wav", sound, replace(result, segments=segments)))
+    assert fields["by_itself"] == [by_itself, None]
 
 
 def test_an_explanation_names_what_spoke_most_for_a_label_and_what_against():

@@ -163,6 +163,17 @@ def test_segments_of_other_recordings_beside_it_do_not_matter(recognizer):
         assert a.probabilities == pytest.approx(b.probabilities, abs=1e-5)
 
 
+def test_a_segment_keeps_what_it_is_by_itself(recognizer):
+    clips = clips_of(syllables(3, seed=5))
+    within = recognizer.segments(clips, [Session()] * 3, [True] * 3)
+    alone = recognizer.segments(clips, [Session() for _ in clips], [True] * 3)
+    embedded, _ = recognizer.segments_with_embeddings(clips, [Session()] * 3)
+    for segment, again, by_itself in zip(within, embedded, alone, strict=True):
+        assert segment.by_itself == pytest.approx(by_itself.probabilities, abs=1e-5)
+        assert again.by_itself == pytest.approx(by_itself.probabilities, abs=1e-5)
+    assert within[2].probabilities != pytest.approx(within[2].by_itself, abs=1e-3)
+
+
 def test_a_provisional_clip_is_forgotten(recognizer):
     clips = clips_of(syllables(3, seed=5))
     session, interrupted = Session(), Session()

@@ -59,7 +59,9 @@ def test_together_is_what_the_recognizer_says_of_a_settled_session(adaptive, cli
     recognizer, session = Recognizer.load(adaptive, "cpu"), Session()
     sounds = [np.float32(samples / FULL_SCALE) for samples in FeatureCache().speech(clips)]
     for _ in range(2):
-        rows = recognizer.runtime.in_sessions(sounds, [session] * len(sounds), [True] * len(sounds))
+        rows = recognizer.runtime.in_sessions(
+            sounds, [session] * len(sounds), [True] * len(sounds)
+        ).in_session
         session.settle()
     metrics, _ = cross_corpus.measure(str(adaptive), clips)
     labels = [recognizer.bundle.labels[row.argmax()] for row in rows]
