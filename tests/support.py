@@ -38,9 +38,9 @@ def random_bundle(folder: Path, architecture: str = "parallel_cnn_transformer", 
 
 
 def gated_bundle(folder: Path) -> Path:
-    """`folder`/gated, whose gate is half open after four `syllables`; `folder`/plain, which has none.
+    """`folder`/gated: its gate is half open after four `syllables`, and it has a joint model.
 
-    Both have the same random heads, which are far from indifferent.
+    `folder`/plain has neither. Both have the same random heads, which are far from indifferent.
     """
     described, model = bundle.load(random_bundle(folder / "plain", "whisper_base_adaptive"))
     with torch.no_grad():
@@ -51,7 +51,13 @@ def gated_bundle(folder: Path) -> Path:
     Recognizer.load(folder / "plain", "cpu", "float32").segments(clips, [session] * 4, [True] * 4)
     mean = session.state / session.state[0]
     variation = Categorical(mean[-1 - len(LABELS) : -1]).entropy() - mean[-1]
-    bundle.save(folder / "gated", replace(described, options={"gate": [0.0, 2 * variation.item()]}), model)
+    options = {"gate": [0.0, 2 * variation.item()], "joint": [0.5, 0.5]}
+    gated = registry.build(described.architecture, len(LABELS), **options)
+    gated.load_state_dict(model.state_dict(), strict=False)
+    clip = session.state[1 : 1 + len(model.mean)] / session.state[0]  # projected to about one deviation
+    gated.joint.projection.normal_().div_(clip.norm())
+    gated.joint.emotions.normal_()
+    bundle.save(folder / "gated", replace(described, options=options), gated)
     return folder / "gated"
 
 

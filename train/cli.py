@@ -219,7 +219,9 @@ def export(
     version: Annotated[str, typer.Option(help="what the app tells with each result")] = "1",
     left_out: Annotated[
         Path | None,
-        typer.Option(help="file of `python -m benchmarks.left_out`: decides gate, temperature and modesty"),
+        typer.Option(
+            help="file of `python -m benchmarks.left_out`: decides gate, joint model, temperature, modesty"
+        ),
     ] = None,
     base: Annotated[
         str, typer.Option(help="a checkpoint beside it that keeps the encoders which both have unchanged")

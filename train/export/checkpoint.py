@@ -41,8 +41,8 @@ def export(
     predictions, which are of unseen clips. Otherwise the run's own temperature is used, fitted on its
     validation part. Corpora that were left out raise the temperature as far as PROMISED_ECE allows.
     The test results of the run itself are included too. `left_out`, a file of `benchmarks.left_out`, decides
-    gate, temperature and modesty instead. `base`, a checkpoint beside `checkpoint`, keeps the encoders that
-    both have, see `bundles.save`.
+    gate, joint model, temperature and modesty instead. `base`, a checkpoint beside `checkpoint`, keeps the
+    encoders that both have, see `bundles.save`.
     Raises RunError for a run or crossval that is not finished, BundleError for a `base` with other encoders.
     """
     recipe = _json(
@@ -78,6 +78,8 @@ def export(
         metrics["left_out"] = _json(left_out, f"{left_out} is missing: run python -m benchmarks.left_out")
         chosen = metrics["left_out"]["chosen_on_all"]
         options = {**trained.options, "gate": list(chosen["gate"]), "modesty": chosen["modesty"]}
+        if chosen.get("joint"):
+            options["joint"] = list(chosen["joint"])
         threshold = metrics["left_out"]["threshold"]
         trained = replace(trained, temperature=chosen["temperature"], threshold=threshold, options=options)
     if folded or "accuracy" in run_metrics:
@@ -132,7 +134,7 @@ def calibration(predictions: Predictions, temperature: float, threshold: float =
 def answers_left_out(
     predictions: Predictions, temperature: float, shipped: Bundle, metrics: dict[str, Any]
 ) -> dict[str, Any]:
-    """`calibration` of a checkpoint whose gate, temperature and modesty corpora left out have chosen.
+    """`calibration` of a checkpoint whose properties corpora left out have chosen.
 
     `temperature` is that of `predictions`, of clips by themselves, with the checkpoint's modesty in it. Clips
     within sessions are those that `benchmarks.left_out` measured. Corpora left out stand in its own table.

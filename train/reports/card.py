@@ -37,8 +37,8 @@ SESSIONS = {
     "mostly_neutral": "ten clips, seven of them neutral",
     "one_emotion": "ten clips, all of one emotion: the hardest case for it",
 }
-LEFT_OUT = """Of each corpus by itself: the network was not trained on it, and what a checkpoint's
-properties are (the ends of its gate, its temperature and its modesty) was chosen on the *other* corpora.
+LEFT_OUT = """Of each corpus by itself: the network was not trained on it, and the checkpoint's properties
+(the last line of this section) were chosen on the *other* corpora.
 Sessions are of one voice. UAR in percent."""
 LEFT_OUT_KINDS = {"by_themselves": "clips by themselves", **SESSIONS}
 LEFT_OUT_MEANS = {
@@ -103,11 +103,13 @@ def left_out_table(measured: Mapping[str, Any]) -> str:
         f"{_with_language(corpus)} {share:.1f}" for corpus, share in measured["unlike_speech"].items()
     )
     chosen = measured["chosen_on_all"]
+    weights = chosen.get("joint")
+    joint = f"joint model {weights[0]:g} by voice and {weights[1]:g} by emotions, " if weights else ""
     return (
         f"{LEFT_OUT}\n\n{header}{uars}\n\nPercent of clips that get an emotion, percent of those rightly, "
         f"and calibration error:\n\n{header}{answered}\n\nShipped properties, chosen on all: gate "
-        f"{chosen['gate'][0]} to {chosen['gate'][1]} nats, temperature {chosen['temperature']}, modesty "
-        f"{chosen['modesty']}. Percent of each corpus' clips that count as no speech, and get even "
+        f"{chosen['gate'][0]} to {chosen['gate'][1]} nats, {joint}temperature {chosen['temperature']}, "
+        f"modesty {chosen['modesty']}. Percent of each corpus' clips that count as no speech, and get even "
         f"probabilities: {silenced}. `{measured['command']}`"
     )
 
