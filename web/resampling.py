@@ -43,8 +43,12 @@ def filters(rate: int) -> NDArray[np.float32]:
 
 
 def packed(rows: NDArray[np.float32]) -> dict[str, object]:
-    """Filters as the page reads them: `half` the length of each, and all weights in base64."""
+    """Filters as the page reads them: `half` the length of each, and weights in base64.
+
+    Of the first half of the phases: the filters are symmetric, so phase `phases - p` is phase `p` backwards.
+    """
+    first = rows[: len(rows) // 2 + 1]
     return {
         "half": rows.shape[1] // 2,
-        "weights": base64.b64encode(rows.astype("<f4").tobytes()).decode(),
+        "weights": base64.b64encode(first.astype("<f4").tobytes()).decode(),
     }

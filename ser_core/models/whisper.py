@@ -77,7 +77,7 @@ class WhisperEncoder(nn.Module):
         inside = frame_mask(lengths, features.shape[-1])[:, None]
         x = F.gelu(self.conv1(features)) * inside
         x = F.gelu(self.conv2(x)).transpose(1, 2)
-        x = x + self.embed_positions.weight[: x.shape[1]]
+        x = x + self.embed_positions(torch.arange(x.shape[1], device=x.device))
         valid = frame_mask((lengths + 1) // 2, x.shape[1])
         states = [x]
         for layer in self.layers:
@@ -161,5 +161,15 @@ class ComputedPositions(nn.Module):
         super().__init__()
         count = width // 2
         rates = LONGEST_PERIOD ** -(torch.arange(count) / (count - 1))
-        angles = torch.arange(MAX_STEPS)[:, None] * rates
-        self.register_buffer("weight", torch.cat([angles.sin(), angles.cos()], dim=1), persistent=False)
+        self.rates: Tensor
+        self.register_buffer("rates", rates, persistent=False)
+        self.register_buffer("weight", self.at(torch.arange(MAX_STEPS)), persistent=False)
+
+    def at(self, steps: Tensor) -> Tensor:
+        """Positions `(step, width)` of `steps` `(step,)`, computed."""
+        angles = steps[:, None] * self.rates
+        return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+    def forward(self, steps: Tensor) -> Tensor:
+        """As `at`, looked up."""
+        return self.weight[steps]

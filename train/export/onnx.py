@@ -21,6 +21,7 @@ from ser_core.checkpoint import bundle as bundles
 from ser_core.checkpoint import calibration
 from ser_core.checkpoint.bundle import Bundle
 from ser_core.models.features import FeatureExtractor
+from ser_core.models.whisper import ComputedPositions
 from ser_core.models.whisper_adaptive import WhisperAdaptive
 from ser_core.recognition.onnx_runtime import OPTIONS, WEIGHTS_SHA256, options_of
 from train.errors import RunError
@@ -77,10 +78,12 @@ class Sessions(Waveforms):
 
     def __init__(self, bundle: Bundle, model: WhisperAdaptive) -> None:
         super().__init__(bundle, model)
-        positions = model.encoder.embed_positions  # of 30 s: no clip is longer than the checkpoint's window
-        steps = math.ceil(bundle.window_s / STEP_S)
-        shorter = positions.weight.detach()[:steps].clone()
-        positions.weight = nn.Parameter(shorter) if isinstance(positions, nn.Embedding) else shorter
+        positions: nn.Module = model.encoder.embed_positions
+        if isinstance(positions, ComputedPositions):  # in the graph as well, or it would hold a table
+            positions.forward = positions.at  # type: ignore[method-assign]
+        else:  # of 30 s: no clip is longer than the checkpoint's window
+            steps = math.ceil(bundle.window_s / STEP_S)
+            positions.weight = nn.Parameter(model.encoder.embed_positions.weight.detach()[:steps].clone())
 
     def forward(self, samples: Tensor, lengths: Tensor, session: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Class probabilities `(batch, class)` within the session and by itself; state after the clip.

@@ -35,7 +35,9 @@ export class Resampler {
     unpack({ half, weights }) {
         const all = new Float32Array(Uint8Array.from(atob(weights), (letter) => letter.charCodeAt(0)).buffer);
         this.half = half;
-        this.filters = Array.from({ length: this.phases }, (_, phase) => all.subarray(2 * half * phase, 2 * half * (phase + 1)));
+        const stored = (phase) => all.subarray(2 * half * phase, 2 * half * (phase + 1));
+        const mirrored = (phase) => stored(this.phases - phase).toReversed(); // the filters are symmetric
+        this.filters = Array.from({ length: this.phases }, (_, phase) => (2 * phase > this.phases ? mirrored : stored)(phase));
     }
 
     design(nyquist) {
