@@ -37,12 +37,12 @@ def random_bundle(folder: Path, architecture: str = "parallel_cnn_transformer", 
     return folder
 
 
-def gated_bundle(folder: Path) -> Path:
+def gated_bundle(folder: Path, architecture: str = "whisper_base_adaptive") -> Path:
     """`folder`/gated: its gate is half open after four `syllables`, and it has a joint model.
 
     `folder`/plain has neither. Both have the same random heads, which are far from indifferent.
     """
-    described, model = bundle.load(random_bundle(folder / "plain", "whisper_base_adaptive"))
+    described, model = bundle.load(random_bundle(folder / "plain", architecture))
     with torch.no_grad():
         for head in (model.alone, model.relative):
             head[-1].weight *= 30

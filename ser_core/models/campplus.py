@@ -246,7 +246,7 @@ class MiddleBlock(nn.Module):
         """
         frames = features.shape[-1]
         inside = steps = None
-        valid = features.new_ones(len(features), (frames + 1) // 2, dtype=torch.bool)
+        valid = features.new_ones(features.shape[0], (frames + 1) // 2, dtype=torch.bool)
         if lengths is not None:
             inside = frame_mask(lengths, frames)[:, None].to(features.dtype)
             valid = frame_mask((lengths + 1) // 2, (frames + 1) // 2)

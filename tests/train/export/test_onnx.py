@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,11 @@ from typer.testing import CliRunner
 
 from ser_core.checkpoint.bundle import ONNX, ONNX_INT8, BundleError
 from ser_core.errors import DeviceError
+from ser_core.models import campplus
+from ser_core.models.campplus import BOTTLENECK, WIDTH, MiddleBlock
+from ser_core.models.registry import ARCHITECTURES
 from ser_core.models.session import Session
+from ser_core.models.whisper_adaptive import READ_LAYERS, WhisperAdaptive
 from ser_core.recognition.recognizer import Recognizer
 from train.cli import app
 from train.export import onnx
@@ -28,8 +33,21 @@ app(sys.argv[1:])
 
 
 @pytest.fixture(scope="module")
-def adaptive(tmp_path_factory) -> Path:
-    """A checkpoint of the default's architecture, with its ONNX files."""
+def small_default():
+    """The default's architecture, narrow and shallow: to export every layer of it takes a minute."""
+    small = partial(
+        WhisperAdaptive, width=64, heads=2, layers=READ_LAYERS - 1, hidden=16, dropout=0.5, campplus=True
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(campplus, "BLOCKS", ((1, 1), (1, 2), (1, 2)))
+        patch.setattr(MiddleBlock, "size", (BOTTLENECK + WIDTH) // 2 + WIDTH)
+        patch.setitem(ARCHITECTURES, "whisper_base_campplus_adaptive", small)
+        yield
+
+
+@pytest.fixture(scope="module")
+def adaptive(small_default, tmp_path_factory) -> Path:
+    """A checkpoint with both branches of the default, with its ONNX files."""
     folder = random_bundle(
         tmp_path_factory.mktemp("adaptive"), "whisper_base_campplus_adaptive", temperature=1.7
     )
@@ -71,7 +89,7 @@ def test_a_settled_session_goes_as_with_torch(adaptive, tmp_path):
 @pytest.fixture(scope="module")
 def gated(tmp_path_factory) -> Path:
     """A checkpoint with a gate, with its ONNX files; "plain" beside it has none."""
-    folder = gated_bundle(tmp_path_factory.mktemp("gated"))
+    folder = gated_bundle(tmp_path_factory.mktemp("gated"), "whisper_tiny_distilled")
     onnx.write(folder)
     return folder
 

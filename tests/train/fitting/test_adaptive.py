@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from support import voices
 
 from ser_core.checkpoint import bundle as bundles
@@ -25,15 +24,8 @@ from train.fitting.fit import fit
 from train.recipe import Recipe
 from train.reports import sessions
 
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    """A random encoder under the hub's names, with the layers that are left out."""
-    torch.manual_seed(0)
-    encoder = build("whisper_base", len(LABELS)).encoder
-    path = tmp_path_factory.mktemp("weights") / "encoder.safetensors"
-    save_file({f"model.encoder.{k}": v.half() for k, v in encoder.state_dict().items()}, path)
-    return path
+pytestmark = pytest.mark.usefixtures("small_base")
+SIZE = 384  # of its embeddings
 
 
 @pytest.fixture(scope="module")
@@ -173,9 +165,9 @@ def test_clips_that_are_all_there_are_judged_with_the_others_of_their_session(re
 def test_a_joined_head_is_the_mean_of_its_members_on_the_directions_they_read():
     head = build("whisper_base_adaptive", len(LABELS), hidden=8).eval().alone
     members = [adaptive._member(head, 5, 2).eval() for _ in range(2)]
-    directions = torch.randn(3072, 5)
+    directions = torch.randn(SIZE, 5)
     adaptive._join(head, members, directions)
-    rows = torch.randn(3, 3072)
+    rows = torch.randn(3, SIZE)
     mean = torch.stack([member(rows @ directions) for member in members]).mean(0)
     torch.testing.assert_close(head(rows), mean, atol=1e-4, rtol=1e-4)
 
@@ -191,7 +183,7 @@ def test_principal_directions_are_those_of_each_branch():
 
 def test_what_lies_far_from_the_training_clips_is_not_familiar():
     model = build("whisper_base_adaptive", len(LABELS), hidden=8)
-    rows = torch.randn(400, 3072, generator=torch.Generator().manual_seed(0))
+    rows = torch.randn(400, SIZE, generator=torch.Generator().manual_seed(0))
     adaptive.fit_limit(model, rows)
     assert model.distances(rows).mean() == pytest.approx(1, abs=0.1)
     assert model.familiar(rows).float().mean() == pytest.approx(adaptive.FAMILIAR_SHARE, abs=0.01)
