@@ -80,6 +80,16 @@ def test_the_saved_json_has_the_fields_of_python(opened, ravdess_angry):
     assert ours["schema"] == theirs["schema"]
 
 
+def test_details_say_what_earlier_segments_changed(opened, tmp_path):
+    soundfile.write(tmp_path / "three.wav", syllables(3, seed=3), SAMPLE_RATE)
+    answer(opened, tmp_path / "three.wav")
+    for row, said in ((1, False), (3, True)):
+        opened.locator("#segments tbody tr").nth(row).locator("input").check()
+        facts = opened.locator("#timeline [data-part=facts]").inner_text()
+        assert "Valence" in facts
+        assert ("earlier segments of this voice (2)" in facts) is said
+
+
 def test_without_simd_a_sentence_sends_to_the_server(browser, address):
     context = browser.new_context(service_workers="block")
     page = context.new_page()

@@ -16,7 +16,7 @@ export class Model {
         return model;
     }
 
-    // {probabilities, after} of a clip `(n_samples,)` heard in `state`, null for a new session. One at a time.
+    // {probabilities, alone, after} of a clip `(n_samples,)` heard in `state`, null for a new session. One at a time.
     judge(samples, state) {
         const result = this.turn.then(() => this.run(samples, state));
         this.turn = result.catch(() => {});
@@ -30,11 +30,14 @@ export class Model {
             lengths: new ort.Tensor("int64", [BigInt(samples.length)], [1]),
             session: new ort.Tensor("float32", state ?? new Float32Array(stateSize), [1, stateSize]),
         });
-        const row = outputs.probabilities.data;
-        const total = row.reduce((sum, share) => sum + share, 0);
+        const shares = (row) => {
+            const total = row.reduce((sum, share) => sum + share, 0);
+            return Object.fromEntries(labels.map((label, i) => [label, row[i] / total]));
+        };
+        const [probabilities, alone] = [shares(outputs.probabilities.data), shares(outputs.alone.data)];
         const after = outputs.session_after.data.slice();
         Object.values(outputs).forEach((tensor) => tensor.dispose());
-        return { probabilities: Object.fromEntries(labels.map((label, i) => [label, row[i] / total])), after };
+        return { probabilities, alone, after };
     }
 
     close() {

@@ -41,15 +41,16 @@ async function analyse({ number, file }) {
         send("decode", { number, file: blob });
         return new Promise((resolve) => decoding.set(number, resolve));
     };
-    const segments = [];
+    const [segments, byItself] = [[], []]; // `byItself`: probabilities of each segment without its session
     let [resampler, state] = [null, null];
     const judge = async (clips) => {
         for (const clip of clips) {
             do await breathe();
             while (live?.busy); // who speaks does not wait for a file
             if (current !== number) return;
-            const { probabilities, after } = await model.judge(clip.samples, state);
+            const { probabilities, alone, after } = await model.judge(clip.samples, state);
             state = after;
+            byItself.push(alone);
             segments.push(makeSegment(clip.span, probabilities, model.description, settings));
         }
         send("progress", { number, seconds: stream.samplesRead / settings.sampleRate, segments: segments.length });
@@ -72,7 +73,7 @@ async function analyse({ number, file }) {
     const duration = stream.samplesRead / settings.sampleRate;
     const quality = stream.quality();
     const analysis = analysisJson({ source: file.name, duration, quality, segments }, model.description, settings.schema);
-    send("analysis", { number, analysis, warnings, outline: overview.outline(), picture: await overview.picture() });
+    send("analysis", { number, analysis, byItself, warnings, outline: overview.outline(), picture: await overview.picture() });
 }
 
 const tasks = {

@@ -70,14 +70,14 @@ export class RecordingTab {
         this.show(phrase("recording.problem"), [words, name], "problem");
     }
 
-    showAnalysis(file, { analysis, outline, picture, warnings }, tookMs) {
+    showAnalysis(file, { analysis, byItself, outline, picture, warnings }, tookMs) {
         for (const address of [this.address, this.picture]) URL.revokeObjectURL(address);
         this.address = URL.createObjectURL(file);
         this.picture = picture ? URL.createObjectURL(picture) : "";
         this.analysis = analysis;
         analysis.quality.warnings.unshift(...warnings.map((name) => known(`library.warning.${name}`, name)));
         this.root.querySelector("#details").hidden = false;
-        this.set("value", JSON.stringify({ ...analysis, ...outline, audio: this.address, file: file.name }));
+        this.set("value", JSON.stringify({ ...analysis, by_itself: byItself, ...outline, audio: this.address, file: file.name }));
         this.set("spectrogram", this.picture);
         const { summary, segments, duration, quality } = analysis;
         const spoken = segments.reduce((sum, { start, end }) => sum + end - start, 0);
