@@ -25,7 +25,7 @@ from ser_core.recognition.recognizer import Recognizer
 
 CLIPS_A_CLASS = 4
 CLIP_SAMPLES = (
-    SAMPLE_RATE * 8 // 10
+    SAMPLE_RATE * 5 // 10
 )  # of the middle of the speech: enough to tell 32 clips apart, quick to learn
 LEARNED = 0.95  # share of the clips
 BATCH_SIZE = 8
