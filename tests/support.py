@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
+from torch import nn
 from torch.distributions import Categorical
 
 from ser_core.audio.speech import Clip, SpeechStream
@@ -59,6 +60,30 @@ def gated_bundle(folder: Path, architecture: str = "whisper_base_adaptive") -> P
     gated.joint.emotions.normal_()
     bundle.save(folder / "gated", replace(described, options=options), gated)
     return folder / "gated"
+
+
+def tiny_encoder() -> nn.Module:
+    """wav2vec 2.0 with two narrow layers."""
+    from torchaudio.models import wav2vec2_model  # here, because few tests need it
+
+    return wav2vec2_model(
+        extractor_mode="group_norm",
+        extractor_conv_layer_config=[(32, 10, 5), *[(32, 3, 2)] * 4, *[(32, 2, 2)] * 2],
+        extractor_conv_bias=False,
+        encoder_embed_dim=64,
+        encoder_projection_dropout=0.0,
+        encoder_pos_conv_kernel=16,
+        encoder_pos_conv_groups=4,
+        encoder_num_layers=2,
+        encoder_num_heads=4,
+        encoder_attention_dropout=0.0,
+        encoder_ff_interm_features=128,
+        encoder_ff_interm_dropout=0.0,
+        encoder_dropout=0.0,
+        encoder_layer_norm_first=False,
+        encoder_layer_drop=0.0,
+        aux_num_out=None,
+    )
 
 
 def clips_of(count: int, seed: int = 3) -> list[Clip]:

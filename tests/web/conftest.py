@@ -1,11 +1,13 @@
 """The static page, built from the locked npm packages, in a real Chromium behind a plain file server."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, Playwright, sync_playwright
 from static_page import ARGUMENTS, CHROMIUM
 from support import ROOT
@@ -30,12 +32,16 @@ def packages() -> Path:
 
 @pytest.fixture(scope="session")
 def dist(packages, tmp_path_factory) -> Path:
-    """The built page with the model `small`."""
+    """The built page with the model `small`; the workers of one run share it. Tests must not change it."""
     pytest.importorskip("onnxscript")
     from web.build import build
 
-    folder = tmp_path_factory.mktemp("web") / "dist"
-    build(["small"], folder)
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "web" / "dist"
+    with FileLock(f"{folder.parent}.lock"):
+        if not folder.is_dir():
+            build(["small"], folder.with_name("begun"))
+            folder.with_name("begun").rename(folder)
     return folder
 
 

@@ -14,9 +14,15 @@ from ser_core.audio.stored import Block
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform
 from web.resampling import RATES
 
-FLOATS = (
-    "const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);"
-)
+# Samples cross as text: a list of numbers takes Playwright many times as long as the page's arithmetic.
+FLOATS = """
+    const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+    const text = (samples) => {
+        const bytes = new Uint8Array(Float32Array.from(samples).buffer);
+        const pieces = Array.from({ length: Math.ceil(bytes.length / 8192) }, (_, i) => 8192 * i);
+        return btoa(pieces.map((at) => String.fromCharCode(...bytes.subarray(at, at + 8192))).join(""));
+    };
+"""
 DETECT = """async ({ base, sound }) => {
     %s
     const [{ SpeechStream }, { settings }, { default: fvad }] = await Promise.all(
@@ -35,7 +41,7 @@ MIX = """async ({ base, channels, rate }) => {
     const [{ Downmix }, { settings }] = await Promise.all(
         ["hearing/downmix.js", "settings.js"].map((path) => import(base + path)));
     const mix = new Downmix(settings.channels);
-    return { mono: [...mix.mix(channels.map(floats), rate)], channel: mix.channel };
+    return { mono: text(mix.mix(channels.map(floats), rate)), channel: mix.channel };
 }"""
 RESAMPLE = """async ({ base, sound, rate }) => {
     %s
@@ -43,7 +49,7 @@ RESAMPLE = """async ({ base, sound, rate }) => {
     const [resampler, samples, output] = [new Resampler(rate, 16000), floats(sound), []];
     const pieces = Array.from({ length: Math.ceil(samples.length / 4321) }, (_, i) => 4321 * i);
     for (const at of pieces) output.push(...resampler.push(samples.slice(at, at + 4321)));
-    return [...output, ...resampler.flush()];
+    return text([...output, ...resampler.flush()]);
 }"""
 
 DECODE = """async ({ base, bytes, name }) => {
@@ -56,12 +62,16 @@ DECODE = """async ({ base, bytes, name }) => {
         rates.add(rate);
         output.push(...samples);
     }
-    return { output, rates: [...rates] };
+    return { output: text(output), rates: [...rates] };
 }"""
 
 
 def packed(samples: np.ndarray) -> str:
     return base64.b64encode(samples.astype("<f4").tobytes()).decode()
+
+
+def unpacked(text: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), "<f4")
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +124,7 @@ def test_there_is_speech_among_these_sounds_and_a_segment_that_is_cut():
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000, 96_000])
 def test_sound_is_resampled_as_well_as_by_soxr(call, rate):
     sound = soxr.resample(syllables(2), SAMPLE_RATE, rate).astype(np.float32)
-    ours = np.array(call(RESAMPLE, sound=packed(sound), rate=rate), np.float32)
+    ours = unpacked(call(RESAMPLE, sound=packed(sound), rate=rate))
     theirs = soxr.resample(sound, rate, SAMPLE_RATE)
     assert abs(len(ours) - len(theirs)) <= 1
     length = min(len(ours), len(theirs))
@@ -132,8 +142,9 @@ def test_opus_is_decoded_at_its_own_rate_as_by_libsndfile(call, tmp_path, rate, 
     theirs, _ = soundfile.read(path, dtype="float32", always_2d=True)
     ours = call(DECODE, bytes=base64.b64encode(path.read_bytes()).decode(), name=path.name)
     assert ours["rates"] == [rate]
-    assert len(ours["output"]) == len(theirs)
-    np.testing.assert_allclose(ours["output"], theirs.mean(axis=1), atol=1e-4)
+    output = unpacked(ours["output"])
+    assert len(output) == len(theirs)
+    np.testing.assert_allclose(output, theirs.mean(axis=1), atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["alike", "inverted", "inverted beside hum", "one alone"])
@@ -151,5 +162,5 @@ def test_channels_are_mixed_as_in_python(call, kind):
     mixer = Mixer()
     theirs = mixer(Block(block, SAMPLE_RATE))
     ours = call(MIX, channels=[packed(channel) for channel in block.T], rate=SAMPLE_RATE)
-    np.testing.assert_allclose(ours["mono"], theirs, atol=1e-6)
+    np.testing.assert_allclose(unpacked(ours["mono"]), theirs, atol=1e-6)
     assert (ours["channel"] is not None) == bool(mixer.warning) == kind.startswith("inverted")

@@ -17,7 +17,7 @@ from ser_core.commands.cli import app
 from ser_core.commands.journal import Journal
 from ser_core.export import files
 
-RECORDINGS, BROKEN_EACH = 100, 10  # every tenth is broken
+RECORDINGS, BROKEN_EACH = 40, 10  # every tenth is broken
 # Kills itself where it is about to do something for the n-th time, as nothing that it could prepare for.
 KILLED = """
 import os, signal, sys
@@ -75,11 +75,11 @@ def analysed(stderr: str, calls: Path) -> list[str]:
 
 def test_a_folder_of_results_goes_on_where_a_kill_stopped_it(calls, model, tmp_path):
     out = tmp_path / "results"
-    killed("os.rename", ".json", 30, calls, "--out", out, "--model", model)
+    killed("os.rename", ".json", 12, calls, "--out", out, "--model", model)
     for path in out.glob("[!.]*"):
         json.loads(path.read_text())  # whole
     before = finished_paths(out / ".progress")
-    assert len(before) == len(list(out.glob("[!.]*"))) == 29
+    assert len(before) == len(list(out.glob("[!.]*"))) == 11
     assert list(out.glob(".*.partial"))
 
     resumed = run(calls, "--out", out, "--model", model, "--resume")
@@ -96,7 +96,7 @@ def test_a_folder_of_results_goes_on_where_a_kill_stopped_it(calls, model, tmp_p
 
 def test_one_file_of_all_results_is_absent_until_it_is_whole_and_as_without_a_kill(calls, model, tmp_path):
     whole, out = tmp_path / "whole.csv", tmp_path / "all.csv"
-    killed("open", ".wav", 95, calls, "--out", out, "--format", "csv", "--model", model)
+    killed("open", ".wav", 38, calls, "--out", out, "--format", "csv", "--model", model)
     before = finished_paths(tmp_path / ".all.csv.progress")
     assert before
     assert not out.exists()

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support import SAMPLE_RATE, SHARED, syllables
+from support import SAMPLE_RATE, SHARED, syllables, tiny_encoder
 from torch import nn
-from torchaudio.models import wav2vec2_model
 
 from ser_core.audio.decode import decode
 from ser_core.audio.vad import segment
@@ -25,7 +24,7 @@ from ser_core.recognition.recognizer import Recognizer
 
 CLIPS_A_CLASS = 4
 CLIP_SAMPLES = (
-    SAMPLE_RATE * 8 // 10
+    SAMPLE_RATE * 5 // 10
 )  # of the middle of the speech: enough to tell 32 clips apart, quick to learn
 LEARNED = 0.95  # share of the clips
 BATCH_SIZE = 8
@@ -55,28 +54,6 @@ ADAPTIVE = ["whisper_base_adaptive", "whisper_tiny_adaptive", "whisper_tiny_dist
 PUBLISHED = ["whisper_tiny", "whisper_tiny_probe", *ADAPTIVE]
 # The classes of whisper_tiny and whisper_base_adaptive in another size: a third of the time of this file.
 LARGER = {"whisper_base", "whisper_base_campplus_adaptive"}
-
-
-def tiny_encoder() -> nn.Module:
-    """wav2vec 2.0 with two narrow layers."""
-    return wav2vec2_model(
-        extractor_mode="group_norm",
-        extractor_conv_layer_config=[(32, 10, 5), *[(32, 3, 2)] * 4, *[(32, 2, 2)] * 2],
-        extractor_conv_bias=False,
-        encoder_embed_dim=64,
-        encoder_projection_dropout=0.0,
-        encoder_pos_conv_kernel=16,
-        encoder_pos_conv_groups=4,
-        encoder_num_layers=2,
-        encoder_num_heads=4,
-        encoder_attention_dropout=0.0,
-        encoder_ff_interm_features=128,
-        encoder_ff_interm_dropout=0.0,
-        encoder_dropout=0.0,
-        encoder_layer_norm_first=False,
-        encoder_layer_drop=0.0,
-        aux_num_out=None,
-    )
 
 
 @dataclass

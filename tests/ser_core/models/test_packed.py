@@ -1,11 +1,11 @@
 """The default model's encoder for a CPU computes what the model says, clip by clip and without padding."""
 
-import librosa
 import numpy as np
 import pytest
 import torch
 from support import SAMPLE_RATE, random_bundle, syllables
 
+from ser_core.audio.decode import decode
 from ser_core.checkpoint import bundle
 from ser_core.models.campplus import MiddleBlock
 from ser_core.models.features import FeatureExtractor, pad
@@ -83,7 +83,7 @@ def test_features_are_the_same_to_the_last_bit_in_any_company(folder):
 def test_company_hardly_moves_a_probability_of_the_shipped_model(shared_data):
     """In bfloat16, and only on processors with AMX: by less than two thousandths, as docs/speed.md says."""
     paths = sorted((shared_data / "ravdess").glob("Actor_0[57]/03-01-*-01-01-01-*.flac"))
-    clips = [np.float32(librosa.load(path, sr=SAMPLE_RATE)[0]) for path in paths]
+    clips = [decode(path).samples for path in paths]
     recognizer = Recognizer.load("default", "cpu", "bfloat16")
     alone = np.concatenate([recognizer.probabilities([clip]) for clip in clips])
     assert recognizer.probabilities(clips) == pytest.approx(alone, abs=2e-3)

@@ -17,7 +17,7 @@ WIDTH, HEADS, LAYERS = 64, 2, 4
 @pytest.fixture(scope="module")
 def small_base():
     """`whisper_base_adaptive` with embeddings of 384 numbers: directions of its own 3072 take ten seconds."""
-    small = partial(WhisperAdaptive, width=WIDTH, heads=HEADS, layers=LAYERS, dropout=0.5)
+    small = partial(WhisperAdaptive, width=WIDTH, heads=HEADS, layers=LAYERS, hidden=16, dropout=0.5)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ARCHITECTURES, "whisper_base_adaptive", small)
         yield
