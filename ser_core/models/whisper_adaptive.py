@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -176,19 +176,8 @@ class WhisperAdaptive(nn.Module):
         joint: Sequence[float] | None = None,
     ) -> "WhisperAdaptive":
         """With the lowest layer of whisper-tiny, its feed-forward network cut to half."""
-        model = cls(
-            num_classes,
-            384,
-            6,
-            1,
-            hidden,
-            dropout,
-            read_layers=1,
-            cells=768,
-            gate=gate,
-            modesty=modesty,
-            joint=joint,
-        )
+        kept: dict[str, Any] = {"read_layers": 1, "cells": 768}
+        model = cls(num_classes, 384, 6, 1, hidden, dropout, gate=gate, modesty=modesty, joint=joint, **kept)
         model.encoder.embed_positions = ComputedPositions(384)  # type: ignore[assignment] # computed, not stored
         return model
 

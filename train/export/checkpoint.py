@@ -136,14 +136,17 @@ def answers_left_out(
 ) -> dict[str, Any]:
     """`calibration` of a checkpoint whose properties corpora left out have chosen.
 
-    `temperature` is that of `predictions`, of clips by themselves, with the checkpoint's modesty in it. Clips
-    within sessions are those that `benchmarks.left_out` measured. Corpora left out stand in its own table.
+    `temperature` is that of `predictions`, of clips by themselves, with the checkpoint's modesty in it. What
+    is answered, and how surely, is what `benchmarks.left_out` measured of RAVDESS' actors, if it did: with
+    the properties that the other corpora chose. Corpora left out stand in its own table.
     """
     alone = calibration(predictions, temperature, shipped.threshold) | {"temperature": shipped.temperature}
     del alone["ece_unscaled"]
-    within = metrics["left_out"].get("ravdess_5fold", {}).get("every_emotion")
     keys = ("ece", "answered", "accuracy_of_answered")
-    return alone | ({"in_sessions": {key: within[key] for key in keys}} if within else {})
+    if not (actors := metrics["left_out"].get("ravdess_5fold")):
+        return alone
+    measured = {kind: {key: actors[kind][key] for key in keys} for kind in ("by_themselves", "every_emotion")}
+    return alone | measured["by_themselves"] | {"in_sessions": measured["every_emotion"]}
 
 
 def _temperature(in_corpora: Sequence[Predictions], left_out: Sequence[Predictions]) -> float:
