@@ -40,6 +40,7 @@ from benchmarks.speed import machine
 from benchmarks.web_page import analysed, chromium, empty_mb, fed, opened, requests, spoken
 from benchmarks.web_parity import KINDS, Parity, as_kinds, clips, long_sound, plain_wav, written
 from ser_core import Recognizer
+from ser_core.checkpoint import bundle
 from web.build import DIST
 from web.serving import serving
 
@@ -72,6 +73,9 @@ def main(
 ) -> None:
     if not (DIST / "index.html").is_file():
         raise SystemExit("web/dist/ is missing: run `make web`")
+    settings = (DIST / "settings.js").read_text(encoding="utf-8")
+    if stale := [model for model in models.split(",") if bundle.read(model).sha256 not in settings]:
+        raise SystemExit(f"web/dist/ has other weights of {', '.join(stale)}: run `make web`")
     report: Results = {"models": {}}
     if results.is_file():  # a run of some parts leaves the figures of others
         report = json.loads(results.read_text(encoding="utf-8"))
