@@ -114,7 +114,8 @@ function describeSession({ of }) {
     const alone = content.by_itself?.[of[0]];
     const { voice, start, probabilities } = content.segments[of[0]];
     const count = content.segments.filter((one) => one.voice === voice && one.start < start).length;
-    if (!alone || of.length > 1 || !count || voice === UNSURE_VOICE) return "";
+    const even = new Set(Object.values(probabilities)).size === 1; // a sound unlike speech
+    if (!alone || of.length > 1 || !count || voice === UNSURE_VOICE || even) return "";
     const [emotion, share] = Object.entries(alone).reduce((most, one) => (one[1] > most[1] ? one : most));
     const key = share - probabilities[emotion] > NOTABLE ? "timeline.put_down_to_voice" : "timeline.with_session";
     return phrase(key, { emotion: emotionName(emotion), alone: percent(share), count, share: percent(probabilities[emotion]) });

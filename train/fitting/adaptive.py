@@ -47,8 +47,8 @@ def fit_heads(recipe: Recipe, clips: Sequence[Clip], embedder: Embedder) -> Whis
     model.class_offsets.copy_(class_offsets(copies[0], targets, speakers))
     fit_limit(model, copies.flatten(0, 1))
     if model.joint is not None:
-        of = [clip.speaker for clip in clips], [clip.corpus for clip in clips]
-        joint.fit(model.joint, copies[0], targets, *of)
+        of_speakers, of_corpora = [clip.speaker for clip in clips], [clip.corpus for clip in clips]
+        joint.fit(model.joint, copies[0], targets, of_speakers, of_corpora)
 
     alone = (copies - model.mean) / model.deviation
     against = torch.stack([rows - mean[speakers] for rows, mean in zip(copies, means, strict=True)])
