@@ -14,6 +14,7 @@ percent, without each session's first clip. Writes benchmarks/results/beam_RECIP
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -23,13 +24,10 @@ import torch
 import typer
 from torch import Tensor
 
-from benchmarks import unseen
-from benchmarks.left_out import CHOOSING, GATES, KEPT, OUT, RECIPE, WEIGHTS, Fold
+from benchmarks.left_out import CHOOSING, GATES, KEPT, OUT, RECIPE, WEIGHTS, Fold, load_fold
 from benchmarks.simulated import draw
 from benchmarks.unseen import Embedded
-from ser_core.checkpoint import bundle as bundles
 from ser_core.models.joint import JointModel
-from ser_core.models.whisper_adaptive import WhisperAdaptive
 from train import recipe as recipes
 from train.corpora import classes_of
 
@@ -59,8 +57,8 @@ class Beam:
     """Judges clips `(session, direction)` by a joint model, one clip of each session after the other."""
 
     def __init__(self, joint: JointModel) -> None:
-        self.emotions, self.voice = joint.emotions.double(), joint.voice.double()
-        self.style, self.clip = joint.style.double(), joint.clip.double()
+        self.joint = deepcopy(joint).double()
+        self.emotions = self.joint.emotions
 
     def begin(self, sessions: int = 1) -> State:
         """The state of `sessions` without clips."""
@@ -88,16 +86,7 @@ class Beam:
 
     def _log_likelihoods(self, state: State, clips: Tensor) -> Tensor:
         """Of a clip and its emotion under each hypothesis, `(session, hypothesis, class)`."""
-        there = (state.counts > 0)[..., None]
-        seen = state.counts.clamp(min=1)[..., None]
-        scatter = self.style + self.clip / seen
-        apart = state.totals / seen - self.emotions
-        variance = 1 / (1 / self.voice + (there / scatter).sum(-2))  # of the voice
-        voice = ((there / scatter * apart).sum(-2) * variance)[..., None, :]
-        way = there * (self.style / scatter)
-        expected = self.emotions + voice + way * (apart - voice)
-        spread = (1 - way).square() * variance[..., None, :] + self.style * (1 - way) + self.clip
-        fit = -0.5 * ((clips[:, None, None] - expected).square() / spread + spread.log()).sum(-1)
+        fit = self.joint.log_densities(clips[:, None], state.counts, state.totals)
         urns = state.urns[..., None]
         drawn = (state.counts + urns / state.counts.shape[-1]) / (state.counts.sum(-1, keepdim=True) + urns)
         return fit + drawn.log()
@@ -145,12 +134,8 @@ def main(
     folder = (runs or Path("runs") / settings.name) / "leave_one_corpus_out"
 
     def fold_of(corpus: str) -> Fold:
-        bundle, model = bundles.load(folder / f"without_{corpus}" / "bundle")
-        assert isinstance(model, WhisperAdaptive)
         own = [clip for clip in clips if clip.corpus == corpus]
-        known = {label for other, labels in classes.items() if other != corpus for label in labels}
-        embedded = unseen.read(corpus, own, KEPT, bundle, model)
-        return Fold(embedded, model, [label for label in classes[corpus] if label in known])
+        return load_fold(corpus, own, folder / f"without_{corpus}", classes, KEPT)
 
     rows: dict[str, dict[str, object]] = {corpus: {} for corpus in settings.corpora}
     means: dict[str, Kinds] = {}

@@ -16,7 +16,7 @@ judged among the classes that it shares with the corpora of its fold.
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -166,6 +166,20 @@ class Fold:
         return results
 
 
+def load_fold(
+    corpus: str, clips: Sequence[Clip], run: Path, classes: Mapping[str, Sequence[str]], cache: Path
+) -> Fold:
+    """The `clips` of `corpus`, judged by the network of a `run` without it.
+
+    `classes`: those of each corpus of the recipe. Embeddings are kept in `cache`.
+    """
+    bundle, model = bundles.load(run / "bundle")
+    assert isinstance(model, WhisperAdaptive)
+    known = {label for other, labels in classes.items() if other != corpus for label in labels}
+    own = [label for label in classes_of(clips)[corpus] if label in known]
+    return Fold(unseen.read(corpus, clips, cache, bundle, model), model, own)
+
+
 def measured(folds: Sequence[Fold], chosen: Chosen) -> dict[str, Any]:
     """`folds` pooled: UAR, calibration and answers of clips by themselves and in sessions of each kind."""
     parts = [fold.judged(chosen) for fold in folds]
@@ -223,13 +237,11 @@ def main(
         if not (run / "bundle").is_dir():
             log.warning("%s is missing: %s is not measured", run, corpus)
             continue
-        bundle, model = bundles.load(run / "bundle")
-        assert isinstance(model, WhisperAdaptive)
         own = [clip for clip in clips if clip.corpus == corpus] if trained else read_corpus(data / corpus)
-        embedded = unseen.read(corpus, own, (cache or default_folder().parent) / "left_out", bundle, model)
-        known = {label for other, labels in classes.items() if other != corpus for label in labels}
-        folds[corpus] = Fold(embedded, model, [label for label in classes_of(own)[corpus] if label in known])
-        turned_away[corpus] = evaluate.percent(1 - model.familiar(embedded.embeddings).double().mean().item())
+        kept = (cache or default_folder().parent) / "left_out"
+        fold = folds[corpus] = load_fold(corpus, own, run, classes, kept)
+        familiar = fold.model.familiar(fold.clips.embeddings)
+        turned_away[corpus] = evaluate.percent(1 - familiar.double().mean().item())
     chosen_on_all = choose(list(folds.values()))
     report: dict[str, Any] = {
         "command": " --unseen ".join([f"python -m benchmarks.left_out --recipe {recipe}", *unseen_corpus]),

@@ -66,16 +66,25 @@ class JointModel(nn.Module):
         """
         classes = len(self.emotions)
         counts = states[:, :classes].clamp(min=0)  # (batch, class)
-        sums = states[:, classes:].reshape(-1, classes, DIRECTIONS)  # (batch, class, direction)
-        seen = counts.clamp(min=LEAST_CLIPS)[..., None]
-        scatter = self.style + self.clip / seen
-        apart = sums / seen - self.emotions  # how far the clips lie from the mean of their emotion
-        variance = 1 / (1 / self.voice + (1 / scatter).sum(1))  # of the voice, (batch, direction)
-        voice = (apart / scatter).sum(1) * variance
-        way = self.style / scatter  # share of the rest that is this voice's way of the emotion
-        expected = self.emotions + voice[:, None] + way * (apart - voice[:, None])
-        spread = (1 - way).square() * variance[:, None] + self.style * (1 - way) + self.clip
-        fit = -0.5 * ((clips[:, None] - expected).square() / spread + spread.log()).sum(-1)
+        sums = states[:, classes:].reshape(-1, classes, DIRECTIONS)
+        fit = self.log_densities(clips, counts, sums)
         total = counts.sum(-1, keepdim=True)
         frequencies = (counts + PRIOR_CLIPS / classes) / (total + PRIOR_CLIPS)
         return torch.stack([fit.log_softmax(-1) - self.alone(clips), (frequencies * classes).log()], dim=1)
+
+    def log_densities(self, clips: Tensor, counts: Tensor, sums: Tensor) -> Tensor:
+        """Of `clips` `(…, direction)` as each emotion, `(…, class)`, up to a constant.
+
+        Of their voices so many clips came before, `counts` `(…, class)`, with the `sums`
+        `(…, class, direction)`.
+        """
+        seen = counts.clamp(min=LEAST_CLIPS)[..., None]
+        scatter = self.style + self.clip / seen
+        precision = (counts > 0)[..., None] / scatter
+        apart = sums / seen - self.emotions  # how far the clips lie from the mean of their emotion
+        variance = 1 / (1 / self.voice + precision.sum(-2, keepdim=True))  # of the voice
+        voice = (precision * apart).sum(-2, keepdim=True) * variance
+        way = self.style * precision  # share of the rest that is this voice's way of the emotion
+        expected = self.emotions + voice + way * (apart - voice)
+        spread = (1 - way).square() * variance + self.style * (1 - way) + self.clip
+        return -0.5 * ((clips[..., None, :] - expected).square() / spread + spread.log()).sum(-1)

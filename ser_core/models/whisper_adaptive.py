@@ -131,24 +131,10 @@ class WhisperAdaptive(nn.Module):
         num_classes: int,
         hidden: int = 512,
         dropout: float = 0.5,
-        gate: Sequence[float] | None = None,
-        modesty: float = MODESTY,
-        joint: Sequence[float] | None = None,
-        campplus: bool = False,
+        **options: Any,
     ) -> "WhisperAdaptive":
-        """With the lower four layers of whisper-base, and the lower part of CAM++ if asked for."""
-        return cls(
-            num_classes,
-            512,
-            8,
-            4,
-            hidden,
-            dropout,
-            gate=gate,
-            modesty=modesty,
-            joint=joint,
-            campplus=campplus,
-        )
+        """With the lower four layers of whisper-base; `options` are those of the class."""
+        return cls(num_classes, 512, 8, 4, hidden, dropout, **options)
 
     @classmethod
     def tiny(
@@ -156,12 +142,10 @@ class WhisperAdaptive(nn.Module):
         num_classes: int,
         hidden: int = 128,
         dropout: float = 0.5,
-        gate: Sequence[float] | None = None,
-        modesty: float = MODESTY,
-        joint: Sequence[float] | None = None,
+        **options: Any,
     ) -> "WhisperAdaptive":
-        """With the lower three layers of whisper-tiny."""
-        model = cls(num_classes, 384, 6, 3, hidden, dropout, gate=gate, modesty=modesty, joint=joint)
+        """With the lower three layers of whisper-tiny; `options` are those of the class."""
+        model = cls(num_classes, 384, 6, 3, hidden, dropout, **options)
         model.encoder.embed_positions = ComputedPositions(384)  # type: ignore[assignment] # computed, not stored
         return model
 
@@ -171,13 +155,10 @@ class WhisperAdaptive(nn.Module):
         num_classes: int,
         hidden: int = 128,
         dropout: float = 0.3,
-        gate: Sequence[float] | None = None,
-        modesty: float = MODESTY,
-        joint: Sequence[float] | None = None,
+        **options: Any,
     ) -> "WhisperAdaptive":
-        """With the lowest layer of whisper-tiny, its feed-forward network cut to half."""
-        kept: dict[str, Any] = {"read_layers": 1, "cells": 768}
-        model = cls(num_classes, 384, 6, 1, hidden, dropout, gate=gate, modesty=modesty, joint=joint, **kept)
+        """With the lowest layer of whisper-tiny, its feed-forward network cut to half; `options` as above."""
+        model = cls(num_classes, 384, 6, 1, hidden, dropout, read_layers=1, cells=768, **options)
         model.encoder.embed_positions = ComputedPositions(384)  # type: ignore[assignment] # computed, not stored
         return model
 

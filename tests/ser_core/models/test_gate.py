@@ -139,29 +139,15 @@ def test_between_its_ends_a_gate_lets_through_a_part(model, gated):
     assert clips.item() == 6
 
 
-@given(st.permutations(range(5)))
-@settings(max_examples=20, deadline=None)
-def test_in_a_settled_session_order_does_not_matter_and_the_clip_itself_does_not_count_twice(order):
+def small(**options) -> WhisperAdaptive:
+    """A small network with the same random weights each time."""
     torch.manual_seed(3)
-    gated = confident(build("whisper_tiny_distilled", len(LABELS), gate=[0.1, 1.5]))
-    embeddings = torch.randn(5, 768, generator=torch.Generator().manual_seed(0))
-    session = Session()
-    for row in order:
-        session.keep(gated, embeddings[row])
-    session.settle()
-    for row in range(5):
-        others = Session()
-        for other in range(5):
-            if other != row:
-                others.keep(gated, embeddings[other])
-        expected = others.judge(gated, embeddings[row])
-        torch.testing.assert_close(session.judge(gated, embeddings[row]), expected, atol=1e-4, rtol=0)
+    return build("whisper_tiny_distilled", len(LABELS), **options)
 
 
 def joint_model(gate: tuple[float, float], weights: tuple[float, float]) -> WhisperAdaptive:
     """A small network with random heads and a random joint model."""
-    torch.manual_seed(3)
-    made = confident(build("whisper_tiny_distilled", len(LABELS), gate=list(gate), joint=list(weights)))
+    made = confident(small(gate=list(gate), joint=list(weights)))
     made.joint.projection.normal_().div_(30)
     made.joint.emotions.normal_()
     return made
@@ -189,10 +175,11 @@ def test_what_the_joint_model_adds_is_weighed_before_the_gate():
     assert clips.item() == 4
 
 
-@given(st.permutations(range(5)))
+@pytest.mark.parametrize("joint", [None, (0.3, 0.7)])
+@given(order=st.permutations(range(5)))
 @settings(max_examples=20, deadline=None)
-def test_with_a_joint_model_a_settled_session_leaves_the_clip_itself_out(order):
-    model = joint_model(HALF, (0.3, 0.7))
+def test_in_a_settled_session_order_does_not_matter_and_the_clip_itself_does_not_count_twice(joint, order):
+    model = joint_model(HALF, joint) if joint else confident(small(gate=list(HALF)))
     embeddings = torch.randn(5, 768, generator=torch.Generator().manual_seed(0))
     session = Session()
     for row in order:
@@ -203,7 +190,7 @@ def test_with_a_joint_model_a_settled_session_leaves_the_clip_itself_out(order):
         for other in set(range(5)) - {row}:
             others.keep(model, embeddings[other])
         expected = others.judge(model, embeddings[row])
-        torch.testing.assert_close(session.judge(model, embeddings[row]), expected, atol=1e-3, rtol=0)
+        torch.testing.assert_close(session.judge(model, embeddings[row]), expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
