@@ -15,7 +15,7 @@ from ser_core.recognition.voice_clusters import LONG_S
 from ser_core.recognition.voice_pieces import Piece, PieceCutter
 from train.fitting.voice_space import Voice
 
-VERSION = 3  # of what the networks hear; raised when `voice_pieces` changes it
+VERSION = 4  # of what the networks hear; raised when `voice_pieces` changes it
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def hear(
     corpus: str,
     samples: NDArray[np.float32],
     truth: list[tuple[int, int, int]],
-    networks: tuple,
+    cutter: PieceCutter,
     folder: Path,
     talks: tuple[Talk, ...] = (),
 ) -> Heard:
@@ -76,7 +76,6 @@ def hear(
     path = folder / f"{name}-{hashlib.sha256(code).hexdigest()[:16]}.npz"
     if not path.is_file():
         spans = segment(Waveform(samples))
-        cutter = PieceCutter(*networks)
         pieces = [
             piece
             for owner, span in enumerate(spans)

@@ -46,8 +46,8 @@ from safetensors.numpy import save_file
 from ser_core.audio.vad import segment
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform
 from ser_core.checkpoint import voices as checkpoint
+from ser_core.models.voice_networks import TorchVoiceNetworks
 from ser_core.models.voice_space import VoiceSpace
-from ser_core.recognition.diarization import default_diarizer
 from ser_core.recognition.recognizer import Recognizer
 from ser_core.recognition.voice_clusters import (
     NumberWeights,
@@ -56,6 +56,7 @@ from ser_core.recognition.voice_clusters import (
     points_of,
     voices_of,
 )
+from ser_core.recognition.voice_pieces import PieceCutter
 from train.fitting import voice_space
 
 RESULTS = Path(__file__).parent / "results" / "voices.json"
@@ -74,22 +75,22 @@ EMOTIONS = conversations.CONVERSATIONS  # conversations in which clips are judge
 Choices = tuple[NDArray[np.float64], list[int]]
 
 
-def real(data: Path, networks: tuple, cache: Path) -> list[Heard]:
+def real(data: Path, cutter: PieceCutter, cache: Path) -> list[Heard]:
     """The real recordings as the networks hear them."""
     found = []
     for name in (*AMI, *OTHER):
         samples, _ = soundfile.read(data / "vad" / f"{name}.flac", dtype="float32")
         truth = read_rttm(data / "vad" / f"{name}.rttm", len(samples) / SAMPLE_RATE)
-        found.append(hear(name, "real", samples, truth, networks, cache))
+        found.append(hear(name, "real", samples, truth, cutter, cache))
     return found
 
 
-def made(data: Path, networks: tuple, cache: Path) -> list[Heard]:
+def made(data: Path, cutter: PieceCutter, cache: Path) -> list[Heard]:
     """The made conversations as the networks hear them."""
     found = []
     for corpus, voices, number in conversations.plan(data):
         talk = conversations.make(data, corpus, voices, number)
-        found.append(hear(talk.name, corpus, talk.samples, talk.truth, networks, cache, talk.talks))
+        found.append(hear(talk.name, corpus, talk.samples, talk.truth, cutter, cache, talk.talks))
     return found
 
 
@@ -259,8 +260,8 @@ def on_real(recordings: Sequence[Heard], space: VoiceSpace, weights: NumberWeigh
     return {"files": files, "ami_mean": means, "ami_overlap_flag": voice_flags.overlap(ami)}
 
 
-def cost(data: Path) -> dict[str, float]:
-    """Milliseconds of both networks, on one thread, for a second of speech."""
+def cost(data: Path, cutter: PieceCutter) -> dict[str, float]:
+    """Milliseconds of both networks for a second of speech, on one thread."""
     torch.set_num_threads(1)
     corpus, voices, number = conversations.plan(data)[0]
     talk = conversations.make(data, corpus, voices, number)
@@ -269,7 +270,7 @@ def cost(data: Path) -> dict[str, float]:
     times = []
     for _ in range(3):
         start = time.perf_counter()
-        default_diarizer().turns(talk.samples, spans)
+        [cutter.pieces(talk.samples[span.start : span.end], span, 0) for span in spans]
         times.append(time.perf_counter() - start)
     return {"speech_s": round(speech, 1), "ms_per_second_of_speech": round(1000 * min(times) / speech, 1)}
 
@@ -318,9 +319,10 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("runs/voices"), help="what the networks heard")
     parser.add_argument("--emotions", type=int, default=EMOTIONS, help="conversations whose clips are judged")
     args = parser.parse_args()
-    segmentation, speaker, _ = checkpoint.load()
-    networks = segmentation, checkpoint.load_faster() or speaker
-    recordings = made(args.data, networks, args.cache)
+    loaded = checkpoint.load()
+    networks = checkpoint.load_faster() or TorchVoiceNetworks(loaded.segmentation, loaded.speaker)
+    cutter = PieceCutter(networks, loaded.middle_weights)
+    recordings = made(args.data, cutter, args.cache)
     space, weights = fitted(recordings)
     save_file(
         {  # in C order: `save_file` writes an array's memory as it lies
@@ -336,8 +338,8 @@ def main() -> None:
         "command": shlex.join(["python", *sys.argv]),
         "weights_in_use": vars(weights),
         "made": made_result,
-        "real": on_real(real(args.data, networks, args.cache), space, weights),
-        "cost": cost(args.data),
+        "real": on_real(real(args.data, cutter, args.cache), space, weights),
+        "cost": cost(args.data, cutter),
     }
     show(result)
     RESULTS.parent.mkdir(exist_ok=True)

@@ -62,11 +62,7 @@ class SpeechStream:
 
     def cut(self, span: Span) -> Clip:
         """A clip of `span`, which lies within `open_span`; the samples are copied, without a DC offset."""
-        samples = self._buffer.cut(span)
-        offset = samples.mean()
-        if abs(offset) >= OFFSET_MIN:  # it would count as level
-            samples -= offset
-        return Clip(span, samples)
+        return self._buffer.clip(span)
 
     def quality(self) -> Quality:
         """The quality of all samples pushed so far."""
@@ -79,6 +75,8 @@ class SpeechStream:
 def cut(blocks: Iterable[Samples], spans: Iterable[Span]) -> Iterator[Clip]:
     """The clips of `spans`, in order and without overlap, from `blocks` of sound, `(n_samples,)` each.
 
+    As `SpeechStream.cut` gives them for the same spans.
+
     >>> [len(clip.samples) for clip in cut([np.zeros(9, np.float32)] * 2, [Span(3, 5), Span(8, 12)])]
     [2, 4]
     """
@@ -87,8 +85,7 @@ def cut(blocks: Iterable[Samples], spans: Iterable[Span]) -> Iterator[Clip]:
         buffer.append(block)
         samples_read += len(block)
         while waiting and waiting[0].end <= samples_read:
-            span = waiting.popleft()
-            yield Clip(span, buffer.cut(span))
+            yield buffer.clip(waiting.popleft())
         buffer.drop_before(waiting[0].start if waiting else samples_read)
 
 
@@ -102,10 +99,14 @@ class _SampleBuffer:
     def append(self, block: Samples) -> None:
         self._blocks.append(block)
 
-    def cut(self, span: Span) -> Samples:
-        """A copy of the samples in `span`, so that the blocks can be freed."""
-        samples = np.concatenate(self._blocks)
-        return samples[span.start - self._first : span.end - self._first].copy()
+    def clip(self, span: Span) -> Clip:
+        """A clip of `span`; its samples are copied, so that the blocks can be freed, without a DC offset."""
+        blocks = np.concatenate(self._blocks)
+        samples = blocks[span.start - self._first : span.end - self._first].copy()
+        offset = samples.mean()
+        if abs(offset) >= OFFSET_MIN:  # it would count as level
+            samples -= offset
+        return Clip(span, samples)
 
     def drop_before(self, index: int) -> None:
         """Drops the blocks that end at sample `index` or earlier."""

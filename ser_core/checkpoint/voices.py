@@ -8,25 +8,34 @@ import hashlib
 import json
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ser_core.checkpoint import bundle
 from ser_core.checkpoint.bundle import WEIGHTS, BundleError
 
 if TYPE_CHECKING:
     from ser_core.models.campplus import CAMPlusPlus
-    from ser_core.models.campplus_onnx import CAMPlusPlusOnnx
+    from ser_core.models.voice_networks import OnnxVoiceNetworks
     from ser_core.models.voice_segmentation import VoiceSegmentation
     from ser_core.models.voice_space import VoiceSpace
 
 NAME = "voices"
 DESCRIPTION = "voices.json"
-FORMAT = 1
+FORMAT = 2
 SPACE = "space.safetensors"
-ONNX = "speaker.onnx"  # reads its weights from WEIGHTS
-HASHES = {WEIGHTS: "sha256", SPACE: "space_sha256", ONNX: "onnx_sha256"}  # their names in the description
+ONNX = ("segmentation.onnx", "speaker_lower.onnx", "speaker_upper.onnx")  # read their weights from WEIGHTS
+FILES = (WEIGHTS, SPACE, *ONNX)
 SEGMENTATION, SPEAKER = "segmentation.", "speaker."  # prefixes of the two networks' weights
 FETCH = "restore it with `git checkout -- checkpoints`"
+
+
+class VoicesCheckpoint(NamedTuple):
+    """Both networks in float32, in evaluation mode, and the space of the speaker encoder's vectors."""
+
+    segmentation: "VoiceSegmentation"
+    speaker: "CAMPlusPlus"
+    space: "VoiceSpace"
+    middle_weights: str  # of the speaker encoder, see `campplus.middle_weights`
 
 
 def folder() -> Path:
@@ -40,20 +49,21 @@ def verify(path: Path | None = None) -> None:
     `path`: the folder, by default the shipped one.
     """
     path = path or folder()
-    if not all((path / name).is_file() for name in (DESCRIPTION, *HASHES)):
+    if not all((path / name).is_file() for name in (DESCRIPTION, *FILES)):
         raise BundleError("not_found", f"the networks that tell voices apart are not in {path}: {FETCH}")
     try:
         described = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-        version, expected = described["format"], {name: described[key] for name, key in HASHES.items()}
+        version = described["format"]
+        if version != FORMAT:
+            raise BundleError(
+                "newer_format",
+                f"{path.name} has format {version!r}, this program reads format {FORMAT}: update SER Studio",
+            )
+        expected = {name: described["sha256"][name] for name in FILES}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(
             "bad_description", f"{path.name}/{DESCRIPTION} cannot be read ({error}): {FETCH}"
         ) from None
-    if version != FORMAT:
-        raise BundleError(
-            "newer_format",
-            f"{path.name} has format {version!r}, this program reads format {FORMAT}: update SER Studio",
-        )
     for name, sha256 in expected.items():
         if sha256_of(path / name) != sha256:
             raise BundleError(
@@ -62,15 +72,15 @@ def verify(path: Path | None = None) -> None:
             )
 
 
-def load(path: Path | None = None) -> "tuple[VoiceSegmentation, CAMPlusPlus, VoiceSpace]":
-    """Both networks in float32, in evaluation mode, and the space of their vectors.
+def load(path: Path | None = None) -> VoicesCheckpoint:
+    """The checkpoint in `path`, by default the shipped one.
 
     Raises BundleError as `verify`, and `wrong_weights`.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from ser_core.models.campplus import CAMPlusPlus, fold
+    from ser_core.models.campplus import CAMPlusPlus, fold, middle_weights
     from ser_core.models.voice_segmentation import VoiceSegmentation
     from ser_core.models.voice_space import VoiceSpace
 
@@ -92,16 +102,17 @@ def load(path: Path | None = None) -> "tuple[VoiceSegmentation, CAMPlusPlus, Voi
         raise BundleError(
             "wrong_weights", f"{path.name}: the weights do not fit the networks ({reason}): {FETCH}"
         ) from None
-    return segmentation.eval(), fold(speaker.eval()), space
+    middle = middle_weights(speaker.state_dict())
+    return VoicesCheckpoint(segmentation.eval(), fold(speaker.eval()), space, middle)
 
 
-def load_faster() -> "CAMPlusPlusOnnx | None":
-    """The shipped speaker encoder as ONNX Runtime runs it, once `load` verified it; None without that."""
+def load_faster() -> "OnnxVoiceNetworks | None":
+    """The shipped networks as ONNX Runtime runs them, once `load` verified them; None where it is missing."""
     if find_spec("onnxruntime") is None:
         return None
-    from ser_core.models.campplus_onnx import CAMPlusPlusOnnx
+    from ser_core.models.voice_networks import OnnxVoiceNetworks
 
-    return CAMPlusPlusOnnx(folder() / ONNX)
+    return OnnxVoiceNetworks(*(folder() / name for name in ONNX))
 
 
 def sha256_of(path: Path) -> str:

@@ -2,13 +2,16 @@
 
 Wang et al. (2023), "CAM++: A fast and efficient network for speaker verification using context-aware
 masking", arXiv 2303.00332. Parameters have the names of the published weights, so that these load unchanged.
-Input is the Kaldi filterbank of `fbank`, `(batch, frame, 80)`, with the mean of each band removed.
+Input is Kaldi's filterbank, `(batch, frame, 80)`, with the mean of each band removed, as `features.fbank_of`
+gives it.
 
 Of clips of different lengths in one batch, `inside` `(batch, 1, frame)` is 1 for frames and 0 for padding;
 without it, every frame counts.
 """
 
-from typing import Any, TypeVar, cast
+import hashlib
+from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,26 +19,16 @@ from torch import Tensor, nn
 from torch.nn.utils import fusion
 
 from ser_core.audio.waveform import SAMPLE_RATE
-from ser_core.models import torchaudio_import
 from ser_core.models.features import frame_mask
 
 BANDS = 80
-HOP_SAMPLES, WINDOW_SAMPLES = SAMPLE_RATE // 100, SAMPLE_RATE // 40  # 10 ms and 25 ms
+STEP_SAMPLES = SAMPLE_RATE // 50  # 20 ms, between the hidden states
 EMBEDDING_SIZE = 192
 WIDTH = 32  # channels of the head, and what each dense layer adds
 BOTTLENECK = 128
 CONTEXT_STEPS = 100  # of 20 ms: the stretch whose mean goes into the mask of its steps
 BLOCKS = ((12, 1), (24, 2), (16, 2))  # (layers, dilation) of each densely connected block
-
-
-def fbank(samples: Tensor) -> Tensor:
-    """Kaldi's log mel filterbank `(frame, 80)` of `samples` `(n_samples,)` at 16 kHz in [-1, 1].
-
-    Frame `i` is computed from samples `160 i` to `160 i + 400`; at least 400 samples are needed for one.
-    """
-    kaldi = cast(Any, torchaudio_import.load()).compliance.kaldi
-    features: Tensor = kaldi.fbank(samples[None], num_mel_bins=BANDS, sample_frequency=SAMPLE_RATE)
-    return features
+LOWER = ("tdnn", "block1", "transit1", "block2")  # what `MiddleBlock` is made of, behind the head
 
 
 class CAMPlusPlus(nn.Module):
@@ -61,11 +54,23 @@ class CAMPlusPlus(nn.Module):
         Compare them by the cosine. They are the last normalisation's output: a ReLU after it would cost one
         to two points of equal error rate.
         """
+        return self.upper(self.lower(features))
+
+    def lower(self, features: Tensor) -> Tensor:
+        """Hidden states `(batch, step, 1024)` behind the second block, 20 ms a step; as `MiddleBlock`."""
         x = self.head(features.transpose(1, 2)[:, None])
-        for part in self.xvector.values():
-            x = part(x)
-        out: Tensor = x
+        for name in LOWER:
+            x = self.xvector[name](x)
+        out: Tensor = x.transpose(1, 2)
         return out
+
+    def upper(self, states: Tensor) -> Tensor:
+        """Embeddings `(batch, 192)` of what `lower` gives, of at least two steps."""
+        x = states.transpose(1, 2)
+        for name, part in self.xvector.items():
+            if name not in LOWER:
+                x = part(x)
+        return x
 
 
 class Head(nn.Module):
@@ -235,9 +240,7 @@ class MiddleBlock(nn.Module):
         super().__init__()
         self.head = Head()
         whole = CAMPlusPlus()
-        self.xvector = nn.ModuleDict(
-            {name: whole.xvector[name] for name in ("tdnn", "block1", "transit1", "block2")}
-        )
+        self.xvector = nn.ModuleDict({name: whole.xvector[name] for name in LOWER})
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Hidden states `(batch, step, 1024)` of 20 ms, and the mask `(batch, step)` of valid ones.
@@ -255,6 +258,19 @@ class MiddleBlock(nn.Module):
         x = self.xvector["block1"](_masked(self.xvector["tdnn"](x), steps), steps)
         x = self.xvector["block2"](self.xvector["transit1"](x), steps)
         return x.transpose(1, 2), valid
+
+
+def middle_weights(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the weights of a `MiddleBlock` in `weights`, by their published names, as float32.
+
+    Two networks of which it is the same give the same hidden states.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        part = name.removeprefix("xvector.").split(".")[0]
+        if part in ("head", *LOWER) and not name.endswith("num_batches_tracked"):
+            digest.update(name.encode() + weights[name].float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _masked(x: Tensor, mask: Tensor | None) -> Tensor:

@@ -123,6 +123,14 @@ class KaldiFilterbank(nn.Module):
         return logarithm - mean
 
 
+def fbank_of(samples: Tensor, fbank: KaldiFilterbank) -> Tensor:
+    """The filterbank `(frame, band)` of one clip `(n_samples,)`, as a `FeatureExtractor` computes it."""
+    length = torch.tensor([len(samples)])
+    valid = torch.ones(1, 1, max(1, len(samples) // fbank.hop_length))
+    features: Tensor = fbank(set_level(samples[None], length), valid)
+    return features[0].T
+
+
 def set_level(samples: Tensor, lengths: Tensor) -> Tensor:
     """Each row of `samples` `(batch, n_samples)` scaled to `LEVEL_RMS` over its length, zero beyond it."""
     samples = samples * frame_mask(lengths, samples.shape[-1])

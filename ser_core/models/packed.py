@@ -37,16 +37,18 @@ class PackedEmbedder:
 
     def __call__(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Embeddings `(batch, size)` of features `(batch, band, frame)` with lengths in frames."""
-        embeddings = self._whisper(features[:, :BANDS], lengths)
+        embeddings = self.whisper(features, lengths)
         if self._campplus is None:
             return embeddings
         clips = [row[BANDS:, :length] for row, length in zip(features, lengths.tolist(), strict=True)]
         voices = [_mean_and_deviation(states[None]) for states in self._campplus(clips)]
         return torch.cat([embeddings, torch.stack(voices)], dim=-1)
 
-    def _whisper(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """The part of the embeddings that Whisper's layers give, of log-mel `(batch, 80, frame)`."""
-        rows = [self._stem(row[:, :length]) for row, length in zip(features, lengths.tolist(), strict=True)]
+    def whisper(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """The part of the embeddings that Whisper's layers give, of the same features."""
+        rows = [
+            self._stem(row[:BANDS, :length]) for row, length in zip(features, lengths.tolist(), strict=True)
+        ]
         steps = [len(row) for row in rows]
         fill = -sum(steps) % ROWS[self._dtype]
         x = F.pad(torch.cat(rows), (0, 0, 0, fill))  # (step of any clip, width)
@@ -55,8 +57,8 @@ class PackedEmbedder:
             x = layer(x, steps)
             states.append(x)
         selected = torch.stack(states[-self._read_layers :])  # (layer, step of any clip, width)
-        clips = torch.split(selected, [*steps, fill], dim=1)[:-1]
-        return torch.stack([_mean_and_deviation(clip) for clip in clips])
+        split = torch.split(selected, [*steps, fill], dim=1)[:-1]
+        return torch.stack([_mean_and_deviation(clip) for clip in split])
 
     def _stem(self, clip: Tensor) -> Tensor:
         """Log-mel `(80, frame)` to `(step, width)`, 20 ms a step."""

@@ -4,8 +4,10 @@ Names follow the field: a *turn* is a stretch in which one voice speaks, *diariz
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import groupby
 
@@ -14,16 +16,18 @@ from numpy.typing import NDArray
 
 from ser_core.audio.vad import Span
 from ser_core.checkpoint import voices as checkpoint
-from ser_core.models.voice_segmentation import VoiceSegmentation
+from ser_core.models.middle_states import MiddleStates
+from ser_core.models.voice_networks import TorchVoiceNetworks, VoiceNetworks
 from ser_core.models.voice_space import VoiceSpace
 from ser_core.recognition.voice_clusters import voices_of
-from ser_core.recognition.voice_pieces import Piece, PieceCutter, Speaker
+from ser_core.recognition.voice_pieces import Piece, PieceCutter
 
 Progress = Callable[[float], None]  # gets the share that is done, 0 to 1
 
 OVERLAP = 0.5  # of a turn, in which two voices are heard at once
 SETTLED_PIECES = 100  # of a live session, up to which its voices are settled anew with every span
 GROWTH = 1.1  # of the pieces, after which they are settled anew later on
+KEPT_SPANS = 2000  # of a session, whose hidden states are kept for the model of emotions: 16 MB and more
 
 
 @dataclass(frozen=True)
@@ -33,14 +37,17 @@ class Turn:
     span: Span  # inside one of the speech spans that were given
     voice: int | None  # 0, 1, … in order of first appearance; None: about equally near to two, or not heard
     overlap: bool  # the segmentation network hears two voices at once in most of it
+    middle: MiddleStates | None = field(default=None, compare=False)  # of exactly this stretch, where known
 
 
 class Diarizer:
-    """Tells voices apart. It holds both networks, is loaded once per process, and may be used by threads."""
+    """Tells voices apart. It holds the networks, is loaded once per process, and may be used by threads."""
 
-    def __init__(self, segmentation: VoiceSegmentation, speaker: Speaker, space: VoiceSpace) -> None:
-        """As `ser_core.checkpoint.voices` gives them: both networks in evaluation mode on the CPU."""
-        self._cutter, self._space = PieceCutter(segmentation, speaker), space
+    def __init__(self, networks: VoiceNetworks, middle_weights: str, space: VoiceSpace) -> None:
+        """As `ser_core.checkpoint.voices` gives them."""
+        self._cutter, self._space = PieceCutter(networks, middle_weights), space
+        self._workers = networks.workers
+        self._pool = ThreadPoolExecutor(networks.workers, "voices")
 
     def turns(
         self,
@@ -65,19 +72,24 @@ class Diarizer:
 
     def live(self) -> "LiveVoices":
         """A session: of live sound, or of a recording that is heard span by span."""
-        return LiveVoices(self._cutter, self._space)
+        return LiveVoices(self._cutter, self._space, self._pool, 2 * self._workers)
 
 
 class LiveVoices:
     """Tells the voices of one session apart. It belongs to one thread at a time.
 
-    It keeps no sound, and about a kilobyte for each 3 s of what was heard.
+    It keeps a kilobyte for each 3 s of what was heard, up to `KEPT_SPANS` 9 kB, and no sound.
     """
 
-    def __init__(self, cutter: PieceCutter, space: VoiceSpace) -> None:
+    def __init__(
+        self, cutter: PieceCutter, space: VoiceSpace, pool: ThreadPoolExecutor, max_waiting: int
+    ) -> None:
+        """`pool`: where spans are cut that are added; at most `max_waiting` wait for it."""
         self._cutter, self._space = cutter, space
+        self._pool, self._max_waiting = pool, max_waiting
+        self._waiting: deque[Future[list[Piece]]] = deque()  # pieces of the last spans
         self._spans = 0  # heard so far
-        self._pieces: list[Piece] = []
+        self._pieces: list[Piece] = []  # of the spans before those
         self._assigned: dict[tuple[int, int], int] = {}  # (start, end) of a piece: its voice, as it was said
         self._known: list[tuple[int, NDArray[np.float32]]] = []  # voices and sums of their vectors
         self._settled_at = 0  # pieces heard when the voices were last settled
@@ -85,19 +97,30 @@ class LiveVoices:
     def add(self, samples: NDArray[np.float32], span: Span) -> None:
         """Adds a span, with its `samples` (n_samples,), whose turns are asked for by `settle` alone.
 
-        So a recording of any length is diarized in little memory. Spans are in order, of at most 10 s each.
+        So a recording of any length is diarized in little memory, several spans at a time. Spans are in
+        order, of at most 10 s each.
         """
-        self._pieces += self._cutter.pieces(samples, span, self._spans)
+        self._waiting.append(self._pool.submit(self._cutter.pieces, samples, span, self._spans))
         self._spans += 1
+        self._collect(self._max_waiting)
+
+    def _collect(self, max_waiting: int = 0) -> None:
+        """Waits until no more than so many of the spans that were added wait."""
+        while len(self._waiting) > max_waiting:
+            pieces = self._waiting.popleft().result()
+            kept = pieces[0].owner < KEPT_SPANS
+            self._pieces += pieces if kept else [replace(piece, stretch=None) for piece in pieces]
 
     def turns(self, samples: NDArray[np.float32], span: Span) -> list[Turn]:
         """The turns of a span that has just ended, from its `samples` (n_samples,) and what was heard before.
 
         They cover `span`. Voices are numbered as they appear. What was said is not changed by later spans.
         """
+        self._collect()
         before = len(self._pieces)
-        self.add(samples, span)
-        pieces = self._pieces[before:]
+        pieces = self._cutter.pieces(samples, span, self._spans)
+        self._spans += 1
+        self._pieces += [replace(piece, stretch=None) for piece in pieces]  # it is needed now alone
         count = len(self._pieces)
         if count <= SETTLED_PIECES or count >= GROWTH * self._settled_at:
             voices = self._settle_live()[before:]
@@ -112,6 +135,7 @@ class LiveVoices:
         """All turns of the session anew, as `Diarizer.turns` gives them for the same sound and spans."""
         if voices is not None and voices < 1:
             raise ValueError(f"there is at least one voice, not {voices}")
+        self._collect()
         return turns_of(self._pieces, voices_of(self._pieces, self._space, voices))
 
     def _settle_live(self) -> list[int | None]:
@@ -154,8 +178,9 @@ _loading = threading.Lock()
 
 @cache
 def _load() -> Diarizer:
-    segmentation, speaker, space = checkpoint.load()
-    return Diarizer(segmentation, checkpoint.load_faster() or speaker, space)
+    loaded = checkpoint.load()
+    networks = checkpoint.load_faster() or TorchVoiceNetworks(loaded.segmentation, loaded.speaker)
+    return Diarizer(networks, loaded.middle_weights, loaded.space)
 
 
 def _matched(
@@ -189,7 +214,9 @@ def turns_of(pieces: Sequence[Piece], voices: Sequence[int | None]) -> list[Turn
         own = [piece for piece, _ in group]
         span = Span(own[0].span.start, own[-1].span.end)
         both = sum(piece.overlap * _length(piece) for piece in own)
-        turns.append(Turn(span, voice, both > OVERLAP * (span.end - span.start)))
+        stretch = own[0].stretch
+        middle = stretch.middle if stretch and stretch.span == span else None
+        turns.append(Turn(span, voice, both > OVERLAP * (span.end - span.start), middle))
     return turns
 
 

@@ -197,7 +197,7 @@ class LiveSession:
     def _put(self, turn: Turn, clip: Clip, voice: str | None) -> None:
         session = Session() if turn.voice is None else self._sessions.setdefault(turn.voice, Session())
         self._speaker = self._speaker if turn.voice is None else turn.voice
-        self._queue.put(Job(self._count, True, clip, session, voice, turn.overlap))
+        self._queue.put(Job(self._count, True, clip, session, voice, turn.overlap, turn.middle))
         self._count += 1
 
     def _diarize(self, clip: Clip, voices: LiveVoices, asked_s: float) -> None:

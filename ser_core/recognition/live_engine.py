@@ -19,6 +19,7 @@ from ser_core.analysis import Segment
 from ser_core.audio.speech import Clip
 from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.errors import CodedError
+from ser_core.models.middle_states import MiddleStates
 from ser_core.models.session import Session
 from ser_core.recognition.recognizer import Recognizer
 
@@ -50,6 +51,7 @@ class Job:
     session: Session  # of the voice that speaks
     voice: str | None = None  # as in `Segment.voice`
     overlap: bool = False
+    middle: MiddleStates | None = None  # of the clip, where voices were told apart
 
 
 class SessionQueue:
@@ -216,10 +218,11 @@ class LiveEngine:
         if not batch:
             return
         clips, sessions = [job.clip for _, job in batch], [job.session for _, job in batch]
+        middle = [job.middle for _, job in batch]
         embeddings: NDArray[np.float32] | None = None
         try:
             if any(job.voice for _, job in batch):  # all are final, see `_next_batch`
-                segments, embeddings = self.recognizer.segments_with_embeddings(clips, sessions)
+                segments, embeddings = self.recognizer.segments_with_embeddings(clips, sessions, middle)
             else:
                 segments = self.recognizer.segments(clips, sessions, [job.final for _, job in batch])
         except Exception:  # a fault with these clips must not end other sessions

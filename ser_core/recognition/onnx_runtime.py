@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ser_core.audio.waveform import Samples, windows_of
 from ser_core.checkpoint.bundle import Bundle, BundleError
 from ser_core.errors import DeviceError, how_to_install
+from ser_core.models.middle_states import MiddleStates
 from ser_core.models.session import Judged, Session
 
 # Keys in the file's metadata: hash of the weights that it was exported from, and the architecture's options
@@ -49,7 +50,9 @@ class OnnxRuntime:
         mean: NDArray[np.float64] = total / total.sum(axis=1, keepdims=True)
         return mean
 
-    def embeddings(self, clips: Sequence[Samples]) -> NDArray[np.float32] | None:
+    def embeddings(
+        self, clips: Sequence[Samples], middle: Sequence[MiddleStates | None] = ()
+    ) -> NDArray[np.float32] | None:
         """None: the file judges from the sound alone."""
         return None
 
@@ -58,9 +61,16 @@ class OnnxRuntime:
         raise NotImplementedError
 
     def in_sessions(
-        self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
+        self,
+        clips: Sequence[Samples],
+        sessions: Sequence[Session],
+        final: Sequence[bool],
+        middle: Sequence[MiddleStates | None] = (),
     ) -> Judged:
-        """Class probabilities; a model that does not adapt judges each clip by itself."""
+        """Class probabilities; a model that does not adapt judges each clip by itself.
+
+        `middle` is not used: the file computes all of it.
+        """
         if self._state_size is None:
             rows = self.probabilities(clips)
             return Judged(rows, rows)

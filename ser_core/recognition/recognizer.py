@@ -25,6 +25,7 @@ from ser_core.checkpoint import bundle
 from ser_core.checkpoint.bundle import DEFAULT, Bundle
 from ser_core.errors import DeviceError as DeviceError
 from ser_core.errors import DeviceFullError
+from ser_core.models.middle_states import MiddleStates
 from ser_core.models.session import Judged, Session
 from ser_core.recognition.recording import ONE_VOICE, Progress, Recording, Utterance, VoiceOptions
 
@@ -70,14 +71,20 @@ class Runtime(Protocol):
     def probabilities(self, clips: Sequence[Samples]) -> NDArray[np.float64]:
         """See `Recognizer.probabilities`; at least one clip."""
 
-    def embeddings(self, clips: Sequence[Samples]) -> NDArray[np.float32] | None:
+    def embeddings(
+        self, clips: Sequence[Samples], middle: Sequence[MiddleStates | None] = ()
+    ) -> NDArray[np.float32] | None:
         """See `Recognizer.segments_with_embeddings`."""
 
     def judge(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> Judged:
         """Class probabilities of final clips; see `Recognizer.judged_again`."""
 
     def in_sessions(
-        self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
+        self,
+        clips: Sequence[Samples],
+        sessions: Sequence[Session],
+        final: Sequence[bool],
+        middle: Sequence[MiddleStates | None] = (),
     ) -> Judged:
         """Class probabilities of at least one clip; see `Recognizer.segments`."""
 
@@ -202,30 +209,38 @@ class Recognizer:
         return self._run(recordings, progress)
 
     def segments(
-        self, clips: Sequence[Clip], sessions: Sequence[Session], final: Sequence[bool]
+        self,
+        clips: Sequence[Clip],
+        sessions: Sequence[Session],
+        final: Sequence[bool],
+        middle: Sequence[MiddleStates | None] = (),
     ) -> list[Segment]:
         """The segment of each of `clips`, judged in its session; independent of clips of other sessions.
 
         The clips of a session are in the order in which they were spoken. A clip that is not `final` does not
         change its session. In a settled session (`Session.settle`) each clip is judged with all the others.
+        `middle`: what telling voices apart has computed of each clip, so that it is not computed again.
         """
         if not clips:
             return []
         samples = [clip.samples for clip in clips]
-        judged = self.compute(lambda runtime: runtime.in_sessions(samples, sessions, final))
+        judged = self.compute(lambda runtime: runtime.in_sessions(samples, sessions, final, middle))
         return self._segments([(clip.span.start_s, clip.span.end_s) for clip in clips], judged)
 
     def segments_with_embeddings(
-        self, clips: Sequence[Clip], sessions: Sequence[Session]
+        self,
+        clips: Sequence[Clip],
+        sessions: Sequence[Session],
+        middle: Sequence[MiddleStates | None] = (),
     ) -> tuple[list[Segment], NDArray[np.float32] | None]:
         """As `segments` of at least one final clip, and what `judged_again` needs of each, `(clip, size)`.
 
         None instead for a model that is not adaptive, or judges from the sound alone.
         """
         samples = [clip.samples for clip in clips]
-        embeddings = self.compute(lambda runtime: runtime.embeddings(samples))
+        embeddings = self.compute(lambda runtime: runtime.embeddings(samples, middle))
         if embeddings is None:
-            return self.segments(clips, sessions, [True] * len(clips)), None
+            return self.segments(clips, sessions, [True] * len(clips), middle), None
         judged = self._judged(embeddings, sessions)
         return self._segments([(clip.span.start_s, clip.span.end_s) for clip in clips], judged), embeddings
 
@@ -306,7 +321,8 @@ class Recognizer:
         """Turns the clips in `pending` into segments of their recordings, and empties it."""
         sessions = [recording.session_of(utterance) for recording, utterance in pending]
         clips = [utterance.clip for _, utterance in pending]
-        segments = self.segments(clips, sessions, [True] * len(pending))
+        middle = [utterance.middle for _, utterance in pending]
+        segments = self.segments(clips, sessions, [True] * len(pending), middle)
         for (recording, utterance), segment in zip(pending, segments, strict=True):
             recording.add(utterance, segment)
         pending.clear()

@@ -1,6 +1,7 @@
 """A recording whose analysis is in progress: its speech, whose voice that is, and its segments so far."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -11,9 +12,11 @@ from ser_core.analysis import UNSURE_VOICE, Segment, voice_name
 from ser_core.audio.channels import AUTO, CHANNELS, EACH, MIX
 from ser_core.audio.quality import Quality, worst
 from ser_core.audio.speech import Clip, Samples, SpeechStream, cut
+from ser_core.audio.vad import Span
 from ser_core.audio.waveform import SAMPLE_RATE
 from ser_core.checkpoint.bundle import BundleError
 from ser_core.errors import AudioError
+from ser_core.models.middle_states import MiddleStates
 from ser_core.models.session import Session
 
 if TYPE_CHECKING:
@@ -101,6 +104,7 @@ class Utterance:
     clip: Clip
     voice: int | None = None  # its number; None: unsure, or nobody told voices apart
     overlap: bool = False
+    middle: MiddleStates | None = None  # of the clip, where voices were told apart
 
 
 @dataclass
@@ -123,6 +127,7 @@ class Recording:
     quality: Quality | None = None
     error: AudioError | None = None
     _diarized: bool = False  # the voices of one channel are
+    _spans: list[Span] = field(default_factory=list)  # of speech, where its voices are told apart
     _sessions: dict[int, Session] = field(default_factory=dict)  # by number of the voice
     _judged: list[tuple[Utterance, Segment]] = field(default_factory=list)
 
@@ -197,13 +202,17 @@ class Recording:
         elif voices:
             for clip in clips:
                 voices.add(clip.samples, clip.span)
+                self._spans.append(clip.span)
         else:
             yield from map(Utterance, clips)
 
     def _turns(self, voices: "LiveVoices") -> Iterator[Utterance]:
         """What each voice says, once all was heard: the recording is read again."""
-        turns = voices.settle(self.options.voices)
-        clips = cut(self.read([]), [turn.span for turn in turns]) if turns else ()
-        # Clips first, so that all is read. There are fewer where a file was cut meanwhile.
-        for clip, turn in zip(clips, turns, strict=False):
-            yield Utterance(clip, turn.voice, turn.overlap)
+        turns = deque(voices.settle(self.options.voices))
+        # There are fewer clips than spans where a file was cut meanwhile.
+        for clip in cut(self.read([]), self._spans) if turns else ():
+            while turns and turns[0].span.end <= clip.span.end:
+                turn = turns.popleft()
+                start, end = turn.span.start - clip.span.start, turn.span.end - clip.span.start
+                part = Clip(turn.span, clip.samples[start:end])
+                yield Utterance(part, turn.voice, turn.overlap, turn.middle)

@@ -16,7 +16,9 @@ from ser_core.audio.waveform import SAMPLE_RATE, Samples, windows_of
 from ser_core.checkpoint import calibration
 from ser_core.checkpoint.bundle import Bundle
 from ser_core.errors import DeviceError, DeviceFullError
+from ser_core.models.campplus import middle_weights
 from ser_core.models.features import FeatureExtractor, pad
+from ser_core.models.middle_states import MiddleStates
 from ser_core.models.packed import PackedEmbedder
 from ser_core.models.session import Judged, Session
 from ser_core.models.whisper_adaptive import WhisperAdaptive
@@ -56,6 +58,7 @@ class TorchRuntime:
         self.adapts = isinstance(model, WhisperAdaptive)
         if isinstance(model, WhisperAdaptive):
             self.embed = _embedder(model, self.device, precision)
+            self._middle_weights = model.campplus and middle_weights(model.campplus.state_dict())
             self._logits = lambda features, lengths: model.by_themselves(self.embed(features, lengths))
 
     @contextmanager
@@ -80,13 +83,33 @@ class TorchRuntime:
         return mean
 
     @torch.inference_mode()
-    def embeddings(self, clips: Sequence[Samples]) -> NDArray[np.float32] | None:
+    def embeddings(
+        self, clips: Sequence[Samples], middle: Sequence[MiddleStates | None] = ()
+    ) -> NDArray[np.float32] | None:
         """Embeddings `(clip, size)` by which `judge` judges at least one clip; None if it needs the sound."""
         if not isinstance(self.model, WhisperAdaptive):
             return None
         with self.raising_device_full():
-            rows: NDArray[np.float32] = self._mean_over_windows(clips, self.embed).cpu().numpy()
+            rows: NDArray[np.float32] = self._embedded(clips, middle).cpu().numpy()
         return rows
+
+    def _embedded(self, clips: Sequence[Samples], middle: Sequence[MiddleStates | None]) -> Tensor:
+        """Embeddings `(clip, size)`; on a CPU without computing again what `middle` has of a clip."""
+        longest = int(self.bundle.window_s * SAMPLE_RATE)
+        known = {
+            row: torch.from_numpy(states.pooled)
+            for row, (clip, states) in enumerate(zip(clips, middle, strict=False))
+            if states and states.weights == self._middle_weights and len(clip) <= longest
+        }
+        if not known or not isinstance(self.embed, PackedEmbedder):
+            return self._mean_over_windows(clips, self.embed)
+        whisper = self._mean_over_windows([clips[row] for row in known], self.embed.whisper)
+        whole = torch.cat([whisper, torch.stack(list(known.values()))], dim=1)
+        embeddings = whole.new_empty(len(clips), whole.shape[1])
+        embeddings[list(known)] = whole
+        if rest := [row for row in range(len(clips)) if row not in known]:
+            embeddings[rest] = self._mean_over_windows([clips[row] for row in rest], self.embed)
+        return embeddings
 
     @torch.inference_mode()
     def judge(self, embeddings: NDArray[np.float32], sessions: Sequence[Session]) -> Judged:
@@ -97,7 +120,11 @@ class TorchRuntime:
 
     @torch.inference_mode()
     def in_sessions(
-        self, clips: Sequence[Samples], sessions: Sequence[Session], final: Sequence[bool]
+        self,
+        clips: Sequence[Samples],
+        sessions: Sequence[Session],
+        final: Sequence[bool],
+        middle: Sequence[MiddleStates | None] = (),
     ) -> Judged:
         """Class probabilities; a model that does not adapt judges each clip by itself."""
         model = self.model
@@ -105,7 +132,7 @@ class TorchRuntime:
             rows = self.probabilities(clips)
             return Judged(rows, rows)
         with self.raising_device_full():
-            embeddings = self._mean_over_windows(clips, self.embed)
+            embeddings = self._embedded(clips, middle)
             return self._adapted(model, embeddings, sessions, final)
 
     def _adapted(

@@ -4,10 +4,13 @@ The segmentation network says where the voice changes in a span, also without a 
 does not know beyond the span, and a change of emotion looks like another voice to it. Pieces are therefore
 compared by their vectors.
 
+The lower part of the speaker encoder reads each stretch between two changes of voice as a whole, and the
+upper part reads the pieces of it. A model of emotions that reads the same lower part need not compute it
+again.
+
 What becomes of a span depends on its own sound alone. So live sound gives the same pieces as a file.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,14 +20,19 @@ from numpy.typing import NDArray
 
 from ser_core.audio.vad import Span
 from ser_core.audio.waveform import SAMPLE_RATE, Samples
-from ser_core.models.campplus import HOP_SAMPLES, WINDOW_SAMPLES, fbank
+from ser_core.models.blocks import mean_and_deviation
+from ser_core.models.campplus import STEP_SAMPLES
+from ser_core.models.feature_spec import FeatureSpec
+from ser_core.models.features import KaldiFilterbank, fbank_of
+from ser_core.models.middle_states import MiddleStates
+from ser_core.models.voice_networks import VoiceNetworks
 from ser_core.models.voice_segmentation import HOP_SAMPLES as FRAME_SAMPLES
-from ser_core.models.voice_segmentation import POWERSET, VoiceSegmentation
+from ser_core.models.voice_segmentation import POWERSET
 
 MIN_SEGMENTED = SAMPLE_RATE // 2  # a shorter span is not segmented
 MAX_PIECE = 3 * SAMPLE_RATE
 MIN_RUN_S = 0.35  # a voice that is heard for less between two others is not cut out
-MIN_EMBEDDED = WINDOW_SAMPLES + 14 * HOP_SAMPLES  # 0.17 s: shorter pieces get no vector
+MIN_EMBEDDED = 8 * STEP_SAMPLES  # 0.16 s: shorter pieces get no vector
 SMOOTH_FRAMES = 15  # 0.25 s
 MIN_SPEECH = 0.4  # mean probability of any voice, under which a piece is music or noise (docs/voices.md)
 LOCAL_VOICES = 3
@@ -32,7 +40,13 @@ LOCAL_VOICES = 3
 MEMBERS = np.array([[float(voice in voices) for voice in range(LOCAL_VOICES)] for voices in POWERSET])
 TWO = np.array([len(voices) == 2 for voices in POWERSET])
 
-Speaker = Callable[[torch.Tensor], torch.Tensor]  # `CAMPlusPlus`, or the same in ONNX Runtime
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """A part of a span between two changes of voice."""
+
+    span: Span
+    middle: MiddleStates | None  # None: too short, or not heard
 
 
 @dataclass(frozen=True)
@@ -45,33 +59,39 @@ class Piece:
     overlap: float  # share of its speech in which the network hears two voices, 0 to 1
     embedding: NDArray[np.float32] | None  # (192,), of length 1; None: too short for one, or not heard
     heard: bool = True  # the segmentation network hears a voice, and not music or noise
+    stretch: Stretch | None = None  # that it is part of, where its hidden states are kept
 
 
 class PieceCutter:
-    """Cuts spans into pieces. It holds both networks and may be used by threads."""
+    """Cuts spans into pieces. It holds the networks and may be used by threads."""
 
-    def __init__(self, segmentation: VoiceSegmentation, speaker: Speaker) -> None:
-        self._segmentation, self._speaker = segmentation, speaker
+    def __init__(self, networks: VoiceNetworks, middle_weights: str) -> None:
+        """`middle_weights`: of the speaker encoder, see `VoicesCheckpoint`."""
+        self._networks, self._weights = networks, middle_weights
+        self._fbank = KaldiFilterbank(FeatureSpec())
 
     def pieces(self, samples: Samples, span: Span, owner: int) -> list[Piece]:
         """The pieces of `span`, of at most 10 s, with its `samples` (n_samples,); they cover it."""
-        with torch.inference_mode():
-            dominant, both, nobody = self._local_voices(samples)
-            features = fbank(torch.from_numpy(samples)) if len(samples) >= WINDOW_SAMPLES else None
-            pieces = []
-            for start, stop, local in _shortened(_runs(dominant, len(samples))):
-                heard = 1 - _mean(nobody, start, stop) >= MIN_SPEECH
+        dominant, both, nobody = self._local_voices(samples)
+        pieces = []
+        for first, last, local in _runs(dominant, len(samples)):
+            cuts = np.linspace(first, last, max(1, -(-(last - first) // MAX_PIECE)) + 1).astype(int).tolist()
+            heard = [1 - _mean(nobody, start, stop) >= MIN_SPEECH for start, stop in pairwise(cuts)]
+            states = self._states(samples[first:last]) if any(heard) else None
+            stretch = Stretch(Span(span.start + first, span.start + last), self._middle(states))
+            for (start, stop), is_heard in zip(pairwise(cuts), heard, strict=True):
                 pieces.append(
                     Piece(
                         Span(span.start + start, span.start + stop),
                         owner,
                         local,
                         _mean(both, start, stop),
-                        self._embedding(features, start, stop) if heard else None,
-                        heard,
+                        self._embedding(states, start - first, stop - first) if is_heard else None,
+                        is_heard,
+                        stretch,
                     )
                 )
-            return pieces
+        return pieces
 
     def _local_voices(
         self, samples: Samples
@@ -79,8 +99,7 @@ class PieceCutter:
         """Of each frame: the loudest local voice, and the probabilities of two voices at once and of none."""
         if len(samples) < MIN_SEGMENTED:
             return np.zeros(1, np.int64), np.zeros(1), np.zeros(1)
-        output = self._segmentation(torch.from_numpy(samples)[None, None])[0]
-        probabilities = output.exp().double().numpy()  # (frame, class)
+        probabilities = np.exp(self._networks.segmentation(samples).astype(np.float64))  # (frame, class)
         kernel = np.ones(SMOOTH_FRAMES) / SMOOTH_FRAMES
         activity = np.stack(  # (frame, voice)
             [np.convolve(column, kernel, "same") for column in (probabilities @ MEMBERS).T], axis=1
@@ -88,21 +107,27 @@ class PieceCutter:
         both, nobody = probabilities[:, TWO].sum(axis=1), probabilities[:, 0]
         return np.asarray(activity.argmax(axis=1)), np.asarray(both), np.asarray(nobody)
 
-    def _embedding(self, features: torch.Tensor | None, start: int, stop: int) -> NDArray[np.float32] | None:
-        """The vector, of length 1, of samples `start` to `stop` of the span."""
-        if features is None or stop - start < MIN_EMBEDDED:
+    def _states(self, samples: Samples) -> NDArray[np.float32] | None:
+        """The lower part's hidden states `(step, 1024)` of a stretch, with its `samples`."""
+        if len(samples) < MIN_EMBEDDED:
             return None
-        first = -(-start // HOP_SAMPLES)
-        own = features[first : (stop - WINDOW_SAMPLES) // HOP_SAMPLES + 1]
-        vector = self._speaker((own - own.mean(0))[None])[0]
-        return np.asarray((vector / vector.norm().clamp(min=1e-6)).numpy())
+        return self._networks.lower(fbank_of(torch.from_numpy(samples), self._fbank).numpy())
 
+    def _middle(self, states: NDArray[np.float32] | None) -> MiddleStates | None:
+        if states is None:
+            return None
+        rows = torch.from_numpy(states)[None]  # (1, step, 1024)
+        pooled = mean_and_deviation(rows, torch.ones(1, len(states), dtype=torch.bool))
+        return MiddleStates(pooled[0].numpy(), self._weights)
 
-def _shortened(runs: list[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-    """The same stretches in parts of at most `MAX_PIECE`."""
-    for start, stop, local in runs:
-        cuts = np.linspace(start, stop, max(1, -(-(stop - start) // MAX_PIECE)) + 1).astype(int).tolist()
-        yield from ((low, high, local) for low, high in pairwise(cuts))
+    def _embedding(
+        self, states: NDArray[np.float32] | None, start: int, stop: int
+    ) -> NDArray[np.float32] | None:
+        """The vector, of length 1, of samples `start` to `stop` of a stretch with these `states`."""
+        if states is None or stop - start < MIN_EMBEDDED:
+            return None
+        vector = self._networks.upper(states[round(start / STEP_SAMPLES) : round(stop / STEP_SAMPLES)])
+        return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-6))
 
 
 def _mean(values: NDArray[np.float64], start: int, stop: int) -> float:

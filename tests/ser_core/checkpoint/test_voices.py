@@ -42,6 +42,11 @@ def changed(folder, **fields):
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
 
+def changed_hash(folder, name, sha256):
+    hashes = json.loads((folder / voices.DESCRIPTION).read_text())["sha256"]
+    changed(folder, sha256={**hashes, name: sha256})
+
+
 @pytest.mark.parametrize(
     ("code", "damage"),
     [
@@ -49,8 +54,9 @@ def changed(folder, **fields):
         ("not_found", lambda folder: (folder / voices.DESCRIPTION).unlink()),
         ("bad_description", lambda folder: (folder / voices.DESCRIPTION).write_text("{")),
         ("bad_description", lambda folder: (folder / voices.DESCRIPTION).write_text("[]")),
-        ("newer_format", lambda folder: changed(folder, format=2)),
-        ("hash_mismatch", lambda folder: changed(folder, sha256="0")),
+        ("newer_format", lambda folder: changed(folder, format=3)),
+        ("hash_mismatch", lambda folder: changed_hash(folder, WEIGHTS, "0")),
+        ("bad_description", lambda folder: changed(folder, sha256="0")),
         ("not_found", lambda folder: (folder / voices.SPACE).unlink()),
         ("hash_mismatch", lambda folder: shutil.copy(folder / voices.DESCRIPTION, folder / voices.SPACE)),
     ],
@@ -64,7 +70,7 @@ def test_what_cannot_be_used_is_named(copied, code, damage):
 
 def test_weights_of_other_networks_are_named(copied):
     shutil.copy(bundle.CHECKPOINTS / "small" / WEIGHTS, copied / WEIGHTS)
-    changed(copied, sha256=voices.sha256_of(copied / WEIGHTS))
+    changed_hash(copied, WEIGHTS, voices.sha256_of(copied / WEIGHTS))
     with pytest.raises(BundleError) as raised:
         voices.load(copied)
     assert raised.value.code == "wrong_weights"

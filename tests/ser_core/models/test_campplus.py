@@ -1,18 +1,29 @@
-"""CAM++: its check values, and that folding and slicing change nothing."""
+"""CAM++: its check values, and that folding, slicing and dividing it change nothing."""
 
+import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import load_file
 
-from ser_core.checkpoint import voices
-from ser_core.models.campplus import BANDS, CAMPlusPlus, MiddleBlock, fbank, fold
+from ser_core.checkpoint import bundle, voices
+from ser_core.checkpoint.bundle import WEIGHTS
+from ser_core.models import torchaudio_import
+from ser_core.models.campplus import BANDS, CAMPlusPlus, MiddleBlock, fold, middle_weights
 from ser_core.models.feature_spec import FeatureSpec
-from ser_core.models.features import FeatureExtractor, set_level
+from ser_core.models.features import FeatureExtractor, KaldiFilterbank, fbank_of, set_level
+from ser_core.models.voice_networks import TorchVoiceNetworks
 
 
 @pytest.fixture(scope="module")
 def speaker() -> CAMPlusPlus:
-    return voices.load()[1]
+    return voices.load().speaker
+
+
+def fbank(samples: torch.Tensor) -> torch.Tensor:
+    """Kaldi's filterbank `(frame, 80)` as torchaudio computes it; frame `i` begins at sample `160 i`."""
+    kaldi = torchaudio_import.load().compliance.kaldi
+    return kaldi.fbank(samples[None], num_mel_bins=BANDS, sample_frequency=16_000)
 
 
 def centred(path) -> torch.Tensor:
@@ -115,11 +126,54 @@ def test_the_filterbank_of_the_features_is_kaldis():
     torch.testing.assert_close(features[0, BANDS:].T, kaldi - kaldi.mean(0), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("frames", [15, 99, 200, 201, 300])
-def test_onnx_runtime_gives_the_same(speaker, frames):
-    pytest.importorskip("onnxruntime", reason="an extra")
-    faster = voices.load_faster()
-    torch.manual_seed(frames)
-    features = 3 * torch.randn(1, frames, BANDS)
+def test_the_filterbank_of_one_clip_is_that_of_the_features():
+    samples = torch.randn(1, 9_300, generator=torch.Generator().manual_seed(1)) * 0.1
+    spec = FeatureSpec(kind="log_mel_fbank", normalization="whisper")
+    features, _ = FeatureExtractor(spec)(samples, torch.tensor([9_300]))
+    of_clip = fbank_of(samples[0], KaldiFilterbank(spec))
+    torch.testing.assert_close(of_clip, features[0, BANDS:].T, rtol=0, atol=1e-6)
+
+
+def test_the_lower_part_is_the_middle_block(speaker):
+    lower = MiddleBlock().eval()
+    weights = load_file(voices.folder() / WEIGHTS)
+    own = {name: weights[f"speaker.{name}"].float() for name in lower.state_dict() if "_tracked" not in name}
+    lower.load_state_dict(own, strict=False)
+    features = 3 * torch.randn(1, 131, BANDS, generator=torch.Generator().manual_seed(5))
     with torch.inference_mode():
-        torch.testing.assert_close(faster(features), speaker(features), rtol=1e-3, atol=1e-4)
+        states, _ = lower(features.transpose(1, 2))
+        torch.testing.assert_close(speaker.lower(features), states, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(speaker.upper(states), speaker(features), rtol=1e-3, atol=1e-4)
+
+
+def test_other_weights_have_another_fingerprint():
+    torch.manual_seed(6)
+    whole = CAMPlusPlus()
+    lower = MiddleBlock()
+    assert middle_weights(lower.state_dict()) != middle_weights(whole.state_dict())
+    lower.load_state_dict({name: whole.state_dict()[name] for name in lower.state_dict()})
+    assert middle_weights(lower.state_dict()) == middle_weights(whole.state_dict())
+    lower.head.conv2.weight.data[0, 0, 0, 0] += 1e-3
+    assert middle_weights(lower.state_dict()) != middle_weights(whole.state_dict())
+
+
+def test_the_default_model_reads_the_same_lower_part():
+    """Else it would be computed twice, see `MiddleStates`."""
+    _, model = bundle.load("default")
+    assert middle_weights(model.campplus.state_dict()) == voices.load().middle_weights
+
+
+@pytest.mark.parametrize("seconds", [0.16, 0.99, 2, 3.01])
+def test_onnx_runtime_gives_the_same(seconds):
+    pytest.importorskip("onnxruntime", reason="an extra")
+    loaded, faster = voices.load(), voices.load_faster()
+    networks = TorchVoiceNetworks(loaded.segmentation, loaded.speaker)
+    rng = np.random.default_rng(7)
+    features = rng.normal(0, 3, (int(100 * seconds), BANDS)).astype(np.float32)
+    states = networks.lower(features)
+    np.testing.assert_allclose(faster.lower(features), states, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(faster.upper(states), networks.upper(states), rtol=1e-3, atol=1e-4)
+    if seconds > 0.5:  # a shorter span is not segmented
+        samples = rng.normal(0, 0.1, int(16_000 * seconds)).astype(np.float32)
+        expected = networks.segmentation(samples)
+        np.testing.assert_allclose(faster.segmentation(samples), expected, rtol=1e-3, atol=1e-3)

@@ -9,7 +9,7 @@ from ser_core.models.voice_segmentation import POWERSET, frames_of
 
 
 def test_the_check_values_of_the_published_weights_hold(shared_data):
-    network = voices.load()[0]
+    network = voices.load().segmentation
     samples = soundfile.read(shared_data / "vad" / "pyannote_sample.flac", dtype="float32")[0]
     with torch.inference_mode():
         output = network(torch.from_numpy(samples[160_000:320_000])[None, None])[0]
@@ -24,6 +24,6 @@ def test_the_check_values_of_the_published_weights_hold(shared_data):
 
 @pytest.mark.parametrize("n_samples", [8_000, 12_345, 48_000])
 def test_the_number_of_frames_is_as_said(n_samples):
-    network = voices.load()[0]
+    network = voices.load().segmentation
     with torch.inference_mode():
         assert network(torch.randn(1, 1, n_samples)).shape[1] == frames_of(n_samples)

@@ -14,8 +14,10 @@ from support import ROOT, SAMPLE_RATE, SHARED, gated_bundle, syllables
 from ser_core.analysis import Analysis, make_segment
 from ser_core.audio.channels import AUTO, EACH, MIX
 from ser_core.audio.isolated import Decoder
-from ser_core.audio.vad import Span
+from ser_core.audio.speech import cut
+from ser_core.audio.vad import Span, segment
 from ser_core.audio.waveform import Waveform
+from ser_core.models.middle_states import MiddleStates
 from ser_core.recognition.diarization import Turn, default_diarizer
 from ser_core.recognition.live import Ended, Failed, LiveSegment, LiveSession, settled
 from ser_core.recognition.live_engine import LiveEngine
@@ -175,6 +177,37 @@ def test_live_and_file_agree_on_a_conversation(recognizer, conversation):
     ]
     np.testing.assert_allclose(judged(live), judged(file), atol=1e-4)
     assert [voice.name for voice in live.voices] == ["A", "B"]
+
+
+def test_an_offset_of_the_microphone_changes_nothing(recognizer, conversation):
+    """Live and file without it, in each turn as in each span."""
+    moved = (conversation + 0.05).astype(np.float32)
+    _, live = live_analysis(recognizer, moved)
+    file = recognizer.analyze(Waveform(moved), options=VoiceOptions())
+    plain = recognizer.analyze(Waveform(conversation), options=VoiceOptions())
+    np.testing.assert_allclose(judged(live), judged(file), atol=1e-4)
+    np.testing.assert_allclose(judged(file), judged(plain), atol=0.02)
+
+
+def test_what_the_voices_networks_computed_is_not_computed_again(conversation, monkeypatch):
+    recognizer = Recognizer.load(device="cpu")
+    runtime = recognizer.runtime
+    clips = list(cut([conversation], segment(Waveform(conversation))))
+    turns = default_diarizer().turns(conversation, [clip.span for clip in clips])
+    assert [turn.span for turn in turns] == [clip.span for clip in clips]
+    samples, middle = [clip.samples for clip in clips], [turn.middle for turn in turns]
+    assert all(middle)
+    expected = runtime.embeddings(samples)
+    monkeypatch.setattr(runtime.embed, "_campplus", None)  # what would compute it
+    np.testing.assert_allclose(runtime.embeddings(samples, middle), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_states_of_other_weights_are_computed_again(conversation):
+    recognizer = Recognizer.load(device="cpu")
+    clip = conversation[:32_000]
+    expected = recognizer.runtime.embeddings([clip])
+    other = MiddleStates(np.zeros(2048, np.float32), "other")
+    np.testing.assert_array_equal(recognizer.runtime.embeddings([clip], [other]), expected)
 
 
 def test_a_file_is_read_again_for_what_each_voice_says(recognizer, conversation, tmp_path):
