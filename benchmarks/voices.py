@@ -46,7 +46,6 @@ from safetensors.numpy import save_file
 from ser_core.audio.vad import segment
 from ser_core.audio.waveform import SAMPLE_RATE, Waveform
 from ser_core.checkpoint import voices as checkpoint
-from ser_core.models.voice_networks import TorchVoiceNetworks
 from ser_core.models.voice_space import VoiceSpace
 from ser_core.recognition.recognizer import Recognizer
 from ser_core.recognition.voice_clusters import (
@@ -320,8 +319,7 @@ def main() -> None:
     parser.add_argument("--emotions", type=int, default=EMOTIONS, help="conversations whose clips are judged")
     args = parser.parse_args()
     loaded = checkpoint.load()
-    networks = checkpoint.load_faster() or TorchVoiceNetworks(loaded.segmentation, loaded.speaker)
-    cutter = PieceCutter(networks, loaded.middle_weights)
+    cutter = PieceCutter(loaded.networks, loaded.middle_weights)
     recordings = made(args.data, cutter, args.cache)
     space, weights = fitted(recordings)
     save_file(

@@ -27,7 +27,6 @@ from typing import Any
 
 REQUIREMENTS = {
     "page": "requirements.txt",
-    "onnx": "requirements-onnx.txt",
     "scale": "requirements-scale.txt",
 }
 
@@ -58,7 +57,7 @@ class DeviceFullError(Exception):
 
 
 def how_to_install(extra: str = "") -> str:
-    """What to type to install the packages of an extra (`page`, `onnx`, `scale`), or the base again."""
+    """What to type to install the packages of an extra (`page`, `scale`), or the base again."""
     if (Path(__file__).parents[1] / "pyproject.toml").is_file():  # a checkout
         return f"pip install -r {REQUIREMENTS[extra]}" if extra else "run `make setup` again"
     return f'pip install "ser-studio[{extra}]"' if extra else "install ser-studio again"

@@ -6,17 +6,16 @@ makes it.
 
 import hashlib
 import json
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from ser_core.checkpoint import bundle
 from ser_core.checkpoint.bundle import WEIGHTS, BundleError
 
 if TYPE_CHECKING:
-    from ser_core.models.campplus import CAMPlusPlus
-    from ser_core.models.voice_networks import OnnxVoiceNetworks
-    from ser_core.models.voice_segmentation import VoiceSegmentation
+    from ser_core.models.voice_networks import VoiceNetworks
     from ser_core.models.voice_space import VoiceSpace
 
 NAME = "voices"
@@ -25,15 +24,13 @@ FORMAT = 2
 SPACE = "space.safetensors"
 ONNX = ("segmentation.onnx", "speaker_lower.onnx", "speaker_upper.onnx")  # read their weights from WEIGHTS
 FILES = (WEIGHTS, SPACE, *ONNX)
-SEGMENTATION, SPEAKER = "segmentation.", "speaker."  # prefixes of the two networks' weights
 FETCH = "restore it with `git checkout -- checkpoints`"
 
 
 class VoicesCheckpoint(NamedTuple):
-    """Both networks in float32, in evaluation mode, and the space of the speaker encoder's vectors."""
+    """The networks, and the space of the speaker encoder's vectors."""
 
-    segmentation: "VoiceSegmentation"
-    speaker: "CAMPlusPlus"
+    networks: "VoiceNetworks"
     space: "VoiceSpace"
     middle_weights: str  # of the speaker encoder, see `campplus.middle_weights`
 
@@ -43,10 +40,10 @@ def folder() -> Path:
     return bundle.CHECKPOINTS / NAME
 
 
-def verify(path: Path | None = None) -> None:
-    """Raises BundleError (`not_found`, `bad_description`, `newer_format`, `hash_mismatch`) if unusable.
+def verify(path: Path | None = None) -> dict[str, Any]:
+    """The description of the checkpoint in `path`, by default the shipped one, whose files are as described.
 
-    `path`: the folder, by default the shipped one.
+    Raises BundleError (`not_found`, `bad_description`, `newer_format`, `hash_mismatch`).
     """
     path = path or folder()
     if not all((path / name).is_file() for name in (DESCRIPTION, *FILES)):
@@ -70,49 +67,22 @@ def verify(path: Path | None = None) -> None:
                 "hash_mismatch",
                 f"{path.name}/{name} is not the file that was saved (SHA-256 differs): {FETCH}",
             )
+    return dict(described)
 
 
 def load(path: Path | None = None) -> VoicesCheckpoint:
-    """The checkpoint in `path`, by default the shipped one.
+    """The checkpoint in `path`, by default the shipped one. Raises BundleError as `verify`."""
+    from safetensors.numpy import load_file
 
-    Raises BundleError as `verify`, and `wrong_weights`.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    from ser_core.models.campplus import CAMPlusPlus, fold, middle_weights
-    from ser_core.models.voice_segmentation import VoiceSegmentation
+    from ser_core.models.voice_networks import VoiceNetworks
     from ser_core.models.voice_space import VoiceSpace
 
     path = path or folder()
-    verify(path)
-    segmentation, speaker = VoiceSegmentation(), CAMPlusPlus()
-    try:
-        weights = {key: value.float() for key, value in load_file(path / WEIGHTS).items()}
-        for prefix, network in ((SEGMENTATION, segmentation), (SPEAKER, speaker)):
-            own = {
-                key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
-            }
-            counters = {key: value for key, value in network.state_dict().items() if key.endswith("_tracked")}
-            network.load_state_dict({**counters, **own})
-        parts = load_file(path / SPACE)
-        space = VoiceSpace(*(parts[name].double().numpy() for name in ("projection", "between")))
-    except (SafetensorError, RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[: bundle.MAX_REASON]
-        raise BundleError(
-            "wrong_weights", f"{path.name}: the weights do not fit the networks ({reason}): {FETCH}"
-        ) from None
-    middle = middle_weights(speaker.state_dict())
-    return VoicesCheckpoint(segmentation.eval(), fold(speaker.eval()), space, middle)
-
-
-def load_faster() -> "OnnxVoiceNetworks | None":
-    """The shipped networks as ONNX Runtime runs them, once `load` verified them; None where it is missing."""
-    if find_spec("onnxruntime") is None:
-        return None
-    from ser_core.models.voice_networks import OnnxVoiceNetworks
-
-    return OnnxVoiceNetworks(*(folder() / name for name in ONNX))
+    described = verify(path)
+    parts = load_file(path / SPACE)
+    space = VoiceSpace(*(parts[name].astype(np.float64) for name in ("projection", "between")))
+    networks = VoiceNetworks(*(path / name for name in ONNX))
+    return VoicesCheckpoint(networks, space, described["middle_weights"])
 
 
 def sha256_of(path: Path) -> str:

@@ -12,12 +12,13 @@ from functools import cache
 from itertools import groupby
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ser_core.audio.vad import Span
 from ser_core.checkpoint import voices as checkpoint
 from ser_core.models.middle_states import MiddleStates
-from ser_core.models.voice_networks import TorchVoiceNetworks, VoiceNetworks
+from ser_core.models.voice_networks import VoiceNetworks
 from ser_core.models.voice_space import VoiceSpace
 from ser_core.recognition.voice_clusters import voices_of
 from ser_core.recognition.voice_pieces import Piece, PieceCutter
@@ -46,8 +47,8 @@ class Diarizer:
     def __init__(self, networks: VoiceNetworks, middle_weights: str, space: VoiceSpace) -> None:
         """As `ser_core.checkpoint.voices` gives them."""
         self._cutter, self._space = PieceCutter(networks, middle_weights), space
-        self._workers = networks.workers
-        self._pool = ThreadPoolExecutor(networks.workers, "voices")
+        self._workers = torch.get_num_threads()
+        self._pool = ThreadPoolExecutor(self._workers, "voices")
 
     def turns(
         self,
@@ -166,8 +167,7 @@ class LiveVoices:
 def default_diarizer() -> Diarizer:
     """The diarizer of the shipped checkpoint, loaded once.
 
-    Raises BundleError with code `not_found`, `bad_description`, `newer_format`, `hash_mismatch` or
-    `wrong_weights`.
+    Raises BundleError with code `not_found`, `bad_description`, `newer_format` or `hash_mismatch`.
     """
     with _loading:
         return _load()
@@ -179,8 +179,7 @@ _loading = threading.Lock()
 @cache
 def _load() -> Diarizer:
     loaded = checkpoint.load()
-    networks = checkpoint.load_faster() or TorchVoiceNetworks(loaded.segmentation, loaded.speaker)
-    return Diarizer(networks, loaded.middle_weights, loaded.space)
+    return Diarizer(loaded.networks, loaded.middle_weights, loaded.space)
 
 
 def _matched(

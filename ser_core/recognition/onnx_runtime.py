@@ -102,7 +102,7 @@ def _open_session(bundle: Bundle, file: str) -> Any:
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
     except ImportError as error:
         raise BundleError(
-            "no_onnxruntime", f"ONNX Runtime cannot be used ({error}): {how_to_install('onnx')}"
+            "no_onnxruntime", f"ONNX Runtime cannot be used ({error}): {how_to_install()}"
         ) from None
     assert bundle.path is not None
     path = bundle.path / file

@@ -12,6 +12,7 @@ import shutil
 import struct
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import onnx
 import torch
@@ -25,17 +26,17 @@ from ser_core.checkpoint.voices import (
     FILES,
     FORMAT,
     ONNX,
-    SEGMENTATION,
     SPACE,
-    SPEAKER,
     folder,
     sha256_of,
 )
-from ser_core.models.campplus import BANDS, LOWER, CAMPlusPlus, MiddleBlock
+from ser_core.models.campplus import BANDS, LOWER, CAMPlusPlus, MiddleBlock, middle_weights
 from ser_core.models.voice_networks import INPUT, OUTPUT
 from ser_core.models.voice_segmentation import VoiceSegmentation
 
+Network = TypeVar("Network", bound=nn.Module)
 OPSET = 18
+SEGMENTATION, SPEAKER = "segmentation.", "speaker."  # prefixes of the two networks' weights
 PUBLISHED = {SEGMENTATION: "segmentation.safetensors", SPEAKER: "campplus.safetensors"}
 NETWORKS = {
     "segmentation": {
@@ -69,9 +70,18 @@ def export(weights: Path, space: Path, target: Path) -> None:
         "networks": NETWORKS,
         "parameters": sum(value.numel() for key, value in tensors.items() if "running_" not in key),
         "size_bytes": (target / WEIGHTS).stat().st_size,
+        "middle_weights": middle_weights(load_network(CAMPlusPlus(), SPEAKER, target).state_dict()),
         "sha256": {name: sha256_of(target / name) for name in FILES},
     }
     (target / DESCRIPTION).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+
+
+def load_network(network: Network, prefix: str, path: Path) -> Network:
+    """`network` with its weights of the checkpoint in `path`, in float32 and in evaluation mode."""
+    weights = load_file(path / WEIGHTS)
+    own = {key: weights[prefix + key].float() for key in network.state_dict() if prefix + key in weights}
+    network.load_state_dict(own, strict=False)  # counters are left out
+    return network.eval()
 
 
 class _Lower(MiddleBlock):
@@ -147,11 +157,8 @@ def export_onnx(target: Path) -> None:
         (_Upper(), SPEAKER, torch.zeros(1, 125, MiddleBlock.size), 1),
     )
     for (network, prefix, example, axis), name in zip(graphs, ONNX, strict=True):
-        weights = load_file(target / WEIGHTS)
-        own = {key: weights[prefix + key].float() for key in network.state_dict() if prefix + key in weights}
-        network.load_state_dict(own, strict=False)  # counters are left out
         program = torch.onnx.export(
-            network.eval(),
+            load_network(network, prefix, target),
             (example,),
             dynamo=True,
             input_names=[INPUT],

@@ -4,20 +4,18 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from safetensors.torch import load_file
 
 from ser_core.checkpoint import bundle, voices
-from ser_core.checkpoint.bundle import WEIGHTS
 from ser_core.models import torchaudio_import
 from ser_core.models.campplus import BANDS, CAMPlusPlus, MiddleBlock, fold, middle_weights
 from ser_core.models.feature_spec import FeatureSpec
 from ser_core.models.features import FeatureExtractor, KaldiFilterbank, fbank_of, set_level
-from ser_core.models.voice_networks import TorchVoiceNetworks
+from train.export.voices import SPEAKER, load_network
 
 
 @pytest.fixture(scope="module")
 def speaker() -> CAMPlusPlus:
-    return voices.load().speaker
+    return fold(load_network(CAMPlusPlus(), SPEAKER, voices.folder()))
 
 
 def fbank(samples: torch.Tensor) -> torch.Tensor:
@@ -135,10 +133,7 @@ def test_the_filterbank_of_one_clip_is_that_of_the_features():
 
 
 def test_the_lower_part_is_the_middle_block(speaker):
-    lower = MiddleBlock().eval()
-    weights = load_file(voices.folder() / WEIGHTS)
-    own = {name: weights[f"speaker.{name}"].float() for name in lower.state_dict() if "_tracked" not in name}
-    lower.load_state_dict(own, strict=False)
+    lower = load_network(MiddleBlock(), SPEAKER, voices.folder())
     features = 3 * torch.randn(1, 131, BANDS, generator=torch.Generator().manual_seed(5))
     with torch.inference_mode():
         states, _ = lower(features.transpose(1, 2))
@@ -164,16 +159,12 @@ def test_the_default_model_reads_the_same_lower_part():
 
 
 @pytest.mark.parametrize("seconds", [0.16, 0.99, 2, 3.01])
-def test_onnx_runtime_gives_the_same(seconds):
-    pytest.importorskip("onnxruntime", reason="an extra")
-    loaded, faster = voices.load(), voices.load_faster()
-    networks = TorchVoiceNetworks(loaded.segmentation, loaded.speaker)
-    rng = np.random.default_rng(7)
-    features = rng.normal(0, 3, (int(100 * seconds), BANDS)).astype(np.float32)
-    states = networks.lower(features)
-    np.testing.assert_allclose(faster.lower(features), states, rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(faster.upper(states), networks.upper(states), rtol=1e-3, atol=1e-4)
-    if seconds > 0.5:  # a shorter span is not segmented
-        samples = rng.normal(0, 0.1, int(16_000 * seconds)).astype(np.float32)
-        expected = networks.segmentation(samples)
-        np.testing.assert_allclose(faster.segmentation(samples), expected, rtol=1e-3, atol=1e-3)
+def test_onnx_runtime_gives_the_same(speaker, seconds):
+    networks = voices.load().networks
+    torch.manual_seed(7)
+    features = 3 * torch.randn(1, int(100 * seconds), BANDS)
+    with torch.inference_mode():
+        states = speaker.lower(features)
+        vector = speaker.upper(states)
+    np.testing.assert_allclose(networks.lower(features[0].numpy()), states[0], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(networks.upper(states[0].numpy()), vector[0], rtol=1e-3, atol=1e-4)
