@@ -6,8 +6,11 @@ makes it.
 
 import hashlib
 import json
+import threading
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +30,8 @@ FILES = (WEIGHTS, SPACE, *ONNX)
 FETCH = "restore it with `git checkout -- checkpoints`"
 
 
-class VoicesCheckpoint(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class VoicesCheckpoint:
     """The networks, and the space of the speaker encoder's vectors."""
 
     networks: "VoiceNetworks"
@@ -83,6 +87,20 @@ def load(path: Path | None = None) -> VoicesCheckpoint:
     space = VoiceSpace(*(parts[name].astype(np.float64) for name in ("projection", "between")))
     networks = VoiceNetworks(*(path / name for name in ONNX))
     return VoicesCheckpoint(networks, space, described["middle_weights"])
+
+
+def shipped() -> VoicesCheckpoint:
+    """The shipped checkpoint, loaded once per process. Raises BundleError as `verify`."""
+    with _loading:
+        return _load_once()
+
+
+_loading = threading.Lock()
+
+
+@cache
+def _load_once() -> VoicesCheckpoint:
+    return load()
 
 
 def sha256_of(path: Path) -> str:

@@ -1,21 +1,27 @@
 """Runs the default model's encoder on a CPU: clips of any lengths in one batch, without padding.
 
-The steps of all clips are concatenated, so that each layer needs one large matrix product. Only attention and
-pooling are computed clip by clip. The result for a clip does not depend on the other clips, to the last bit,
-because a row of a product does not depend on the number of rows. The exception is bfloat16 with AMX, which
-changes a probability by about a thousandth; products with a fixed number of rows would be slower.
+The steps of all clips are concatenated, so that each layer needs one large matrix product. Attention, pooling
+and the branch CAM++ are computed clip by clip, the last by ONNX Runtime on several threads, where that has
+its weights. The result for a clip does not depend on the other clips, to the last bit, because a row of a
+product does not depend on the number of rows. The exception is bfloat16 with AMX, which changes a probability
+by about a thousandth; products with a fixed number of rows would be slower.
 """
 
+from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ser_core.models.campplus import BANDS
-from ser_core.models.packed_campplus import Affine, PackedMiddleBlock
+from ser_core.models.campplus import BANDS, fold
 from ser_core.models.whisper import EncoderLayer
 from ser_core.models.whisper_adaptive import WhisperAdaptive
+
+if TYPE_CHECKING:
+    from ser_core.models.voice_networks import VoiceNetworks
 
 # oneDNN, which multiplies in bfloat16, compiles code for each number of rows and caches some of it.
 ROWS = {torch.float32: 1, torch.bfloat16: 32}  # the number of rows is a multiple of this
@@ -27,8 +33,12 @@ class PackedEmbedder:
     Residual sums, norms and pooling are float32 in any case.
     """
 
-    def __init__(self, model: WhisperAdaptive, dtype: torch.dtype) -> None:
-        self._campplus = None if model.campplus is None else PackedMiddleBlock(model.campplus)
+    def __init__(
+        self, model: WhisperAdaptive, dtype: torch.dtype, networks: "VoiceNetworks | None" = None
+    ) -> None:
+        """`networks`: whose lower part has the weights of the branch CAM++; None: PyTorch computes it."""
+        self._networks = networks
+        self._campplus = model.campplus and fold(deepcopy(model.campplus).eval())
         encoder, self._read_layers = model.encoder, model.read_layers
         self._dtype = dtype
         self._convolutions = [Affine.of(encoder.conv1, dtype), Affine.of(encoder.conv2, dtype)]
@@ -41,8 +51,16 @@ class PackedEmbedder:
         if self._campplus is None:
             return embeddings
         clips = [row[BANDS:, :length] for row, length in zip(features, lengths.tolist(), strict=True)]
-        voices = [_mean_and_deviation(states[None]) for states in self._campplus(clips)]
+        voices = [_mean_and_deviation(states[None]) for states in self._lower(clips)]
         return torch.cat([embeddings, torch.stack(voices)], dim=-1)
+
+    def _lower(self, clips: Sequence[Tensor]) -> list[Tensor]:
+        """The hidden states `(step, 1024)` of CAM++'s lower part for filterbanks `(80, frame)`."""
+        if self._networks is None:
+            assert self._campplus is not None
+            return [self._campplus(clip[None])[0][0] for clip in clips]
+        rows = [clip.T.contiguous().numpy() for clip in clips]
+        return [torch.from_numpy(states) for states in self._networks.pool.map(self._networks.lower, rows)]
 
     def whisper(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The part of the embeddings that Whisper's layers give, of the same features."""
@@ -66,6 +84,23 @@ class PackedEmbedder:
         x = F.gelu(F.conv1d(clip[None].to(self._dtype), first.weight, first.bias, padding=1))
         x = F.gelu(F.conv1d(x, second.weight, second.bias, stride=2, padding=1))[0].T
         return x.float() + self._positions[: len(x)]
+
+
+class Affine(NamedTuple):
+    """Weights of a matrix product or of a convolution."""
+
+    weight: Tensor  # (out, in), of a convolution (out, in, kernel)
+    bias: Tensor  # (out,)
+
+    @classmethod
+    def of(cls, layer: nn.Linear | nn.Conv1d, dtype: torch.dtype) -> "Affine":
+        """Those of `layer`, which has a bias, in `dtype`."""
+        assert layer.bias is not None
+        return cls(layer.weight.detach().to(dtype), layer.bias.detach().to(dtype))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """`(row, in)` to `(row, out)`, of matrices."""
+        return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,19 @@
 Names follow the field: a *turn* is a stretch in which one voice speaks, *diarization* finds the turns.
 """
 
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import groupby
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ser_core.audio.vad import Span
 from ser_core.checkpoint import voices as checkpoint
+from ser_core.checkpoint.voices import VoicesCheckpoint
 from ser_core.models.middle_states import MiddleStates
 from ser_core.models.voice_networks import VoiceNetworks
 from ser_core.models.voice_space import VoiceSpace
@@ -47,8 +46,7 @@ class Diarizer:
     def __init__(self, networks: VoiceNetworks, middle_weights: str, space: VoiceSpace) -> None:
         """As `ser_core.checkpoint.voices` gives them."""
         self._cutter, self._space = PieceCutter(networks, middle_weights), space
-        self._workers = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(self._workers, "voices")
+        self._networks = networks
 
     def turns(
         self,
@@ -73,7 +71,7 @@ class Diarizer:
 
     def live(self) -> "LiveVoices":
         """A session: of live sound, or of a recording that is heard span by span."""
-        return LiveVoices(self._cutter, self._space, self._pool, 2 * self._workers)
+        return LiveVoices(self._cutter, self._space, self._networks)
 
 
 class LiveVoices:
@@ -82,12 +80,8 @@ class LiveVoices:
     It keeps a kilobyte for each 3 s of what was heard, up to `KEPT_SPANS` 9 kB, and no sound.
     """
 
-    def __init__(
-        self, cutter: PieceCutter, space: VoiceSpace, pool: ThreadPoolExecutor, max_waiting: int
-    ) -> None:
-        """`pool`: where spans are cut that are added; at most `max_waiting` wait for it."""
-        self._cutter, self._space = cutter, space
-        self._pool, self._max_waiting = pool, max_waiting
+    def __init__(self, cutter: PieceCutter, space: VoiceSpace, networks: VoiceNetworks) -> None:
+        self._cutter, self._space, self._networks = cutter, space, networks
         self._waiting: deque[Future[list[Piece]]] = deque()  # pieces of the last spans
         self._spans = 0  # heard so far
         self._pieces: list[Piece] = []  # of the spans before those
@@ -101,9 +95,9 @@ class LiveVoices:
         So a recording of any length is diarized in little memory, several spans at a time. Spans are in
         order, of at most 10 s each.
         """
-        self._waiting.append(self._pool.submit(self._cutter.pieces, samples, span, self._spans))
+        self._waiting.append(self._networks.pool.submit(self._cutter.pieces, samples, span, self._spans))
         self._spans += 1
-        self._collect(self._max_waiting)
+        self._collect(2 * self._networks.workers)
 
     def _collect(self, max_waiting: int = 0) -> None:
         """Waits until no more than so many of the spans that were added wait."""
@@ -169,16 +163,11 @@ def default_diarizer() -> Diarizer:
 
     Raises BundleError with code `not_found`, `bad_description`, `newer_format` or `hash_mismatch`.
     """
-    with _loading:
-        return _load()
-
-
-_loading = threading.Lock()
+    return _diarizer(checkpoint.shipped())
 
 
 @cache
-def _load() -> Diarizer:
-    loaded = checkpoint.load()
+def _diarizer(loaded: VoicesCheckpoint) -> Diarizer:
     return Diarizer(loaded.networks, loaded.middle_weights, loaded.space)
 
 

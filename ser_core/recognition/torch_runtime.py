@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ser_core.audio.waveform import SAMPLE_RATE, Samples, windows_of
 from ser_core.checkpoint import calibration
-from ser_core.checkpoint.bundle import Bundle
+from ser_core.checkpoint import voices as checkpoint_of_voices
+from ser_core.checkpoint.bundle import Bundle, BundleError
 from ser_core.errors import DeviceError, DeviceFullError
 from ser_core.models.campplus import middle_weights
 from ser_core.models.features import FeatureExtractor, pad
@@ -22,6 +24,9 @@ from ser_core.models.middle_states import MiddleStates
 from ser_core.models.packed import PackedEmbedder
 from ser_core.models.session import Judged, Session
 from ser_core.models.whisper_adaptive import WhisperAdaptive
+
+if TYPE_CHECKING:
+    from ser_core.models.voice_networks import VoiceNetworks
 
 # oneDNN caches compiled code for up to 1024 input shapes by default, and nearly every batch of speech has a
 # new shape: an hour of audio took some 200 MB more. oneDNN reads this variable when it first computes.
@@ -57,8 +62,10 @@ class TorchRuntime:
         self._logits: Network = model
         self.adapts = isinstance(model, WhisperAdaptive)
         if isinstance(model, WhisperAdaptive):
-            self.embed = _embedder(model, self.device, precision)
-            self._middle_weights = model.campplus and middle_weights(model.campplus.state_dict())
+            branch = model.campplus
+            self._middle_weights = None if branch is None else middle_weights(branch.state_dict())
+            networks = _networks_with(self._middle_weights) if self.device.type == "cpu" else None
+            self.embed = _embedder(model, self.device, precision, networks)
             self._logits = lambda features, lengths: model.by_themselves(self.embed(features, lengths))
 
     @contextmanager
@@ -212,12 +219,26 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _embedder(model: WhisperAdaptive, device: torch.device, precision: str) -> Network:
+def _networks_with(weights: str | None) -> "VoiceNetworks | None":
+    """The shipped networks of voices, if they are there and their lower part has these `middle_weights`."""
+    if weights is None:
+        return None
+    try:
+        voices = checkpoint_of_voices.shipped()
+    except BundleError as error:
+        log.info("CAM++ is run by PyTorch: %s", error)
+        return None
+    return voices.networks if voices.middle_weights == weights else None
+
+
+def _embedder(
+    model: WhisperAdaptive, device: torch.device, precision: str, networks: "VoiceNetworks | None"
+) -> Network:
     """The function that computes embeddings: on a CPU without padding, on a GPU in few large batches."""
     on_cpu = device.type == "cpu"
     dtype = PRECISIONS[precision]
     if on_cpu:
-        return PackedEmbedder(model, dtype)
+        return PackedEmbedder(model, dtype, networks)
 
     def embed(features: Tensor, lengths: Tensor) -> Tensor:
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):

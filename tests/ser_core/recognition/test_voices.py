@@ -198,7 +198,7 @@ def test_what_the_voices_networks_computed_is_not_computed_again(conversation, m
     samples, middle = [clip.samples for clip in clips], [turn.middle for turn in turns]
     assert all(middle)
     expected = runtime.embeddings(samples)
-    monkeypatch.setattr(runtime.embed, "_campplus", None)  # what would compute it
+    monkeypatch.setattr(runtime.embed, "_lower", None)  # what would compute it
     np.testing.assert_allclose(runtime.embeddings(samples, middle), expected, rtol=1e-3, atol=1e-3)
 
 
