@@ -106,7 +106,7 @@ def choices(heard: Heard, space: VoiceSpace) -> Choices:
     """The evidence `(number, 3)` for each number of voices that is possible, and these numbers."""
     points = points_of([piece for piece in heard.pieces if piece.embedding is not None])
     found = groupings(points)
-    return np.array([evidence(points, found[number], space) for number in found]), list(found)
+    return evidence(points, list(found.values()), space), list(found)
 
 
 def fit(recordings: Sequence[Heard], rows: dict[str, Choices]) -> NumberWeights:

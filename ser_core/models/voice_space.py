@@ -6,6 +6,7 @@ recording as a whole lies (its room and microphone) is unknown and does not coun
 `train/fitting/voice_space.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,16 +22,16 @@ class VoiceSpace:
     projection: Floats  # (192, dimension)
     between: Floats  # (dimension,): the variance of voices; that of a voice is 1, of long pieces
 
-    def log_evidence(self, vectors: Floats, weight: Floats, grouping: NDArray[np.int64]) -> float:
-        """How much more likely a grouping is than a single voice: the logarithm, per weight.
+    def log_evidence(self, vectors: Floats, weight: Floats, groupings: Sequence[NDArray[np.int64]]) -> Floats:
+        """How much more likely each of `groupings` is than a single voice: logarithms, per weight.
 
-        Of points with `vectors` (point, 192), `weight` (point,) as `weight_of` gives it, and `grouping`
-        (point,), the voice of each from 0 on.
+        Of points with `vectors` (point, 192) and `weight` (point,) as `weight_of` gives it. A grouping
+        (point,) is the voice of each from 0 on.
         """
         points = vectors @ self.projection
-        one = np.zeros(len(points), np.int64)
-        gain = self._log_likelihood(points, weight, grouping) - self._log_likelihood(points, weight, one)
-        return float(gain / weight.sum())
+        one = self._log_likelihood(points, weight, np.zeros(len(points), np.int64))
+        gains = [self._log_likelihood(points, weight, grouping) - one for grouping in groupings]
+        return np.asarray(np.array(gains) / weight.sum())
 
     def _log_likelihood(self, points: Floats, weight: Floats, grouping: NDArray[np.int64]) -> float:
         """The logarithm of the likelihood of projected `points` (point, dimension), up to a constant."""

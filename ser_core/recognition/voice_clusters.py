@@ -74,9 +74,8 @@ def voices_of(
         return [0] * len(pieces)
     points = points_of([pieces[index] for index in heard])
     if voices is None:
-        candidates = groupings(points)
-        scores = {n: evidence(points, candidates[n], space) @ weights.as_array() for n in candidates}
-        grouping = candidates[max(scores, key=lambda n: float(scores[n]))]
+        candidates = list(groupings(points).values())
+        grouping = candidates[int((evidence(points, candidates, space) @ weights.as_array()).argmax())]
     else:
         grouping = grouping_into(points, voices)
     centres = np.array([_mean(points, grouping == voice) for voice in range(grouping.max() + 1)])
@@ -126,14 +125,25 @@ def _together(pieces: Sequence[Piece]) -> NDArray[np.int64]:
 def groupings(points: Points) -> dict[int, Grouping]:
     """A grouping for each number of voices up to `MAX_VOICES`, of `MIN_VOICE_S` each at least."""
     found: dict[int, Grouping] = {}
-    tree = linkage(points.vectors, "ward") if len(points.vectors) > 1 else None
-    for count in range(1, min(MAX_GROUPS, len(points.vectors)) + 1):
-        groups = np.ones(1, np.int64) if tree is None else fcluster(tree, count, "maxclust")
+    for groups in _cut(points.vectors):
         lengths = np.bincount(groups, points.seconds)
         kept = np.flatnonzero(lengths >= MIN_VOICE_S)
         if 0 < len(kept) <= MAX_VOICES and len(kept) not in found:
             found[len(kept)] = _moved(points, groups, kept)
     return found or {1: np.zeros(len(points.vectors), np.int64)}
+
+
+def _cut(vectors: Floats) -> list[Grouping]:
+    """The groups of Ward's linkage, if there are 1, 2, … of them, up to `MAX_GROUPS`."""
+    count = len(vectors)
+    node = np.arange(count)  # of the tree, that each point belongs to
+    cuts = [node] if count <= MAX_GROUPS else []
+    merges = linkage(vectors, "ward")[:, :2] if count > 1 else np.zeros((0, 2))
+    for number, merged in enumerate(merges, start=1):
+        node = np.where(np.isin(node, merged), count + number - 1, node)
+        if count - number <= MAX_GROUPS:
+            cuts.append(np.unique(node, return_inverse=True)[1])
+    return cuts[::-1]
 
 
 def grouping_into(points: Points, voices: int) -> Grouping:
@@ -146,12 +156,12 @@ def grouping_into(points: Points, voices: int) -> Grouping:
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
-def evidence(points: Points, grouping: Grouping, space: VoiceSpace) -> Floats:
-    """What speaks for a grouping, `(3,)`, in the order of `NumberWeights`."""
-    voices = grouping[points.together]
-    divided = np.count_nonzero(voices[:, 0] != voices[:, 1]) / (len(voices) + TRUSTED_PAIRS)
-    gain = space.log_evidence(points.vectors, points.weight, grouping)
-    return np.array([gain, np.log(grouping.max() + 1), divided])
+def evidence(points: Points, candidates: Sequence[Grouping], space: VoiceSpace) -> Floats:
+    """What speaks for each of `candidates`, `(candidate, 3)`, in the order of `NumberWeights`."""
+    voices = np.array(candidates)[:, points.together]  # (candidate, pair, 2)
+    divided = (voices[..., 0] != voices[..., 1]).sum(axis=1) / (voices.shape[1] + TRUSTED_PAIRS)
+    gain = space.log_evidence(points.vectors, points.weight, candidates)
+    return np.stack([gain, np.log(np.max(candidates, axis=1) + 1), divided], axis=1)
 
 
 def _moved(points: Points, groups: Grouping, kept: NDArray[np.int64]) -> Grouping:

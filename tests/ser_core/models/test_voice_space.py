@@ -26,15 +26,15 @@ def test_the_evidence_is_that_of_the_densities_written_out():
         - log_density(2 * vectors[:, axis], weight, one, between)
         for axis, between in enumerate(space.between)
     )
-    assert space.log_evidence(vectors, weight, grouping) == pytest.approx(expected / weight.sum(), abs=1e-4)
+    assert space.log_evidence(vectors, weight, [grouping]) == pytest.approx(expected / weight.sum(), abs=1e-4)
 
 
 def test_where_the_recording_lies_does_not_count():
     rng = np.random.default_rng(1)
     space = VoiceSpace(rng.normal(size=(5, 4)), np.ones(4))
     vectors, weight, grouping = rng.normal(size=(9, 5)), np.ones(9), np.arange(9) % 2
-    moved = space.log_evidence(vectors + 7, weight, grouping)
-    assert moved == pytest.approx(space.log_evidence(vectors, weight, grouping))
+    moved = space.log_evidence(vectors + 7, weight, [grouping])
+    assert moved == pytest.approx(space.log_evidence(vectors, weight, [grouping]))
 
 
 def test_two_voices_are_more_likely_than_one_where_they_differ():
@@ -42,5 +42,5 @@ def test_two_voices_are_more_likely_than_one_where_they_differ():
     space, grouping = VoiceSpace(np.eye(8), np.full(8, 4.0)), np.arange(20) % 2
     alike = rng.normal(size=(20, 8))
     different = alike + np.where(grouping, 2, -2)[:, None]
-    assert space.log_evidence(different, np.ones(20), grouping) > 0
-    assert space.log_evidence(alike, np.ones(20), grouping) < 0
+    assert space.log_evidence(different, np.ones(20), [grouping]) > 0
+    assert space.log_evidence(alike, np.ones(20), [grouping]) < 0

@@ -69,11 +69,11 @@ def test_dividing_what_the_network_hears_as_one_voice_speaks_against_a_grouping(
     pieces = [replace(piece, owner=0) for piece in pieces_of([0] * 4 + [1] * 4)]
     heard_as_one, heard_as_two = pieces, [replace(p, local=number // 4) for number, p in enumerate(pieces)]
     divided = np.repeat([0, 1], 4)
-    against = [evidence(points_of(heard), divided, SPACE) for heard in (heard_as_one, heard_as_two)]
+    against = [evidence(points_of(heard), [divided], SPACE)[0] for heard in (heard_as_one, heard_as_two)]
     assert against[0][2] == pytest.approx(16 / (28 + 3))  # of the pairs, with those that are trusted
     assert against[1][2] == 0
     assert against[0][0] == against[1][0] > 0
-    assert evidence(points_of(pieces), np.zeros(8, int), SPACE) == pytest.approx(0)
+    assert evidence(points_of(pieces), [np.zeros(8, int)], SPACE) == pytest.approx(0)
 
 
 def test_a_piece_between_two_voices_is_not_guessed():
