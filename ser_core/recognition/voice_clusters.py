@@ -36,8 +36,8 @@ class NumberWeights:
     """Weights of what speaks for a number of voices; fitted by benchmarks/voices.py."""
 
     gain: float = 0.34  # log-evidence of the voices against a single one
-    log_voices: float = -3.16
-    divided: float = -6.18  # share of pairs heard as one voice that are given to two
+    log_voices: float = -3.1
+    divided: float = -6.22  # share of pairs heard as one voice that are given to two
 
     def as_array(self) -> Floats:
         """In the order of `evidence`."""
