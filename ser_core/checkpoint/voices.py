@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -44,10 +44,10 @@ def folder() -> Path:
     return bundle.CHECKPOINTS / NAME
 
 
-def verify(path: Path | None = None) -> dict[str, Any]:
-    """The description of the checkpoint in `path`, by default the shipped one, whose files are as described.
+def verify(path: Path | None = None) -> str:
+    """The `middle_weights` of the checkpoint in `path`, by default the shipped one.
 
-    Raises BundleError (`not_found`, `bad_description`, `newer_format`, `hash_mismatch`).
+    Raises BundleError (`not_found`, `bad_description`, `newer_format`, `hash_mismatch`) if it is unusable.
     """
     path = path or folder()
     if not all((path / name).is_file() for name in (DESCRIPTION, *FILES)):
@@ -61,6 +61,7 @@ def verify(path: Path | None = None) -> dict[str, Any]:
                 f"{path.name} has format {version!r}, this program reads format {FORMAT}: update SER Studio",
             )
         expected = {name: described["sha256"][name] for name in FILES}
+        middle_weights = str(described["middle_weights"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(
             "bad_description", f"{path.name}/{DESCRIPTION} cannot be read ({error}): {FETCH}"
@@ -71,7 +72,7 @@ def verify(path: Path | None = None) -> dict[str, Any]:
                 "hash_mismatch",
                 f"{path.name}/{name} is not the file that was saved (SHA-256 differs): {FETCH}",
             )
-    return dict(described)
+    return middle_weights
 
 
 def load(path: Path | None = None) -> VoicesCheckpoint:
@@ -82,11 +83,11 @@ def load(path: Path | None = None) -> VoicesCheckpoint:
     from ser_core.models.voice_space import VoiceSpace
 
     path = path or folder()
-    described = verify(path)
+    middle_weights = verify(path)
     parts = load_file(path / SPACE)
     space = VoiceSpace(*(parts[name].astype(np.float64) for name in ("projection", "between")))
     networks = VoiceNetworks(*(path / name for name in ONNX))
-    return VoicesCheckpoint(networks, space, described["middle_weights"])
+    return VoicesCheckpoint(networks, space, middle_weights)
 
 
 def shipped() -> VoicesCheckpoint:

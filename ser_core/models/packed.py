@@ -38,7 +38,10 @@ class PackedEmbedder:
     ) -> None:
         """`networks`: whose lower part has the weights of the branch CAM++; None: PyTorch computes it."""
         self._networks = networks
-        self._campplus = model.campplus and fold(deepcopy(model.campplus).eval())
+        self._has_campplus = model.campplus is not None
+        self._campplus = None
+        if model.campplus is not None and networks is None:
+            self._campplus = fold(deepcopy(model.campplus).eval())
         encoder, self._read_layers = model.encoder, model.read_layers
         self._dtype = dtype
         self._convolutions = [Affine.of(encoder.conv1, dtype), Affine.of(encoder.conv2, dtype)]
@@ -48,7 +51,7 @@ class PackedEmbedder:
     def __call__(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Embeddings `(batch, size)` of features `(batch, band, frame)` with lengths in frames."""
         embeddings = self.whisper(features, lengths)
-        if self._campplus is None:
+        if not self._has_campplus:
             return embeddings
         clips = [row[BANDS:, :length] for row, length in zip(features, lengths.tolist(), strict=True)]
         voices = [_mean_and_deviation(states[None]) for states in self._lower(clips)]

@@ -218,8 +218,7 @@ class LiveSession:
                 self._put(turn, Clip(turn.span, clip.samples[start:end]), name)
         except Exception:  # a fault with this clip must not end other sessions
             log.exception("the voices of a live clip cannot be told apart")
-            self._queue.close()
-            self._fail(LiveError("internal", "The model failed on this sound. Start a new session."))
+            self._give_up()
         finally:
             self._diarized += 1
             self._queue.notify()
@@ -227,8 +226,18 @@ class LiveSession:
     def _settle(self) -> None:
         """Ends the session when its last words are told apart."""
         assert self._voices
-        self._settled = self._voices.settle()
-        self._queue.end()
+        try:
+            self._settled = self._voices.settle()
+        except Exception:  # a fault with its sound must not leave the session open
+            log.exception("the voices of a live session cannot be settled")
+            self._give_up()
+        else:
+            self._queue.end()
+
+    def _give_up(self) -> None:
+        """Fails the session, whose voices cannot be told apart."""
+        self._queue.close()
+        self._fail(LiveError("internal", "The model failed on this sound. Start a new session."))
 
     def _offer_provisional(self) -> None:
         """Requests a provisional result when one is due and a person speaks; in a pause nothing is new."""

@@ -9,6 +9,7 @@ from support import ROOT, syllables
 
 from ser_core.audio.vad import Span, segment
 from ser_core.audio.waveform import Waveform
+from ser_core.recognition import diarization
 from ser_core.recognition.diarization import Diarizer, Turn, default_diarizer
 
 
@@ -79,6 +80,14 @@ def test_what_live_says_is_mostly_what_it_settles_on(diarizer, conversation):
         settled[turn.span.start : turn.span.end] = -2 if turn.voice is None else turn.voice
     speech = settled != -1
     assert (said[speech] == settled[speech]).mean() > 0.7
+
+
+def test_hidden_states_are_kept_of_so_many_spans(diarizer, conversation, monkeypatch):
+    samples, spans = conversation
+    monkeypatch.setattr(diarization, "KEPT_SPANS", 2)
+    turns = diarizer.turns(samples, spans[:4])
+    assert covered(turns) == [(span.start, span.end) for span in spans[:4]]
+    assert [turn.middle is not None for turn in turns] == [True, True, False, False]
 
 
 def test_threads_share_one_diarizer(diarizer, conversation):

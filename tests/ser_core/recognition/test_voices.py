@@ -18,7 +18,7 @@ from ser_core.audio.speech import cut
 from ser_core.audio.vad import Span, segment
 from ser_core.audio.waveform import Waveform
 from ser_core.models.middle_states import MiddleStates
-from ser_core.recognition.diarization import Turn, default_diarizer
+from ser_core.recognition.diarization import LiveVoices, Turn, default_diarizer
 from ser_core.recognition.live import Ended, Failed, LiveSegment, LiveSession, settled
 from ser_core.recognition.live_engine import LiveEngine
 from ser_core.recognition.recognizer import Recognizer
@@ -208,6 +208,24 @@ def test_states_of_other_weights_are_computed_again(conversation):
     expected = recognizer.runtime.embeddings([clip])
     other = MiddleStates(np.zeros(2048, np.float32), "other")
     np.testing.assert_array_equal(recognizer.runtime.embeddings([clip], [other]), expected)
+
+
+@pytest.mark.parametrize("fault", ["settle", "turns"])
+def test_a_session_whose_voices_cannot_be_told_apart_fails(recognizer, conversation, monkeypatch, fault):
+    def broken(*_):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(LiveVoices, fault, broken)
+    events: queue.Queue = queue.Queue()
+    engine = LiveEngine(recognizer)
+    session = LiveSession(engine, SAMPLE_RATE, events.put, "a.wav", default_diarizer())
+    session.push(conversation[: 4 * SAMPLE_RATE])
+    session.finish()
+    while not isinstance(event := events.get(timeout=60), Ended | Failed):
+        pass
+    assert isinstance(event, Failed)
+    assert event.error.code == "internal"
+    engine.close()
 
 
 def test_a_file_is_read_again_for_what_each_voice_says(recognizer, conversation, tmp_path):
