@@ -101,12 +101,7 @@ class _Upper(nn.Module):
         for name in LOWER:
             del self.xvector[name]
 
-    def forward(self, states: Tensor) -> Tensor:
-        """`(batch, step, 1024)` to `(batch, 192)`."""
-        x = states.transpose(1, 2)
-        for part in self.xvector.values():
-            x = part(x)
-        return x
+    forward = CAMPlusPlus.upper
 
 
 class _Segmentation(VoiceSegmentation):
